@@ -1,0 +1,140 @@
+"""Signing a request, and replaying it once when the token was not accepted."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from requests import PreparedRequest, Response
+from requests.auth import AuthBase
+from requests.cookies import extract_cookies_to_jar
+
+from .hosts import may_see_token
+from .source import TokenSource
+from .token import Bearer
+from .token_endpoint import Send
+
+#: Sends a request once more, with the settings that a response hook is given.
+Resend = Callable[..., Response]
+
+
+def takes_token(request: PreparedRequest) -> bool:
+    """Whether a request to an allowed host may be signed: the caller has not done so."""
+    own = "Authorization" in request.headers and not signature_of(request)
+    return not (own or getattr(request, "_iris_withheld", False))
+
+
+def withhold_token(request: PreparedRequest) -> PreparedRequest:
+    """Marks a request that must not be signed, for a reason that its headers do not show."""
+    request._iris_withheld = True  # type: ignore[attr-defined]
+    return request
+
+
+def signed_copy(request: PreparedRequest, bearer: Bearer) -> PreparedRequest:
+    """A copy with headers of its own. A shallow one: `request.copy` would copy the cookies too."""
+    signed = copy.copy(request)
+    signed.headers = request.headers.copy()
+    signed.headers["Authorization"] = bearer
+    return signed
+
+
+def signature_of(request: PreparedRequest) -> Bearer | None:
+    """The ``Authorization`` header of a request, if it is one of ours."""
+    value = request.headers.get("Authorization")
+    return value if isinstance(value, Bearer) else None
+
+
+class Replay:
+    """A response hook: after a 401 it renews the token and sends the request once more.
+
+    A body that cannot be rewound is not sent again, and a second 401 is final: then the caller gets
+    the 401. The first one stays in the ``history`` of the second response.
+
+    :param request: the request before it is sent: where its body stands now, it will stand again.
+    """
+
+    def __init__(self, source: TokenSource, send: Send, request: PreparedRequest) -> None:
+        self._source = source
+        self._send = send
+        self._body = request.body
+        self._position = None if _is_plain(request.body) else _position_of(request.body)
+
+    def __reduce__(self) -> Any:
+        # a Response is pickled with its request and the hooks of that; a session is not to go along
+        return (_NoReplay, ())
+
+    def __call__(self, response: Response, **send_settings: Any) -> Response:
+        return self.mend(response, response.connection.send, send_settings)
+
+    def mend(self, response: Response, resend: Resend, send_settings: dict[str, Any]) -> Response:
+        bearer = signature_of(response.request)
+        if response.status_code != 401 or bearer is None:
+            return response
+        self._source.reject(bearer)
+        if not self._rewind():
+            return response
+        renewed = self._source.bearer(self._send)
+        _ = response.content  # read to its end, so that the connection can be used again
+        response.close()
+        request = response.request.copy()
+        if request._cookies is not None:  # None: a request put together by hand
+            extract_cookies_to_jar(request._cookies, response.request, response.raw)
+            request.prepare_cookies(request._cookies)
+        request.headers["Authorization"] = renewed
+        start = time.perf_counter()
+        again = resend(request, **send_settings)
+        again.elapsed = timedelta(seconds=time.perf_counter() - start)
+        again.history.append(response)
+        again.request = request
+        return again
+
+    def _rewind(self) -> bool:
+        if _is_plain(self._body):
+            return True
+        try:
+            self._body.seek(self._position)  # type: ignore[union-attr]
+        except (AttributeError, TypeError, OSError, ValueError):
+            return False
+        return True
+
+
+class _NoReplay:
+    """What a :class:`Replay` is after pickling: a response hook that changes nothing."""
+
+    def __call__(self, response: Response, **_: Any) -> Response:
+        return response
+
+
+class BearerAuth(AuthBase):
+    """``auth=`` for libraries that take no session: signs, renews and replays as the session does.
+
+    A request to a host that is not allowed is left as it is. requests itself takes the header away
+    on a redirect to another host. Threads may share it, as they share the session's tokens.
+    """
+
+    def __init__(self, source: TokenSource, send: Send, origins: frozenset[str]) -> None:
+        self._source = source
+        self._send = send
+        self._origins = origins
+
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+        if may_see_token(r.url or "", self._origins):
+            r.headers["Authorization"] = self._source.bearer(self._send)
+            r.register_hook("response", Replay(self._source, self._send, r))
+        return r
+
+
+def _is_plain(body: object) -> bool:
+    """Whether a body is there whole, and does not need rewinding."""
+    return body is None or isinstance(body, (bytes, str, bytearray, memoryview))
+
+
+def _position_of(body: Any) -> int | None:
+    try:
+        position: int = body.tell()
+    except (AttributeError, OSError, ValueError):
+        return None
+    return position

@@ -1,0 +1,132 @@
+"""What can go wrong between a caller and IRIS, over and above what requests raises itself.
+
+::
+
+    requests.RequestException
+    └── IrisError
+        ├── SettingError (also a ValueError)     a setting was refused
+        │   └── MissingSettingError              a setting is needed now and was given nowhere
+        └── TokenError                           no token could be had
+            ├── TokenRefusedError                the token endpoint said no
+            │   ├── InvalidClientError           ... to client_id and client_secret
+            │   └── InvalidGrantError            ... to username and password, or a refresh token
+            ├── TokenUnreachableError            the token endpoint could not be reached
+            └── TokenReplyError                  the token endpoint answered, but not by RFC 6749
+
+All of them pickle, and none carries a secret: a request that hangs on one has lost its body and
+its ``Authorization`` header, a response's body what it repeated of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from requests import RequestException
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response
+
+
+class IrisError(RequestException):
+    """The base of all errors of this library.
+
+    :ivar retryable: whether the same call may succeed later with nothing changed.
+    :ivar response: the :class:`requests.Response` that told of the error, or None.
+    """
+
+    retryable = False
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        request: PreparedRequest | None = None,
+        response: Response | None = None,
+    ) -> None:
+        super().__init__(message, request=request, response=response)
+
+
+class SettingError(IrisError, ValueError):
+    """A setting was refused; nothing has been sent.
+
+    :ivar setting: the name of the setting, as :class:`IrisSession` calls it.
+    """
+
+    def __init__(self, message: str = "", *, setting: str | None = None) -> None:
+        super().__init__(message)
+        self.setting = setting
+
+
+class MissingSettingError(SettingError):
+    """A token is needed, and a setting without which there is none was given nowhere.
+
+    :ivar variable: the environment variable that can hold the setting.
+    """
+
+    def __init__(
+        self, message: str = "", *, setting: str | None = None, variable: str | None = None
+    ) -> None:
+        super().__init__(message, setting=setting)
+        self.variable = variable
+
+
+class TokenError(IrisError):
+    """No token could be had.
+
+    :ivar status_code: the HTTP status of the token endpoint's reply, or None without one.
+    """
+
+    def __init__(self, message: str = "", *, retryable: bool = False, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.retryable = retryable
+        self.status_code: int | None = getattr(self.response, "status_code", None)
+
+
+class TokenRefusedError(TokenError):
+    """The token endpoint refused, with an error of RFC 6749 section 5.2.
+
+    :ivar error: the code, such as ``invalid_scope``.
+    :ivar error_description: the server's own words, or None.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        error: str | None = None,
+        error_description: str | None = None,
+        **context: Any,
+    ) -> None:
+        super().__init__(message, **context)
+        self.error = error
+        self.error_description = error_description
+
+
+class InvalidClientError(TokenRefusedError):
+    """``client_id`` and ``client_secret`` were refused (``invalid_client``)."""
+
+
+class InvalidGrantError(TokenRefusedError):
+    """``username`` and ``password``, or a refresh token, were refused (``invalid_grant``)."""
+
+
+class TokenUnreachableError(TokenError):
+    """The token endpoint could not be reached, or gave no whole answer in time.
+
+    ``retryable`` is true, but for a setting that cannot be right, such as a proxy's URL.
+    """
+
+
+class TokenReplyError(TokenError):
+    """The token endpoint answered with something that is neither a token nor a refusal.
+
+    ``retryable`` is true for a reply that asks for patience: 408, 429 or 5xx.
+
+    :ivar retry_after: seconds that the server asked to wait (``Retry-After``), or None.
+    """
+
+    def __init__(
+        self, message: str = "", *, retry_after: float | None = None, **context: Any
+    ) -> None:
+        super().__init__(message, **context)
+        self.retry_after = retry_after

@@ -1,0 +1,164 @@
+"""The API: checks the bearer of every request and serves the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from werkzeug import Response
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Map, Rule
+
+from . import aemp, graphql, lists
+from .authorization import API_SCOPE, Authorization
+from .echo import echo, redirect
+from .fleet import Element, Fleet
+from .limits import Limits, TooMany
+from .problems import Problem, reply, violation
+from .server import Request
+
+#: What answers a route: the request, and the variable parts of the path by name.
+Endpoint = Callable[..., Response]
+
+_GRAPHQL = "/api/graphql/"
+_TIME_SERIES = "/api/time-series/v1/assets/<asset_id>/prometheus/api/v1"
+_CHALLENGE = 'Bearer realm="iris"'
+
+
+class Api:
+    """Called with a request it answers it, with an error object if need be."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        authorization: Authorization,
+        limits: Limits,
+        aemp_habits: aemp.Habits,
+    ) -> None:
+        self._fleet = fleet
+        self._authorization = authorization
+        self._limits = limits
+        self._aemp_habits = aemp_habits
+        # A missing slash at the end matters to IRIS, and is not mended by a redirect.
+        self._routes = Map(self._rules(), redirect_defaults=False, merge_slashes=False)
+
+    def _rules(self) -> list[Rule]:
+        def get(path: str, endpoint: Endpoint) -> Rule:
+            return Rule(path, endpoint=endpoint, methods=["GET"])
+
+        def post(path: str, endpoint: Endpoint) -> Rule:
+            return Rule(path, endpoint=endpoint, methods=["POST"])
+
+        return [
+            get("/api/asset/v1/assets", self._assets),
+            get("/api/asset/v1/assets/<asset_id>", self._asset),
+            get("/public/api/operator/operators", self._operators),
+            get("/public/api/aemp/v2/15143/-3/Fleet/<int:number>", self._snapshot),
+            post(_GRAPHQL, self._graphql),
+            post("/public/api/eventlog/v3/asset-event/log", self._events),
+            get("/public/api/service/v1/service-plans", self._service_plans),
+            get(f"{_TIME_SERIES}/query_range", self._series),
+            Rule("/echo", endpoint=echo),
+            Rule("/redirect", endpoint=redirect),
+        ]
+
+    def __call__(self, request: Request) -> Response:
+        try:
+            self._check_bearer(request)
+            self._limits.check(request.path)
+            endpoint, parts = self._find(request)
+            return endpoint(request, **parts)
+        except TooMany as problem:
+            if request.path == _GRAPHQL:
+                return graphql.rate_limited(problem)
+            return problem.response
+        except Problem as problem:
+            return problem.response
+
+    def _check_bearer(self, request: Request) -> None:
+        scopes = self._authorization.scopes(request)
+        if scopes is None:
+            challenge = _CHALLENGE
+            if "Authorization" in request.headers:
+                challenge += ', error="invalid_token"'
+            message = "Credentials are missing or not valid."
+            raise Problem(401, "unauthorized", message, headers={"WWW-Authenticate": challenge})
+        if API_SCOPE not in scopes:
+            raise Problem(403, "forbidden", f"The token does not have the scope {API_SCOPE}.")
+
+    def _find(self, request: Request) -> tuple[Endpoint, dict[str, Any]]:
+        try:
+            endpoint, parts = self._routes.bind("").match(request.path, method=request.method)
+        except MethodNotAllowed as error:
+            allowed = ", ".join(sorted(error.valid_methods or ()))
+            message = f"{request.method} is not allowed here."
+            raise Problem(405, "method_not_allowed", message, headers={"Allow": allowed}) from None
+        except HTTPException:
+            raise Problem(404, "not_found", "There is nothing at this path.") from None
+        return endpoint, dict(parts)
+
+    def _assets(self, request: Request) -> Response:
+        return reply(lists.page(self._fleet.assets, request.args))
+
+    def _asset(self, _request: Request, asset_id: str) -> Response:
+        return reply(self._find_asset(asset_id))
+
+    def _find_asset(self, asset_id: str) -> Element:
+        asset = self._fleet.asset(asset_id)
+        if asset is None:
+            raise Problem(404, "asset_not_found", f"There is no asset {asset_id}.")
+        return asset
+
+    def _operators(self, request: Request) -> Response:
+        return reply(lists.cursor_page(self._fleet.operators, request.args))
+
+    def _snapshot(self, request: Request, number: int) -> Response:
+        return aemp.snapshot(self._fleet.equipment, number, request, self._aemp_habits)
+
+    def _graphql(self, request: Request) -> Response:
+        return graphql.execute(self._fleet.assets, request)
+
+    def _events(self, request: Request) -> Response:
+        """The POST list: the filter `{"assetIds": [...]}` in the body, the page in the query."""
+        wanted = _asset_ids(request)
+        events = [
+            event for event in self._fleet.events if wanted is None or event["assetId"] in wanted
+        ]
+        return reply(lists.page(events, request.args))
+
+    def _service_plans(self, _request: Request) -> Response:
+        return reply({"servicePlans": self._fleet.service_plans})
+
+    def _series(self, request: Request, asset_id: str) -> Response:
+        """One series of operating hours, a value for each `step` seconds from `start` to `end`."""
+        asset = self._find_asset(asset_id)
+        start, end, step = (_seconds(request, field) for field in ("start", "end", "step"))
+        if step <= 0 or (end - start) / step > lists.MAX_SIZE:
+            raise violation("step", f"must give at most {lists.MAX_SIZE} values")
+        values = [[start + n * step, str(n)] for n in range(int((end - start) / step) + 1)]
+        series = {"metric": {"asset": asset["id"], **_metric(request)}, "values": values}
+        data = {"resultType": "matrix", "result": [series]}
+        return reply({"status": "success", "isPartial": False, "data": data})
+
+
+def _asset_ids(request: Request) -> list[str] | None:
+    try:
+        body = request.json() if request.body else {}
+        return list(body["assetIds"]) if "assetIds" in body else None
+    except (ValueError, TypeError):
+        raise Problem(400, "invalid_body", "The body must be a JSON object.") from None
+
+
+def _metric(request: Request) -> dict[str, str]:
+    query = request.args.get("query")
+    if not query:
+        raise violation("query", "must not be empty")
+    return {"__name__": query}
+
+
+def _seconds(request: Request, field: str) -> float:
+    seconds = request.args.get(field, type=float)
+    if seconds is None:
+        raise violation(field, "must be a number of seconds")
+    return seconds

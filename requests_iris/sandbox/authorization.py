@@ -1,0 +1,250 @@
+"""The authorization server: oauthlib's server side, and the rules that it asks for.
+
+Client by HTTP Basic, password grant, refresh_token grant with rotation.
+"""
+
+# oauthlib asks with more arguments than the answers need.
+# ruff: noqa: ARG002
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import logging
+import secrets
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from oauthlib.oauth2 import LegacyApplicationServer, OAuth2Error, RequestValidator
+from werkzeug import Response
+
+from .server import Request
+
+#: The scope that a token must have for the API, and that is granted when none is asked for.
+API_SCOPE = "api"
+
+#: The scope that brings a refresh token.
+OFFLINE_SCOPE = "offline_access"
+
+#: Seconds for which the API goes on accepting a token of lifetime 0, as servers with some leeway
+#: do: a client that renews before each request gets through.
+ZERO_LIFETIME_GRACE = 5.0
+
+# oauthlib's server side logs passwords and tokens at DEBUG, and in a sandbox it shares the
+# process with the client whose log is being watched. The client side logs under other names.
+for _name in ("grant_types", "endpoints"):
+    logging.getLogger(f"oauthlib.oauth2.rfc6749.{_name}").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """An API User: who may sign in."""
+
+    client_id: str
+    client_secret: str
+    username: str
+    password: str
+
+    def is_client(self, authorization: str) -> bool:
+        """Whether this header names the client: plain base64 of id:secret in UTF-8."""
+        scheme, _, encoded = authorization.partition(" ")
+        expected = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode())
+        return scheme.lower() == "basic" and _same(encoded.strip(), expected.decode())
+
+    def is_user(self, username: str, password: str) -> bool:
+        return _same(username, self.username) and _same(password, self.password)
+
+
+@dataclass(frozen=True)
+class Client:
+    client_id: str
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What an access token is good for, and until when by the monotonic clock."""
+
+    scopes: tuple[str, ...]
+    ends: float
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self.ends
+
+
+class Rules(RequestValidator):
+    """Answers oauthlib's questions: who is known, what was issued, what is still good."""
+
+    def __init__(self, account: Account) -> None:
+        super().__init__()
+        self.account = account
+        self.access_tokens: dict[str, Grant] = {}
+        self.refresh_tokens: dict[str, tuple[str, ...]] = {}
+        self.issued: list[str] = []
+        self.last_refresh_token: str | None = None
+
+    def authenticate_client(self, request: Any, *rest: Any, **more: Any) -> bool:
+        request.client = Client(self.account.client_id)
+        return self.account.is_client(request.headers.get("Authorization", ""))
+
+    def validate_user(
+        self, username: str, password: str, client: Any, request: Any, *rest: Any, **more: Any
+    ) -> bool:
+        return self.account.is_user(username, password)
+
+    def validate_grant_type(self, client_id: str, grant_type: str, *rest: Any, **more: Any) -> bool:
+        return grant_type in ("password", "refresh_token")
+
+    def get_default_scopes(self, *rest: Any, **more: Any) -> list[str]:
+        return [API_SCOPE]
+
+    def validate_scopes(
+        self, client_id: str, scopes: list[str], client: Any, request: Any, *rest: Any, **more: Any
+    ) -> bool:
+        request.scopes = [scope for scope in scopes if scope]  # two spaces are one to IRIS
+        return set(request.scopes) <= {API_SCOPE, OFFLINE_SCOPE}
+
+    def validate_refresh_token(self, refresh_token: str, *rest: Any, **more: Any) -> bool:
+        return refresh_token in self.refresh_tokens
+
+    def get_original_scopes(self, refresh_token: str, *rest: Any, **more: Any) -> list[str]:
+        return list(self.refresh_tokens[refresh_token])
+
+    def save_bearer_token(self, token: Any, request: Any, *rest: Any, **more: Any) -> None:
+        scopes = tuple(request.scopes)
+        self.refresh_tokens.pop(request.refresh_token, None)
+        if "refresh_token" in token:
+            self.last_refresh_token = token["refresh_token"]
+            self.refresh_tokens[token["refresh_token"]] = scopes
+        lifetime = token["expires_in"] or ZERO_LIFETIME_GRACE
+        self.access_tokens[token["access_token"]] = Grant(scopes, time.monotonic() + lifetime)
+        self.issued.append(token["access_token"])
+
+    def validate_bearer_token(self, token: str | None, scopes: Any, request: Any) -> bool:
+        grant = self.access_tokens.get(token or "")
+        request.scopes = grant.scopes if grant else ()
+        return grant is not None and not grant.over
+
+
+class Authorization:
+    """Issues tokens at /token and tells the API which are good.
+
+    `token_lifetime`, in seconds, holds for tokens issued from now on.
+    """
+
+    def __init__(self, account: Account, *, token_lifetime: float) -> None:
+        self.token_lifetime = token_lifetime
+        self.refused = 0
+        self._rules = Rules(account)
+        # One grant at a time: of two that use the same refresh token the second must fail.
+        self._lock = threading.Lock()
+        self._server = LegacyApplicationServer(
+            self._rules,
+            token_generator=_random_token,
+            token_expires_in=self._lifetime,
+        )
+        password_grant = self._server.password_grant
+        password_grant.custom_validators.pre_token.append(_keep_blanks)
+        password_grant.register_token_modifier(_without_unasked_refresh_token)
+
+    def __call__(self, request: Request) -> Response:
+        """The token endpoint."""
+        if request.path != "/token":
+            return _refusal(404, "invalid_request", "Tokens are at /token.")
+        if request.method != "POST":
+            return _refusal(405, "invalid_request", "Tokens are asked for with POST.")
+        with self._lock:
+            response = self._grant(request)
+            self.refused += response.status_code != 200
+        return response
+
+    def _lifetime(self, request: Any) -> Any:  # a float; oauthlib passes on what it gets
+        return self.token_lifetime
+
+    def _grant(self, request: Request) -> Response:
+        try:
+            headers, body, status = self._server.create_token_response(
+                f"/token?{request.query}" if request.query else "/token",
+                body=request.body.decode("utf-8", "replace"),
+                headers=dict(request.headers.items()),
+            )
+        except OAuth2Error as error:  # what is wrong with the form of a request, oauthlib raises
+            return _refusal(error.status_code, error.error, error.description)
+        if status == 401:  # oauthlib asks for a Bearer; RFC 6749 5.2 wants the client's own scheme
+            headers["WWW-Authenticate"] = 'Basic realm="iris", charset="UTF-8"'
+        return Response(body, status, headers)
+
+    def scopes(self, request: Request) -> tuple[str, ...] | None:
+        """The scopes of the bearer token of a request; None if it has none that is good."""
+        header = request.headers.get("Authorization")
+        good, checked = self._server.verify_request(
+            request.path, headers={"Authorization": header} if header else {}
+        )
+        return tuple(checked.scopes) if good else None
+
+    @property
+    def issued(self) -> tuple[str, ...]:
+        return tuple(self._rules.issued)
+
+    @property
+    def refresh_token(self) -> str | None:
+        return self._rules.last_refresh_token
+
+    @property
+    def account(self) -> Account:
+        """Who may sign in."""
+        return self._rules.account
+
+    @account.setter
+    def account(self, account: Account) -> None:
+        self._rules.account = account
+
+    def expire_access_tokens(self) -> None:
+        with self._lock:
+            for token, grant in self._rules.access_tokens.items():
+                self._rules.access_tokens[token] = replace(grant, ends=0.0)
+
+    def revoke_access_tokens(self) -> None:
+        with self._lock:
+            self._rules.access_tokens.clear()
+
+    def revoke_refresh_tokens(self) -> None:
+        with self._lock:
+            self._rules.refresh_tokens.clear()
+
+
+class _Blank(str):
+    """An empty value that was sent; oauthlib takes what is false for what was not sent."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def _keep_blanks(request: Any) -> None:
+    for name in ("username", "password"):
+        if getattr(request, name, None) == "":
+            setattr(request, name, _Blank())
+
+
+def _random_token(_request: object) -> str:
+    return secrets.token_urlsafe(48)
+
+
+def _without_unasked_refresh_token(token: Any) -> Any:
+    if OFFLINE_SCOPE not in token.scopes:
+        token.pop("refresh_token", None)
+    return token
+
+
+def _refusal(status: int, error: str | None, description: str | None) -> Response:
+    body = json.dumps({"error": error, "error_description": description})
+    return Response(body, status, content_type="application/json")
+
+
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(), expected.encode())

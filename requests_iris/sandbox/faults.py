@@ -1,0 +1,146 @@
+"""Faults on demand: what goes wrong with the next requests."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from werkzeug import Response
+
+from .server import Delivery, Request
+
+
+class _Omit:
+    def __repr__(self) -> str:
+        return "OMIT"
+
+
+#: As the value of a member in `Fault.reply` or `Fault.expires_in`: the member is left out.
+OMIT: Final = _Omit()
+
+_UNCHANGED: Final = object()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One way for a request to go wrong. Parts can be combined; each does nothing by default.
+
+    An answer in place of the true one, the work is not done:
+        `status` with `body` (text, bytes, or a mapping that is sent as JSON);
+        `redirect`, the URL of a Location header, with `status` 302 unless another is given.
+    A true answer that was changed, the work is done:
+        `reply`, members laid over the JSON object of a 200, `OMIT` takes one away;
+        `scope` and `expires_in`, the same for these two members of a token reply: they change
+        what the reply says, not what the server holds of its token.
+    Either with `headers` besides.
+    An answer that comes badly:
+        `delay`, seconds before it, after the work is done (so that a token is older when it comes);
+        `drop`, the connection is closed instead, "before" or "after" the work was done;
+        `trickle`, seconds between two bytes of the body;
+        `truncate`, the number of bytes of the body after which the connection is closed.
+    """
+
+    status: int | None = None
+    body: str | bytes | Mapping[str, object] = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    redirect: str | None = None
+    reply: Mapping[str, object] = field(default_factory=dict)
+    scope: str | None = None
+    expires_in: object = _UNCHANGED
+    delay: float = 0
+    drop: Literal["before", "after"] | None = None
+    trickle: float = 0
+    truncate: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.drop not in (None, "before", "after"):
+            raise ValueError(f'drop is "before" or "after", not {self.drop!r}.')
+        if self.body and self.status is None:
+            raise ValueError("A body takes the place of the true answer, and needs a status.")
+        if self.drop and self.status is not None:
+            raise ValueError("Where the connection is dropped there is no status.")
+
+    def deliver(self, work: Callable[[], Response], sleep: Callable[[float], bool]) -> Delivery:
+        """Does the work, or not, and says what to send. `sleep` tells whether to go on."""
+        response = self._response(work)
+        if self.delay and not sleep(self.delay):
+            response = None
+        return Delivery(response=response, trickle=self.trickle, truncate=self.truncate)
+
+    def _response(self, work: Callable[[], Response]) -> Response | None:
+        if self.drop == "before":
+            return None
+        response = self._instead() or self._change(work())
+        response.headers.update(self.headers)
+        return None if self.drop == "after" else response
+
+    def _instead(self) -> Response | None:
+        if self.redirect is not None:
+            return Response(status=self.status or 302, headers={"Location": self.redirect})
+        if self.status is None:
+            return None
+        if isinstance(self.body, Mapping):
+            text = json.dumps(dict(self.body))
+            return Response(text, self.status, content_type="application/json")
+        return Response(self.body, self.status, content_type="text/html; charset=utf-8")
+
+    def _change(self, response: Response) -> Response:
+        if self._changes and response.status_code == 200 and response.is_json:
+            members: dict[str, Any] = {**json.loads(response.get_data()), **self._changes}
+            kept = {name: value for name, value in members.items() if value is not OMIT}
+            response.set_data(json.dumps(kept))
+        return response
+
+    @property
+    def _changes(self) -> dict[str, object]:
+        changes = dict(self.reply)
+        if self.scope is not None:
+            changes["scope"] = self.scope
+        if self.expires_in is not _UNCHANGED:
+            changes["expires_in"] = self.expires_in
+        return changes
+
+
+#: What happens when no fault was ordered.
+NO_FAULT: Final = Fault()
+
+
+@dataclass
+class _Order:
+    fault: Fault
+    server: str
+    path: str
+    times: int
+
+
+class Faults:
+    """The orders for faults. A request takes the oldest one that fits it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._orders: list[_Order] = []
+
+    def order(self, fault: Fault, *, server: str, path: str, times: int) -> None:
+        with self._lock:
+            self._orders.append(_Order(fault, server, path, times))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._orders.clear()
+
+    def take(self, server: str, request: Request) -> Fault:
+        """The fault for this request, which uses up one of the times it was ordered for."""
+        with self._lock:
+            for order in self._orders:
+                if order.server == server and request.path.startswith(order.path):
+                    return self._use(order)
+        return NO_FAULT
+
+    def _use(self, order: _Order) -> Fault:
+        order.times -= 1
+        if order.times <= 0:
+            self._orders.remove(order)
+        return order.fault

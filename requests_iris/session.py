@@ -1,0 +1,401 @@
+"""IrisSession: the only room that knows the inside of requests.Session."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import requests
+from oauthlib.oauth2 import LegacyApplicationClient
+from requests import PreparedRequest, Request, Response
+from requests_oauthlib import OAuth2Session
+
+from .auth import BearerAuth, Replay, signature_of, signed_copy, takes_token, withhold_token
+from .credentials import Credentials, from_environment, parse_scope
+from .errors import SettingError
+from .hosts import check_url, may_see_token, origins_of
+from .source import TokenSource
+from .token import Token
+from .token_endpoint import TokenEndpoint
+
+if TYPE_CHECKING:
+    from http.cookiejar import CookieJar
+
+    from requests import _types as _t
+    from requests.cookies import RequestsCookieJar
+
+#: Where the APIs of IRIS are.
+BASE_URL = "https://iris.trackunit.com"
+#: Where IRIS issues tokens.
+TOKEN_URL = "https://auth.trackunit.com/token"  # noqa: S105
+#: What the password grant asks for: the APIs, and a refresh token.
+SCOPE = "api offline_access"
+#: Seconds before its end from which a token is not used any more.
+LEEWAY = 60.0
+#: Seconds to wait for a connection, and for each piece of a reply.
+DEFAULT_TIMEOUT = (10.0, 60.0)
+
+
+# requests.Session is a base of OAuth2Session already; it is named for type checkers, since
+# requests-oauthlib has no types.
+class IrisSession(OAuth2Session, requests.Session):
+    """A :class:`requests.Session` that is always signed in to IRIS.
+
+    Every argument is optional. A missing one comes from the environment variable named with it,
+    else from the default. Making a session sends nothing; the first request that needs a token
+    fetches it.
+
+    :param client_id: of the OAuth client (``TRACKUNIT_CLIENT_ID``).
+    :param client_secret: of the OAuth client (``TRACKUNIT_CLIENT_SECRET``).
+    :param username: of the API User (``TRACKUNIT_USERNAME``).
+    :param password: of the API User (``TRACKUNIT_PASSWORD``).
+    :param scope: what to ask for, as one string or a list (``TRACKUNIT_SCOPE``). Without
+        ``offline_access`` in it IRIS gives no refresh token, and renewing means signing in again.
+    :param token: a token saved earlier, such as :attr:`token`. An ``expires_in`` without an
+        ``expires_at`` is not believed; such a token is used until it is refused.
+    :param token_updater: called with each new token, the first included, as a dict, by the thread
+        that got it. What it raises reaches the call that needed the token, which is not lost.
+    :param base_url: where a URL that begins with one slash belongs (``TRACKUNIT_BASE_URL``).
+    :param token_url: the token endpoint (``TRACKUNIT_TOKEN_URL``).
+    :param allowed_hosts: the hosts that may see the token, such as ``example.org:8443``: exact host
+        and port; the default is the host of `base_url`.
+    :param leeway: seconds before its end from which a token is not used any more, at most a tenth
+        of its life.
+    :param default_timeout: seconds, as requests' ``timeout``, for requests to allowed hosts that
+        bring none; None waits for ever.
+    :raises SettingError: for a setting that cannot be right.
+    """
+
+    __attrs__ = [  # noqa: RUF012
+        *requests.Session.__attrs__,
+        *("base_url", "default_timeout", "_origins", "_source", "_client", "_scope", "_state"),
+        *("state", "redirect_uri", "auto_refresh_url", "auto_refresh_kwargs", "compliance_hook"),
+    ]
+
+    def __init__(
+        self,
+        *,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        scope: str | Iterable[str] | None = None,
+        token: Mapping[str, Any] | None = None,
+        token_updater: Callable[[dict[str, Any]], object] | None = None,
+        base_url: str | None = None,
+        token_url: str | None = None,
+        allowed_hosts: Iterable[str] | None = None,
+        leeway: float = LEEWAY,
+        default_timeout: _t.TimeoutType = DEFAULT_TIMEOUT,
+    ) -> None:
+        environ = os.environ
+        base_url = base_url or from_environment("base_url", environ) or BASE_URL
+        token_url = token_url or from_environment("token_url", environ) or TOKEN_URL
+        if scope is None:
+            scope = from_environment("scope", environ) or SCOPE
+        self.base_url = check_url(base_url, setting="base_url").rstrip("/")
+        self.default_timeout = _checked_timeout(default_timeout)
+        self._origins = origins_of([base_url] if allowed_hosts is None else allowed_hosts)
+        self._source = TokenSource(
+            TokenEndpoint(check_url(token_url, setting="token_url")),
+            Credentials(client_id, client_secret, username, password).completed(environ),
+            parse_scope(scope),
+            leeway=_checked_leeway(leeway),
+        )
+        super().__init__(  # type: ignore[call-arg]
+            client=LegacyApplicationClient(client_id),
+            auto_refresh_url=token_url,
+            token=token,
+            token_updater=token_updater,
+        )
+        # OAuth2Session's stand-in switches netrc off for every host, and cannot be pickled.
+        self.auth = None
+
+    def request(
+        self,
+        method: str,
+        url: _t.UriType,
+        params: _t.ParamsType = None,
+        data: _t.DataType = None,
+        headers: _t.HeadersType = None,
+        cookies: RequestsCookieJar | CookieJar | dict[str, str] | None = None,
+        files: _t.FilesType = None,
+        auth: _t.AuthType = None,
+        timeout: _t.TimeoutType = None,
+        allow_redirects: bool = True,
+        proxies: dict[str, str] | None = None,
+        hooks: _t.HooksInputType | None = None,
+        stream: bool | None = None,
+        verify: _t.VerifyType | None = None,
+        cert: _t.CertType = None,
+        json: _t.JsonType = None,
+        *,
+        withhold_token: bool = False,
+    ) -> Response:
+        """As :meth:`requests.Session.request`.
+
+        :param url: joined to `base_url` if it begins with one slash.
+        :param withhold_token: sends this request without our token.
+        """
+        return super(OAuth2Session, self).request(
+            method,
+            url,
+            params=params,
+            data=data,
+            headers=headers,
+            cookies=cookies,
+            files=files,
+            auth=auth or (_left_alone if withhold_token else None),
+            timeout=timeout,
+            allow_redirects=allow_redirects,
+            proxies=proxies,
+            hooks=hooks,
+            stream=stream,
+            verify=verify,
+            cert=cert,
+            json=json,
+        )
+
+    def prepare_request(self, request: Request) -> PreparedRequest:
+        """As in requests, but netrc has no say for allowed hosts.
+
+        1. A URL that begins with one slash is joined to `base_url`.
+        2. For other hosts, requests does the rest.
+        3. For allowed ones, an authentication of the request's own is remembered, since it may
+           leave no trace in the headers; where there is none, netrc is kept out.
+        """
+        url = self._joined(request.url)
+        if not may_see_token(url.lstrip(), self._origins):
+            return super().prepare_request(_with(request, url=url))
+        if request.auth:
+            return withhold_token(super().prepare_request(_with(request, url=url)))
+        # a session's own auth keeps netrc out by itself, and must not be hidden
+        auth = None if self.auth else _left_alone
+        return super().prepare_request(_with(request, url=url, auth=auth))
+
+    def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
+        """As in requests; a request that takes a token goes out as a signed copy.
+
+        Every path crosses this method: the verbs, prepared requests, each hop of a redirect.
+
+        1. A request to another host is none of our business.
+        2. One to an allowed host gets the default timeout, if it brings none.
+        3. If it brings authentication of its own, or comes from a host that is not allowed, that is
+           all.
+        4. Else a copy of it is signed, with a token renewed where necessary,
+        5. and is the first to see the response: after a 401 it is sent once more, so that the
+           caller's hooks see only the final response.
+        """
+        if not may_see_token(getattr(request, "url", None) or "", self._origins):
+            return super().send(request, **kwargs)
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = self.default_timeout
+        if not takes_token(request):
+            return super().send(request, **kwargs)
+        signed = signed_copy(request, self._source.bearer(self._send_token_request))
+        replay = Replay(self._source, self._send_token_request, signed)
+
+        def first_hook(response: Response, **send_settings: Any) -> Response:
+            signed.hooks = request.hooks
+            return replay.mend(response, self._send_once, send_settings)
+
+        signed.hooks = _hooks_with(first_hook, request.hooks)
+        try:
+            return super().send(signed, **kwargs)
+        finally:
+            # a process pool pickles a Response, or an error, with its request and the hooks of that
+            signed.hooks = request.hooks
+
+    def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
+        """Decides what of a request's authentication goes with it on a redirect.
+
+        Only what we have signed may be signed again: :meth:`send` does it, if the new URL is an
+        allowed one. A hop from another host, or with the caller's authentication, is not.
+        """
+        headers = prepared_request.headers
+        if signature_of(prepared_request):
+            del headers["Authorization"]
+        else:
+            withhold_token(prepared_request)
+        if not may_see_token(prepared_request.url or "", self._origins):
+            super().rebuild_auth(prepared_request, response)
+        elif "Authorization" in headers and self.should_strip_auth(
+            response.request.url or "", prepared_request.url or ""
+        ):
+            del headers["Authorization"]
+
+    @property
+    def bearer(self) -> BearerAuth:
+        """The same tokens as an ``auth=``, for libraries that take one and no session."""
+        return BearerAuth(self._source, self._send_token_request, self._origins)
+
+    @property
+    def token(self) -> dict[str, Any]:
+        """The token held, as a new dict; an empty one without a token. No request is made for it.
+
+        Members are named as in RFC 6749 section 5.1, with ``expires_at`` in seconds since the
+        epoch and ``scope`` as a list. It holds secrets. Assign a saved one to go on with it, ``{}``
+        to forget it.
+        """
+        token = self._source.token
+        return token.as_dict() if token else {}
+
+    @token.setter
+    def token(self, saved: Mapping[str, Any] | None) -> None:
+        try:
+            self._source.token = Token.from_dict(saved) if saved else None
+        except (AttributeError, ValueError) as error:
+            reason = error if isinstance(error, ValueError) else "it is no dict"
+            raise SettingError(f"token cannot be used: {reason}", setting="token") from None
+
+    @property
+    def access_token(self) -> str | None:
+        """The access token held, or None. It is a secret."""
+        token = self._source.token
+        return token.access_token if token else None
+
+    @access_token.setter
+    def access_token(self, value: str | None) -> None:
+        self.token = {"access_token": value} if value else {}
+
+    @access_token.deleter
+    def access_token(self) -> None:
+        self.token = {}
+
+    @property
+    def token_updater(self) -> Callable[[dict[str, Any]], object] | None:
+        """Called with each new token, as a dict."""
+        return self._source.updater
+
+    @token_updater.setter
+    def token_updater(self, updater: Callable[[dict[str, Any]], object] | None) -> None:
+        self._source.updater = updater
+
+    @property
+    def scope(self) -> str:
+        """The scope that the password grant asks for. The granted one is in :attr:`token`."""
+        return " ".join(self._source.scope)
+
+    @scope.setter
+    def scope(self, scope: str | Iterable[str]) -> None:
+        self._source.scope = parse_scope(scope)
+
+    @property
+    def client_id(self) -> str | None:
+        """The id of the OAuth client."""
+        return self._source.credentials.client_id
+
+    @client_id.setter
+    def client_id(self, client_id: str | None) -> None:
+        self._source.credentials = replace(self._source.credentials, client_id=client_id)
+
+    @client_id.deleter
+    def client_id(self) -> None:
+        self.client_id = None
+
+    def fetch_token(
+        self,
+        token_url: str | None = None,
+        *,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        username: str | None = None,
+        password: str | None = None,
+    ) -> dict[str, Any]:
+        """Signs in now, by the password grant, and returns the token as :attr:`token` does.
+
+        There is no need to call it. Credentials that are given replace the session's.
+
+        :raises MissingSettingError: if a credential is missing.
+        :raises TokenError: if there was no token to be had; the one held, if any, is kept.
+        """
+        self._check_token_url(token_url)
+        given = {
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "username": username,
+            "password": password,
+        }
+        self._source.credentials = replace(
+            self._source.credentials, **{k: v for k, v in given.items() if v is not None}
+        )
+        return self._source.sign_in(self._send_token_request).as_dict()
+
+    def refresh_token(
+        self, token_url: str | None = None, refresh_token: str | None = None
+    ) -> dict[str, Any]:
+        """Renews now, by the refresh_token grant, and returns the token as :attr:`token` does.
+
+        There is no need to call it.
+
+        :raises SettingError: if there is no refresh token, or a credential is missing.
+        :raises TokenError: if there was no token to be had; the one held, if any, is kept.
+        """
+        self._check_token_url(token_url)
+        return self._source.refresh(refresh_token, self._send_token_request).as_dict()
+
+    def register_compliance_hook(self, hook_type: str, hook: Callable[..., Any]) -> NoReturn:
+        """Not offered: token requests are the session's own. For responses, requests has hooks."""
+        raise NotImplementedError(
+            "IrisSession has no compliance hooks: use requests' response hooks, or mount an adapter"
+        )
+
+    def _check_token_url(self, token_url: str | None) -> None:
+        if token_url not in (None, self._source.token_url):
+            raise SettingError(
+                f"this session's token_url is {self._source.token_url}; make another session",
+                setting="token_url",
+            )
+
+    def _joined(self, url: Any) -> str:
+        """`url` as requests understands it: bytes decoded, other objects as their str."""
+        text = url.decode("utf-8") if isinstance(url, bytes) else str(url)
+        one_slash = text.startswith("/") and not text.startswith("//")
+        return self.base_url + text if one_slash else text
+
+    def _send_token_request(self, request: PreparedRequest, timeout: float) -> Response:
+        """Sends it with the session's adapters, proxies, verify and cert, and nothing else of it.
+
+        Not by `send`, which mixins override (a cache, a pool), and which keeps cookies.
+        """
+        url = request.url or ""
+        settings = self.merge_environment_settings(url, {}, True, None, None)
+        return self._send_once(request, timeout=timeout, **settings)
+
+    def _send_once(self, request: PreparedRequest, **settings: Any) -> Response:
+        return self.get_adapter(request.url or "").send(request, **settings)
+
+
+def _left_alone(request: PreparedRequest) -> PreparedRequest:
+    """An ``auth=`` that does nothing, and keeps requests from looking for another one."""
+    return request
+
+
+def _with(request: Request, **changes: Any) -> Request:
+    changed = copy.copy(request)
+    vars(changed).update(changes)
+    return changed
+
+
+def _hooks_with(first: Callable[..., Response], hooks: Any) -> dict[str, Any]:
+    others = hooks.get("response", [])
+    return {**hooks, "response": [first, *([others] if callable(others) else others)]}
+
+
+def _checked_leeway(leeway: float) -> float:
+    if not leeway >= 0:
+        raise SettingError(f"leeway must be 0 seconds or more, not {leeway!r}", setting="leeway")
+    return leeway
+
+
+def _checked_timeout(timeout: Any) -> Any:
+    for seconds in timeout if isinstance(timeout, tuple) else (timeout,):
+        if isinstance(seconds, (int, float)) and not seconds > 0:
+            raise SettingError(
+                f"default_timeout must be more than 0 seconds, or None, not {timeout!r}",
+                setting="default_timeout",
+            )
+    return timeout

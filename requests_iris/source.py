@@ -1,0 +1,335 @@
+"""Where the current token comes from: it is used while it is fresh, and renewed in time.
+
+This room has the only lock. Threads share a source: the token is an immutable value, replaced in
+one assignment, and whoever finds it fresh reads it without the lock.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import os
+import random
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .credentials import Credentials
+from .errors import InvalidClientError, IrisError, SettingError, TokenRefusedError
+from .token import Bearer, Token
+from .token_endpoint import Clock, Send, TokenEndpoint
+
+log = logging.getLogger("requests_iris")
+
+#: Seconds after which a call to the token endpoint gives up, its repetitions included.
+BUDGET = 10.0
+#: Seconds before an early renewal that failed, or brought nothing, is tried again (and jitter).
+EARLY_RENEWAL_PAUSE = 30.0
+#: Seconds for which credentials that were refused are not tried again.
+REFUSAL_LASTS = 60.0
+
+Updater = Callable[[dict[str, Any]], object]
+Grant = Callable[[float], Token]
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The token in use, and its times worked out once."""
+
+    token: Token
+    bearer: Bearer
+    aging_at: float
+    stale_at: float
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """Who asked for what and was refused, and until when that is not asked again."""
+
+    asked: tuple[Credentials, tuple[str, ...]]
+    error: TokenRefusedError
+    until: float
+
+
+class _Flight(Future[Token]):
+    """A renewal on its way. Its leader makes it; the others wait for that one result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leader = threading.get_ident()
+
+    def land_with(self, error: BaseException) -> None:
+        # what stops the leader, such as Ctrl-C, is not meant for the others: they try themselves
+        if isinstance(error, Exception):
+            self.set_exception(error)
+        else:
+            self.cancel()
+
+    def wait(self, *, raise_error: bool = True) -> Token | None:
+        """What the leader got: the token or, as a copy for this thread, the error; or None."""
+        if self.leader == threading.get_ident():
+            raise IrisError("a request needs the token that its own thread is about to get")
+        try:
+            error = self.exception()
+        except CancelledError:
+            return None
+        if error is None:
+            return self.result()
+        if raise_error:
+            raise copy.copy(error) from error.__cause__
+        return None
+
+
+class TokenSource:
+    """Holds the token of one API User and renews it.
+
+    :ivar credentials: who signs in; may be replaced at any time.
+    :ivar scope: the words of the scope that the password grant asks for.
+    :ivar updater: called with each new token, as a dict, by the thread that got it.
+    """
+
+    def __init__(
+        self,
+        endpoint: TokenEndpoint,
+        credentials: Credentials,
+        scope: tuple[str, ...],
+        *,
+        leeway: float,
+        budget: float = BUDGET,
+        environ: Mapping[str, str] = os.environ,
+        clock: Clock | None = None,
+    ) -> None:
+        self.credentials = credentials
+        self.scope = scope
+        self.updater: Updater | None = None
+        self._endpoint = endpoint
+        self._leeway = leeway
+        self._budget = budget
+        self._environ = environ
+        self._clock = clock or Clock()
+        self._held: _Held | None = None
+        self._refusal: _Refusal | None = None
+        self._forget_threads()
+        _sources.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # locks cannot be pickled; the environment and the monotonic clock are other ones elsewhere
+        left_out = ("_guard", "_flight", "_early_from", "_refusal", "_environ")
+        return {name: value for name, value in vars(self).items() if name not in left_out}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._environ, self._refusal = os.environ, None
+        self._forget_threads()
+        _sources.add(self)
+
+    def _forget_threads(self) -> None:
+        """As new: with no other thread in here. So it is after a fork, in the child."""
+        self._guard = threading.Lock()
+        self._flight: _Flight | None = None
+        self._early_from = -math.inf
+
+    @property
+    def token_url(self) -> str:
+        return self._endpoint.url
+
+    @property
+    def token(self) -> Token | None:
+        """The token as it is, fresh or not."""
+        held = self._held
+        return held.token if held else None
+
+    @token.setter
+    def token(self, token: Token | None) -> None:
+        held = None
+        if token is not None:
+            held = _Held(token, token.bearer, token.aging_at, token.stale_at(self._leeway))
+        with self._guard:
+            self._held = held
+
+    def bearer(self, send: Send) -> Bearer:
+        """The ``Authorization`` header for a request that is sent now.
+
+        :param send: how to reach the token endpoint, if that is needed.
+        :raises MissingSettingError: if a token is needed and a credential is missing.
+        :raises TokenError: if a token is needed and none could be had.
+        """
+        held = self._held
+        if held is not None and self._clock.time() < held.aging_at:
+            return held.bearer
+        return self._renewed_in_time(send)
+
+    def reject(self, bearer: Bearer) -> None:
+        """Says that a server did not accept it. A token that has replaced it is left alone."""
+        with self._guard:
+            held = self._held
+            if held is not None and held.bearer == bearer:
+                self._held = replace(held, aging_at=-math.inf, stale_at=-math.inf)
+
+    def sign_in(self, send: Send) -> Token:
+        """A new token by the password grant, whatever there was before."""
+        return self._alone(lambda deadline: self._by_password(send, deadline))
+
+    def refresh(self, refresh_token: str | None, send: Send) -> Token:
+        """A new token by the refresh_token grant, of `refresh_token` or else of the one held."""
+
+        def grant(deadline: float) -> Token:
+            token = self.token or Token("")
+            token = replace(token, refresh_token=refresh_token or token.refresh_token)
+            if token.refresh_token is None:
+                raise SettingError(
+                    "there is no refresh token to renew with: scope must hold offline_access",
+                    setting="scope",
+                )
+            return self._by_refresh_token(token, send, deadline)
+
+        return self._alone(grant)
+
+    def _renewed_in_time(self, send: Send) -> Bearer:
+        """The header for a token that is aging, stale or not there.
+
+        1. One that lives is used while it is being renewed, or has just not been.
+        2. Else one thread renews it,
+        3. and those that need a new one wait for that thread.
+        """
+        while True:
+            held, flight = self._held, self._flight
+            living = held if held and self._clock.time() < held.stale_at else None
+            if living and (flight or self._clock.monotonic() < self._early_from):
+                return living.bearer
+            if flight is None:
+                flight = self._take_off(held)
+                if flight is not None:
+                    return self._lead(flight, living, send)
+            elif flight.leader == threading.get_ident() and held:
+                return held.bearer  # the updater makes a request: with the token just got
+            else:
+                token = flight.wait()
+                if token is not None:
+                    return token.bearer
+
+    def _lead(self, flight: _Flight, living: _Held | None, send: Send) -> Bearer:
+        """Renews. While the old token lives, nobody needs to hear of a failure."""
+        token = None
+        try:
+            token = self._fly(flight, lambda deadline: self._renew(send, deadline))
+        except IrisError as error:
+            if living is None:
+                raise
+            log.warning("token %s was not renewed early: %s", living.token.fingerprint, error)
+        if living and (token is None or token.aging_at <= living.aging_at):
+            pause = EARLY_RENEWAL_PAUSE * random.uniform(1, 1.3)  # noqa: S311
+            self._early_from = self._clock.monotonic() + pause
+        return token.bearer if token else living.bearer  # type: ignore[union-attr]
+
+    def _alone(self, grant: Grant) -> Token:
+        """Carries out `grant` when no other renewal is on its way."""
+        while True:
+            other = self._flight
+            if other is None:
+                flight = self._take_off(self._held)
+                if flight is not None:
+                    return self._fly(flight, grant)
+            else:
+                other.wait(raise_error=False)
+
+    def _take_off(self, held: _Held | None) -> _Flight | None:
+        """The lead of a renewal; None for a thread that comes too late."""
+        with self._guard:
+            if self._flight is not None or self._held is not held:
+                return None
+            self._flight = _Flight()
+            return self._flight
+
+    def _fly(self, flight: _Flight, grant: Grant) -> Token:
+        try:
+            token = grant(self._clock.monotonic() + self._budget)
+        except BaseException as error:
+            self._flight = None
+            flight.land_with(error)
+            raise
+        try:
+            self._adopt(token)
+        finally:  # also when the updater fails: a refresh token may be the only one of its kind
+            self._flight = None
+            flight.set_result(token)
+        return token
+
+    def _adopt(self, token: Token) -> None:
+        known = self.token
+        self.token = token
+        if (
+            token.scope
+            and set(token.scope) != set(self.scope)
+            and (known is None or known.scope != token.scope)
+        ):
+            log.warning(
+                "the granted scope is %r, asked for was %r",
+                " ".join(token.scope),
+                " ".join(self.scope),
+            )
+        if self.updater is not None:
+            self.updater(token.as_dict())
+
+    def _renew(self, send: Send, deadline: float) -> Token:
+        """The order of renewing: 1. refresh_token grant, 2. where that is refused, password grant.
+
+        A fault on the way to the token endpoint never leads from 1 to 2.
+        """
+        token = self.token
+        if token is None or token.refresh_token is None:
+            return self._by_password(send, deadline)
+        try:
+            return self._by_refresh_token(token, send, deadline)
+        except InvalidClientError:
+            raise  # the same client would sign in
+        except TokenRefusedError as error:
+            log.info("the refresh token of token %s was refused: %s", token.fingerprint, error)
+            return self._by_password(send, deadline)
+
+    def _by_password(self, send: Send, deadline: float) -> Token:
+        credentials = self.credentials.completed(self._environ)
+        with self._refusals_remembered(credentials):
+            token = self._endpoint.password_grant(credentials, self.scope, send, deadline)
+        log.info("signed in: token %s, %s", token.fingerprint, _life(token))
+        return token
+
+    def _by_refresh_token(self, token: Token, send: Send, deadline: float) -> Token:
+        credentials = self.credentials.completed(self._environ)
+        renewed = self._endpoint.refresh_grant(credentials, token, send, deadline)
+        log.info("renewed: token %s, %s", renewed.fingerprint, _life(renewed))
+        return renewed
+
+    @contextmanager
+    def _refusals_remembered(self, credentials: Credentials) -> Iterator[None]:
+        asked = (credentials, self.scope)
+        known = self._refusal
+        if known and known.asked == asked and self._clock.monotonic() < known.until:
+            raise copy.copy(known.error) from known.error.__cause__
+        try:
+            yield
+        except TokenRefusedError as error:
+            self._refusal = _Refusal(asked, error, self._clock.monotonic() + REFUSAL_LASTS)
+            raise
+
+
+def _life(token: Token) -> str:
+    return "for ever" if token.expires_in is None else f"for {token.expires_in:g} s"
+
+
+#: All sources of this process. A lock that another thread holds at a fork stays locked after it.
+_sources: weakref.WeakSet[TokenSource] = weakref.WeakSet()
+
+
+def _forget_threads_of_parent() -> None:
+    for source in _sources:
+        source._forget_threads()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_forget_threads_of_parent)

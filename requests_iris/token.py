@@ -1,0 +1,196 @@
+"""The token as a value: what it is, when it ages, how it looks as a dict."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+#: An aging token is one in this last part of its life ...
+AGING_SHARE = 1 / 4
+#: ... or in these last seconds, whichever is shorter.
+AGING_AT_MOST = 15 * 60.0
+#: The leeway takes at most this part of a short life.
+LEEWAY_SHARE = 1 / 10
+
+# RFC 6749 appendix A.12, less the space: what can stand in a header whole (RFC 6750 section 2.1).
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
+_KNOWN = {"access_token", "token_type", "refresh_token", "expires_in", "expires_at", "scope"}
+
+
+class Bearer(str):
+    """The value of an ``Authorization`` header that this library has set.
+
+    On the wire it is a str like any other. Its ``repr``, and so that of a request's headers, shows
+    a fingerprint, and so does a pickle of it: Responses are pickled with their requests.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<Bearer {fingerprint(self.access_token)}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Bearer, (f"Bearer fingerprint:{fingerprint(self.access_token)}",))
+
+    def __copy__(self) -> Bearer:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Bearer:
+        return self
+
+    @property
+    def access_token(self) -> str:
+        return self[len("Bearer ") :]
+
+
+@dataclass(frozen=True)
+class Token:
+    """An access token, with what came along (RFC 6749 section 5.1).
+
+    :ivar expires_at: when it is over, in seconds since the epoch; None if nobody has said.
+    :ivar expires_in: its whole life in seconds; None if nobody has said.
+    :ivar scope: what was granted, or None if nobody has said.
+    :ivar others: further members of the reply, kept for the caller.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    expires_at: float | None = None
+    expires_in: float | None = None
+    scope: tuple[str, ...] | None = None
+    others: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_reply(
+        cls,
+        members: Mapping[str, Any],
+        *,
+        asked_at: float,
+        refresh_token: str | None = None,
+        scope: tuple[str, ...] | None = None,
+    ) -> Token:
+        """The token of a token endpoint's reply.
+
+        :param asked_at: when the request was sent; the life counts from there, so that a slow
+            reply makes it shorter and never longer than the server's.
+        :param refresh_token: what still holds if the reply brings none (RFC 6749 section 6).
+        :param scope: the one that was granted if the reply names none (RFC 6749 section 5.1).
+        :raises ValueError: if the reply holds no token that can be used.
+        """
+        if str(members.get("token_type", "Bearer")).lower() != "bearer":
+            raise ValueError("its token_type is not Bearer")
+        expires_in = _seconds(members.get("expires_in"))
+        if expires_in is not None:
+            expires_in = max(expires_in, 0)
+        return cls(
+            access_token=_visible(members, "access_token"),
+            refresh_token=(
+                _visible(members, "refresh_token")
+                if members.get("refresh_token")
+                else refresh_token
+            ),
+            expires_at=None if expires_in is None else asked_at + expires_in,
+            expires_in=expires_in,
+            scope=_scope(members.get("scope")) or scope,
+            others=_others(members),
+        )
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Token:
+        """A token that was saved: :meth:`as_dict`, or what other OAuth libraries call a token.
+
+        An ``expires_in`` alone does not tell how much of that life is left, so it is not believed.
+
+        :raises ValueError: if there is no ``access_token``, or a member is not what it should be.
+        """
+        expires_at = saved.get("expires_at")
+        if expires_at is not None and _seconds(expires_at) is None:
+            raise ValueError("its expires_at is not a number of seconds")
+        return cls(
+            access_token=_visible(saved, "access_token"),
+            refresh_token=_visible(saved, "refresh_token") if saved.get("refresh_token") else None,
+            expires_at=_seconds(expires_at),
+            expires_in=_seconds(saved.get("expires_in")) if expires_at is not None else None,
+            scope=_scope(saved.get("scope")),
+            others=_others(saved),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The members as OAuth2Session and oauthlib name them; a new dict each time."""
+        members = {
+            "access_token": self.access_token,
+            "token_type": "Bearer",
+            "expires_in": _plain(self.expires_in),
+            "expires_at": self.expires_at,
+            "refresh_token": self.refresh_token,
+            "scope": list(self.scope) if self.scope else None,
+        }
+        return {**self.others, **{name: v for name, v in members.items() if v is not None}}
+
+    @property
+    def bearer(self) -> Bearer:
+        return Bearer(f"Bearer {self.access_token}")
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.access_token)
+
+    @property
+    def aging_at(self) -> float:
+        """From when on it should be renewed, while it still serves; in seconds since the epoch."""
+        if self.expires_at is None:
+            return math.inf
+        return self.expires_at - min(AGING_AT_MOST, AGING_SHARE * self._life)
+
+    def stale_at(self, leeway: float) -> float:
+        """From when on it must not be used: `leeway` seconds early, in seconds since the epoch."""
+        if self.expires_at is None:
+            return math.inf
+        return self.expires_at - min(leeway, LEEWAY_SHARE * self._life)
+
+    @property
+    def _life(self) -> float:
+        return math.inf if self.expires_in is None else self.expires_in
+
+
+def fingerprint(secret: str) -> str:
+    """Eight characters that tell two secrets apart in a log, and tell nothing else of them."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:8]
+
+
+def _visible(members: Mapping[str, Any], name: str) -> str:
+    value = members.get(name)
+    if not isinstance(value, str) or not _VISIBLE.fullmatch(value):
+        raise ValueError(f"it has no {name} made of visible ASCII characters")
+    return value
+
+
+def _seconds(value: object) -> float | None:
+    """A number of seconds, also out of "3600" and "3600.0"; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _plain(seconds: float | None) -> float | int | None:
+    return int(seconds) if seconds is not None and seconds == int(seconds) else seconds
+
+
+def _scope(value: object) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        return tuple(value.split())
+    if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
+        return tuple(value)
+    return None
+
+
+def _others(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if name not in _KNOWN}

@@ -1,0 +1,292 @@
+"""Asks the token endpoint for tokens (RFC 6749 sections 4.3, 5 and 6) and reads its answers.
+
+oauthlib's client writes the request. The answer is read here: oauthlib's reader takes a scope that
+differs for an error, and loses status and body of a reply that is no JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import random
+import re
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from oauthlib.oauth2 import LegacyApplicationClient, OAuth2Error
+from oauthlib.oauth2.rfc6749.errors import raise_from_error
+from requests import PreparedRequest, RequestException, Response
+from requests.utils import default_user_agent
+from urllib3.exceptions import HTTPError, InvalidHeader
+from urllib3.util import Retry
+
+from .credentials import Credentials
+from .errors import (
+    InvalidClientError,
+    InvalidGrantError,
+    TokenError,
+    TokenRefusedError,
+    TokenReplyError,
+    TokenUnreachableError,
+)
+from .token import Token
+
+log = logging.getLogger("requests_iris")
+
+#: Seconds of the pauses before a call that failed on its way is repeated.
+PAUSES = (0.5, 1.5)
+#: Bytes of a reply that are read; a token takes a twentieth of it.
+REPLY_AT_MOST = 64 * 1024
+
+#: Sends a request as it is, once, with a timeout in seconds; the reply's body is left unread.
+Send = Callable[[PreparedRequest, float], Response]
+
+
+class Clock:
+    """The clocks of the system. A test hands in another."""
+
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class TokenEndpoint:
+    """The token endpoint at `url`. It has no state, so threads may share it."""
+
+    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+        self.url = url
+        self._clock = clock or Clock()
+        self._client = LegacyApplicationClient(client_id=None)
+
+    def password_grant(
+        self, credentials: Credentials, scope: tuple[str, ...], send: Send, deadline: float
+    ) -> Token:
+        """A token for username and password (RFC 6749 section 4.3).
+
+        :param deadline: when to give up, on the monotonic clock.
+        :raises MissingSettingError: if a credential is missing; nothing has been sent.
+        :raises TokenError: if the endpoint gave none.
+        """
+        username, password = credentials.user
+        body = self._client.prepare_request_body(
+            username,
+            password,
+            scope=list(scope),
+            # oauthlib leaves out what is empty
+            body="&".join(
+                f"{name}="
+                for name, value in (("username", username), ("password", password))
+                if not value
+            ),
+        )
+        exchange = _Exchange(self.url, credentials, body, secret=password)
+        return self._ask(exchange, send, deadline, scope=scope)
+
+    def refresh_grant(
+        self, credentials: Credentials, token: Token, send: Send, deadline: float
+    ) -> Token:
+        """A token for a refresh token (RFC 6749 section 6), with the scope it was issued for.
+
+        :param deadline: when to give up, on the monotonic clock.
+        :raises MissingSettingError: if a credential is missing; nothing has been sent.
+        :raises TokenError: if the endpoint gave none.
+        """
+        refresh_token = token.refresh_token or ""
+        body = self._client.prepare_refresh_body(refresh_token=refresh_token)
+        exchange = _Exchange(self.url, credentials, body, secret=refresh_token)
+        return self._ask(exchange, send, deadline, scope=token.scope, refresh_token=refresh_token)
+
+    def _ask(self, exchange: _Exchange, send: Send, deadline: float, **if_silent: Any) -> Token:
+        """Sends, and sends again after a pause while it is the way or the server that fails."""
+        for pause in (*PAUSES, math.inf):
+            asked_at = self._clock.time()
+            try:
+                return _token_of(self._once(exchange, send, deadline), asked_at, **if_silent)
+            except TokenError as error:
+                wait = _pause_before_retry(error, pause)
+                if self._clock.monotonic() + wait >= deadline:
+                    raise
+                log.warning("%s; trying again in %.1f s", error, wait)
+                self._clock.sleep(wait)
+        raise AssertionError("the last pause is beyond every deadline")
+
+    def _once(self, exchange: _Exchange, send: Send, deadline: float) -> _Reply:
+        try:
+            response = send(exchange.request(), max(deadline - self._clock.monotonic(), 0.1))
+            return _Reply(exchange, response, self._read(response, deadline))
+        except (RequestException, HTTPError, OSError) as error:
+            if isinstance(error, RequestException):
+                error.request = None  # it holds the secrets
+            raise TokenUnreachableError(
+                f"the token endpoint {self.url} could not be reached ({type(error).__name__}): "
+                "check the network, token_url, proxies and verify",
+                # requests' word for a URL, a proxy or a header that cannot be right
+                retryable=not isinstance(error, ValueError),
+            ) from error
+
+    def _read(self, response: Response, deadline: float) -> bytes:
+        """The body, as far as it comes before the deadline.
+
+        Byte by byte, as each of them renews the socket's timeout, and a longer read waits for all.
+        """
+        content = bytearray()
+        with response:
+            for byte in response.iter_content(1):
+                content += byte
+                if len(content) >= REPLY_AT_MOST:
+                    break
+                if self._clock.monotonic() >= deadline:
+                    raise RequestException("the reply did not end in time")
+        return bytes(content)
+
+
+class _Exchange:
+    """One token request: how to make it, and how to tell of it without its secrets."""
+
+    def __init__(self, url: str, credentials: Credentials, body: str, *, secret: str) -> None:
+        client_id, client_secret = credentials.client
+        # IRIS wants the plain values, not the form-encoded ones of RFC 6749 section 2.3.1. In
+        # UTF-8 (RFC 7617 section 2.1); requests would write latin-1, and fail beyond it.
+        self._basic = b64encode(f"{client_id}:{client_secret}".encode()).decode()
+        self._url, self._body = url, body
+        self._secrets = [text for text in (secret, client_secret, self._basic) if text]
+
+    def request(self) -> PreparedRequest:
+        """A new one each time: it belongs to no session, and takes nothing from one."""
+        request = PreparedRequest()
+        request.prepare(
+            method="POST",
+            url=self._url,
+            headers={
+                "Authorization": f"Basic {self._basic}",
+                "Accept": "application/json",
+                "Content-Type": "application/x-www-form-urlencoded",
+                "User-Agent": default_user_agent("requests-iris python-requests"),
+            },
+            data=self._body,
+        )
+        return request
+
+    def cleaned(self, text: str) -> str:
+        """`text` without what it repeats of the secrets, in the forms they travel in."""
+        for secret in self._secrets:
+            for form in (secret, quote(secret), quote_plus(secret), json.dumps(secret)[1:-1]):
+                text = text.replace(form, "[secret]")
+        return text
+
+
+class _Reply:
+    """What the token endpoint answered."""
+
+    def __init__(self, exchange: _Exchange, response: Response, content: bytes) -> None:
+        self.exchange = exchange
+        self.response = response
+        self.text = content.decode("utf-8", "replace")
+        self.status = response.status_code
+        try:
+            members = json.loads(content)
+        except (ValueError, RecursionError):  # a ValueError also for a number of 5,000 digits
+            members = None
+        self.members: dict[str, Any] = members if isinstance(members, dict) else {}
+
+    @property
+    def asks_for_patience(self) -> bool:
+        return self.status in (408, 429) or self.status >= 500
+
+    def for_everybody(self) -> Response:
+        """The response, fit to hang on an error: without the request, and with a body cleaned.
+
+        A body that may hold a token, which none of our secrets would find, is left out whole.
+        """
+        holds_token = self.status < 300 or re.search(r"(access|refresh)_token\W", self.text)
+        self.response.request = PreparedRequest()
+        self.response.encoding = "utf-8"
+        self.response._content = b"" if holds_token else self.exchange.cleaned(self.text).encode()
+        return self.response
+
+
+def _token_of(reply: _Reply, asked_at: float, **if_silent: Any) -> Token:
+    if isinstance(reply.members.get("error"), str) and not reply.asks_for_patience:
+        raise _refusal(reply)
+    if not 200 <= reply.status < 300:
+        raise _nonsense(reply)
+    try:
+        return Token.from_reply(reply.members, asked_at=asked_at, **if_silent)
+    except ValueError as error:
+        raise _nonsense(reply, f" ({error})") from error
+
+
+def _refusal(reply: _Reply) -> TokenRefusedError:
+    """The error of RFC 6749 section 5.2, with oauthlib's own as its cause."""
+    kind, advice = _REFUSALS.get(reply.members["error"], _OTHER_REFUSAL)
+    code, description = (
+        _one_line(reply.exchange.cleaned(str(reply.members.get(name) or "")))
+        for name in ("error", "error_description")
+    )
+    refusal = kind(
+        f"the token endpoint refused with {code}"
+        + (f" ({description})" if description else "")
+        + f": {advice}",
+        error=code,
+        error_description=description or None,
+        response=reply.for_everybody(),
+    )
+    try:
+        raise_from_error(code, {"error_description": description})
+    except OAuth2Error as cause:
+        refusal.__cause__ = cause
+    return refusal
+
+
+_REFUSALS = {
+    "invalid_client": (InvalidClientError, "check client_id and client_secret"),
+    "invalid_grant": (InvalidGrantError, "check username and password"),
+    "invalid_scope": (TokenRefusedError, "check scope"),
+}
+_OTHER_REFUSAL = (TokenRefusedError, "check the API User and its client")
+
+
+def _nonsense(reply: _Reply, what: str = "") -> TokenReplyError:
+    if reply.asks_for_patience:
+        advice = "try again later"
+    elif reply.response.is_redirect:
+        advice = "redirects are not followed, check token_url"
+    else:
+        advice = "check token_url"
+    return TokenReplyError(
+        f"the token endpoint answered {reply.status} without a token{what}: {advice}",
+        retryable=reply.asks_for_patience,
+        retry_after=_retry_after(reply.response),
+        response=reply.for_everybody(),
+    )
+
+
+def _pause_before_retry(error: TokenError, pause: float) -> float:
+    """Seconds to wait before one more try; infinitely many where another one would not help."""
+    if not error.retryable:
+        return math.inf
+    # jitter keeps processes that failed together from coming back together
+    wait = pause * random.uniform(0.8, 1.2)  # noqa: S311
+    return max(wait, getattr(error, "retry_after", None) or 0)
+
+
+def _retry_after(response: Response) -> float | None:
+    """Retry-After in seconds, out of both forms of RFC 9110 section 10.2.3."""
+    try:
+        return Retry().parse_retry_after(response.headers["Retry-After"])
+    except (KeyError, InvalidHeader, ValueError, OverflowError):
+        return None
+
+
+def _one_line(text: str) -> str:
+    """A server's words, fit for a message: short, and of RFC 6749 appendix A.7's characters."""
+    return re.sub(r"[^\x20-\x7e]+", " ", text)[:200].strip()

@@ -1,0 +1,58 @@
+"""What the tests share: an IRIS of their own, a session, and an environment without surprises."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from requests_iris import IrisSession
+from requests_iris.sandbox import Sandbox
+from requests_iris.token_endpoint import Clock
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> None:
+    """No setting of whoever runs the tests: credentials, proxies, netrc, certificates."""
+    for name in list(os.environ):
+        if name.startswith("TRACKUNIT_") or name.lower().endswith(("_proxy", "_ca_bundle")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path_factory.getbasetemp() / "no-netrc"))
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def iris(sandbox: Sandbox) -> Iterator[IrisSession]:
+    with IrisSession(**sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        yield iris
+
+
+class SkippingClock(Clock):
+    """The clocks of the system, set forward instead of slept through."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.skipped
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.skipped
+
+    def sleep(self, seconds: float) -> None:
+        self.skipped += seconds
+
+
+@pytest.fixture
+def clock(iris: IrisSession) -> SkippingClock:
+    """The clock of the session `iris`."""
+    clock = SkippingClock()
+    iris._source._clock = iris._source._endpoint._clock = clock
+    return clock

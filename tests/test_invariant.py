@@ -1,0 +1,199 @@
+"""What the token may touch.
+
+A token goes on a request if and only if it travels by https to an allowed host, the caller brought
+no authentication of its own, and no foreign host sent us there.
+"""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from requests_iris import IrisSession
+from requests_iris.sandbox import Sandbox
+
+
+def tokens_seen(sandbox: Sandbox, server: str) -> list[str]:
+    """The Authorization headers that came to a server."""
+    headers = [seen.headers.get("Authorization") for seen in sandbox.seen if seen.server == server]
+    return [value for value in headers if value]
+
+
+def redirect(sandbox: Sandbox, to: str, *, via: str = "api", status: int = 302) -> str:
+    base = sandbox.base_url if via == "api" else sandbox.foreign_url
+    return str(
+        requests.Request("GET", f"{base}/redirect", params={"to": to, "status": status})
+        .prepare()
+        .url
+    )
+
+
+class TestFirstHop:
+    def test_an_allowed_host_sees_the_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        assert iris.get("/echo").ok
+        assert tokens_seen(sandbox, "api") == [f"Bearer {sandbox.issued[-1]}"]
+
+    def test_another_host_sees_none_and_none_is_fetched(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        assert iris.get(f"{sandbox.foreign_url}/echo").ok
+        assert tokens_seen(sandbox, "foreign") == []
+        assert sandbox.count("token") == 0
+
+    def test_the_token_host_is_no_api_host(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        iris.get("/echo")
+        sandbox.forget()
+        iris.get(sandbox.token_url)
+        assert tokens_seen(sandbox, "token") == []
+
+    def test_allowed_hosts_replace_the_default(self, sandbox: Sandbox) -> None:
+        host = sandbox.foreign_url.removeprefix("https://")
+        with IrisSession(**sandbox.settings, allowed_hosts=[host]) as iris:
+            iris.verify = sandbox.ca_file
+            assert iris.get(f"{sandbox.foreign_url}/echo").ok
+            assert iris.get("/echo").status_code == 401
+        assert len(tokens_seen(sandbox, "foreign")) == 1
+        assert tokens_seen(sandbox, "api") == []
+
+    def test_with_no_allowed_host_no_token_is_fetched(self, sandbox: Sandbox) -> None:
+        with IrisSession(**sandbox.settings, allowed_hosts=[]) as iris:
+            iris.verify = sandbox.ca_file
+            assert iris.get("/echo").status_code == 401
+        assert sandbox.count("token") == 0
+
+    def test_the_same_port_by_http_sees_none(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        with pytest.raises(requests.ConnectionError):
+            iris.get(sandbox.base_url.replace("https", "http") + "/echo")
+        assert sandbox.count("token") == 0
+
+
+class TestAuthenticationOfTheCallers:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"auth": ("me", "mine")},
+            {"headers": {"Authorization": "Basic bWU6bWluZQ=="}},
+            {"headers": {"authorization": "Basic bWU6bWluZQ=="}},
+        ],
+        ids=["auth", "header", "lower-case header"],
+    )
+    def test_it_is_left_alone(self, iris: IrisSession, sandbox: Sandbox, arguments) -> None:
+        assert iris.get("/echo", **arguments).status_code == 401
+        assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
+        assert sandbox.count("token") == 0
+
+    def test_an_auth_that_leaves_no_header_is_one_too(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        assert iris.get("/echo", auth=lambda request: request).status_code == 401
+        assert tokens_seen(sandbox, "api") == []
+
+    def test_user_and_password_in_the_url(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        iris.get(sandbox.base_url.replace("//", "//me:mine@") + "/echo")
+        assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
+
+    def test_withhold_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        assert iris.get("/echo", withhold_token=True).status_code == 401
+        assert tokens_seen(sandbox, "api") == []
+
+    def test_a_session_auth_that_leaves_a_header_stands(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        iris.auth = ("me", "mine")
+        assert iris.get("/echo").status_code == 401
+        assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
+
+    def test_a_session_auth_that_leaves_none_does_not(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        iris.auth = lambda request: request
+        assert iris.get("/echo").ok
+
+    def test_it_is_not_replaced_by_the_token_on_a_redirect(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        response = iris.get(redirect(sandbox, "/echo"), auth=("me", "mine"))
+        assert response.status_code == 401
+        assert set(tokens_seen(sandbox, "api")) == {"Basic bWU6bWluZQ=="}
+        assert sandbox.count("token") == 0
+
+    def test_one_that_leaves_no_header_is_remembered_on_a_redirect(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        response = iris.get(redirect(sandbox, "/echo"), auth=lambda request: request)
+        assert response.status_code == 401
+        assert tokens_seen(sandbox, "api") == []
+
+
+class TestRedirects:
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    def test_on_the_same_host_it_is_signed_again(
+        self, iris: IrisSession, sandbox: Sandbox, status: int
+    ) -> None:
+        response = iris.get(redirect(sandbox, "/echo", status=status))
+        assert response.ok
+        assert [hop.status_code for hop in response.history] == [status]
+
+    def test_to_another_host_the_token_stays_behind(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        assert iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo")).ok
+        assert tokens_seen(sandbox, "foreign") == []
+
+    def test_another_host_cannot_make_us_sign(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        target = f"{sandbox.base_url}/echo"
+        assert iris.get(redirect(sandbox, target, via="foreign")).status_code == 401
+        assert tokens_seen(sandbox, "api") == []
+
+    def test_there_and_back_is_not_signed(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        back = redirect(sandbox, f"{sandbox.base_url}/echo", via="foreign")
+        assert iris.get(redirect(sandbox, back)).status_code == 401
+        assert len(tokens_seen(sandbox, "api")) == 1
+
+    def test_a_hop_to_plain_http_takes_no_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        sent = []
+
+        class Adapter(requests.adapters.HTTPAdapter):
+            def send(self, request, *args, **kwargs):
+                sent.append(dict(request.headers))
+                return super().send(request, *args, **kwargs)
+
+        iris.mount("http://", Adapter())
+        target = sandbox.base_url.replace("https", "http") + "/echo"
+        with pytest.raises(requests.ConnectionError):
+            iris.get(redirect(sandbox, target))
+        (headers,) = sent
+        assert "Authorization" not in headers
+
+    def test_a_next_that_the_caller_sends_is_judged_alike(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        there = iris.get(redirect(sandbox, "/echo"), allow_redirects=False)
+        assert iris.send(there.next).ok
+        away = iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo"), allow_redirects=False)
+        assert iris.send(away.next).ok
+        assert tokens_seen(sandbox, "foreign") == []
+
+
+class TestNetrc:
+    @pytest.fixture(autouse=True)
+    def _netrc(self, tmp_path, monkeypatch) -> None:
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine 127.0.0.1 login me password mine\n")
+        monkeypatch.setenv("NETRC", str(netrc))
+
+    def test_it_does_not_replace_the_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        assert iris.get("/echo").ok
+
+    def test_nor_on_a_redirect(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        assert iris.get(redirect(sandbox, "/echo")).ok
+
+    def test_it_serves_other_hosts(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        iris.get(f"{sandbox.foreign_url}/echo")
+        iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo"))
+        assert tokens_seen(sandbox, "foreign") == ["Basic bWU6bWluZQ=="] * 2
+
+    def test_it_has_no_say_in_the_token_call(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        iris.fetch_token()
+        (seen,) = tokens_seen(sandbox, "token")
+        assert seen != "Basic bWU6bWluZQ=="

@@ -1,0 +1,77 @@
+"""What the README shows works, word for word."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+import pytest
+from urllib3.util import connection
+
+from requests_iris.sandbox import Sandbox
+
+from .readme_commands import README, commands
+
+BLOCKS = re.findall(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", README.read_text("utf-8"))
+
+
+@pytest.fixture
+def real_hosts(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    """The hosts of IRIS, which stand on loopback here: only the network is another."""
+    names = {"iris.trackunit.com": "base_url", "auth.trackunit.com": "token_url"}
+    connect = connection.create_connection
+    with Sandbox(hostnames=tuple(names)) as sandbox:
+
+        def connect_to_sandbox(address: tuple[str, int], *args: object, **kwargs: object) -> object:
+            host, port = address
+            if host in names:
+                host, port = (
+                    "127.0.0.1",
+                    int(re.search(r":(\d+)", getattr(sandbox, names[host]))[1]),
+                )
+            assert host == "127.0.0.1"
+            return connect((host, port), *args, **kwargs)
+
+        monkeypatch.setattr(connection, "create_connection", connect_to_sandbox)
+        for name, value in sandbox.environ.items():
+            if not name.endswith("_URL"):
+                monkeypatch.setenv(name, value)
+        monkeypatch.chdir(tmp_path)
+        yield sandbox
+
+
+def test_there_are_blocks() -> None:
+    assert len(BLOCKS) == README.read_text("utf-8").count("code-block:: python")
+    assert len(BLOCKS) > 5
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_its_python_runs(block: str, real_hosts: Sandbox) -> None:
+    exec(compile(textwrap.dedent(block), README.name, "exec"), {})
+
+
+def test_the_two_blocks_at_its_top_do_the_same(real_hosts: Sandbox, capsys) -> None:
+    for block in BLOCKS[:2]:
+        exec(compile(textwrap.dedent(block), README.name, "exec"), {})
+    ours, twin = capsys.readouterr().out.split()
+    assert ours == twin == "250"
+
+
+def test_code_stands_on_its_first_screen() -> None:
+    lines = README.read_text("utf-8").splitlines()
+    assert any("code-block:: python" in line for line in lines[:15])
+
+
+def test_a_newcomer_needs_two_commands() -> None:
+    demo, tests = commands()
+    assert demo.endswith("requests-iris demo")
+    assert tests.endswith("tox")
+
+
+def test_the_table_of_settings_names_all() -> None:
+    from inspect import signature
+
+    from requests_iris import IrisSession
+
+    named = set(re.findall(r"^``(\w+)``", README.read_text("utf-8"), re.MULTILINE))
+    assert set(signature(IrisSession).parameters) <= named
