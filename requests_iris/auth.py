@@ -77,6 +77,7 @@ class Replay:
         if not self._rewind():
             return response
         renewed = self._source.bearer(self._send)
+        self._source.count("replays")
         _ = response.content  # read to its end, so that the connection can be used again
         response.close()
         request = response.request.copy()

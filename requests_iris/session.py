@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import requests
 from oauthlib.oauth2 import LegacyApplicationClient
 from requests import PreparedRequest, Request, Response
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
 from requests_oauthlib import OAuth2Session
 
 from .auth import BearerAuth, Replay, signature_of, signed_copy, takes_token, withhold_token
@@ -25,8 +28,6 @@ if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
     from requests import _types as _t
-    from requests.cookies import RequestsCookieJar
-
 #: Where the APIs of IRIS are.
 BASE_URL = "https://iris.trackunit.com"
 #: Where IRIS issues tokens.
@@ -113,6 +114,11 @@ class IrisSession(OAuth2Session, requests.Session):
         )
         # OAuth2Session's stand-in switches netrc off for every host, and cannot be pickled.
         self.auth = None
+        _sessions.add(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        _sessions.add(self)
 
     def request(
         self,
@@ -231,6 +237,16 @@ class IrisSession(OAuth2Session, requests.Session):
     def bearer(self) -> BearerAuth:
         """The same tokens as an ``auth=``, for libraries that take one and no session."""
         return BearerAuth(self._source, self._send_token_request, self._origins)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What this session has done so far, as numbers.
+
+        ``password`` and ``refresh_token``: requests to the token endpoint, by grant. ``tokens``:
+        tokens got from them. ``replays``: requests sent once more after a 401. ``waits``: how often
+        a thread waited for the token that another one was getting. A pickle of it starts at 0.
+        """
+        return self._source.counters
 
     @property
     def token(self) -> dict[str, Any]:
@@ -399,3 +415,20 @@ def _checked_timeout(timeout: Any) -> Any:
                 setting="default_timeout",
             )
     return timeout
+
+
+#: All sessions of this process. After a fork, parent and child would read each other's replies from
+#: the connections that they share, and a lock that another thread held stays locked in the child.
+_sessions: weakref.WeakSet[IrisSession] = weakref.WeakSet()
+
+
+def _let_go_of_parent() -> None:
+    """Gives each session of a forked child new connections and locks, the way unpickling does."""
+    for session in _sessions:
+        for part in (session.cookies, *session.adapters.values()):
+            if isinstance(part, (RequestsCookieJar, HTTPAdapter)):
+                part.__setstate__(part.__getstate__())
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_let_go_of_parent)

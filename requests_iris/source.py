@@ -13,11 +13,13 @@ import os
 import random
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+
+from requests import PreparedRequest, Response
 
 from .credentials import Credentials
 from .errors import InvalidClientError, IrisError, SettingError, TokenRefusedError
@@ -32,6 +34,8 @@ BUDGET = 10.0
 EARLY_RENEWAL_PAUSE = 30.0
 #: Seconds for which credentials that were refused are not tried again.
 REFUSAL_LASTS = 60.0
+#: What is counted: token requests by grant, tokens got, requests replayed, waits for a token.
+COUNTERS = ("password", "refresh_token", "tokens", "replays", "waits")
 
 Updater = Callable[[dict[str, Any]], object]
 Grant = Callable[[float], Token]
@@ -113,26 +117,39 @@ class TokenSource:
         self._environ = environ
         self._clock = clock or Clock()
         self._held: _Held | None = None
-        self._refusal: _Refusal | None = None
-        self._forget_threads()
-        _sources.add(self)
+        self._start_anew()
 
     def __getstate__(self) -> dict[str, Any]:
-        # locks cannot be pickled; the environment and the monotonic clock are other ones elsewhere
-        left_out = ("_guard", "_flight", "_early_from", "_refusal", "_environ")
+        # what belongs to this process: threads, a monotonic clock, an environment
+        left_out = ("_guard", "_flight", "_early_from", "_refusal", "_counts", "_environ")
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._environ, self._refusal = os.environ, None
+        self._environ = os.environ
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._refusal: _Refusal | None = None
+        self._early_from = -math.inf
+        self._counts: Counter[str] = Counter()
         self._forget_threads()
         _sources.add(self)
 
     def _forget_threads(self) -> None:
-        """As new: with no other thread in here. So it is after a fork, in the child."""
+        """With no other thread in here: so it is at the start, and in the child of a fork."""
         self._guard = threading.Lock()
         self._flight: _Flight | None = None
-        self._early_from = -math.inf
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """How often it happened so far: see :attr:`IrisSession.counters`."""
+        with self._guard:
+            return {name: self._counts[name] for name in COUNTERS}
+
+    def count(self, name: str) -> None:
+        with self._guard:
+            self._counts[name] += 1
 
     @property
     def token_url(self) -> str:
@@ -151,6 +168,7 @@ class TokenSource:
             held = _Held(token, token.bearer, token.aging_at, token.stale_at(self._leeway))
         with self._guard:
             self._held = held
+            self._refusal = None
 
     def bearer(self, send: Send) -> Bearer:
         """The ``Authorization`` header for a request that is sent now.
@@ -209,6 +227,7 @@ class TokenSource:
             elif flight.leader == threading.get_ident() and held:
                 return held.bearer  # the updater makes a request: with the token just got
             else:
+                self.count("waits")
                 token = flight.wait()
                 if token is not None:
                     return token.bearer
@@ -263,6 +282,7 @@ class TokenSource:
     def _adopt(self, token: Token) -> None:
         known = self.token
         self.token = token
+        self.count("tokens")
         if (
             token.scope
             and set(token.scope) != set(self.scope)
@@ -293,33 +313,65 @@ class TokenSource:
             return self._by_password(send, deadline)
 
     def _by_password(self, send: Send, deadline: float) -> Token:
-        credentials = self.credentials.completed(self._environ)
-        with self._refusals_remembered(credentials):
-            token = self._endpoint.password_grant(credentials, self.scope, send, deadline)
-        log.info("signed in: token %s, %s", token.fingerprint, _life(token))
-        return token
+        return self._ask(
+            "password",
+            send,
+            lambda credentials, send: self._endpoint.password_grant(
+                credentials, self.scope, send, deadline
+            ),
+        )
 
     def _by_refresh_token(self, token: Token, send: Send, deadline: float) -> Token:
+        return self._ask(
+            "refresh_token",
+            send,
+            lambda credentials, send: self._endpoint.refresh_grant(
+                credentials, token, send, deadline
+            ),
+        )
+
+    def _ask(self, grant: str, send: Send, ask: Callable[[Credentials, Send], Token]) -> Token:
+        """Asks for a token by one grant; requests are counted, refusals remembered."""
+
+        def counting(request: PreparedRequest, timeout: float) -> Response:
+            self.count(grant)
+            return send(request, timeout)
+
         credentials = self.credentials.completed(self._environ)
-        renewed = self._endpoint.refresh_grant(credentials, token, send, deadline)
-        log.info("renewed: token %s, %s", renewed.fingerprint, _life(renewed))
-        return renewed
-
-    @contextmanager
-    def _refusals_remembered(self, credentials: Credentials) -> Iterator[None]:
         asked = (credentials, self.scope)
-        known = self._refusal
-        if known and known.asked == asked and self._clock.monotonic() < known.until:
-            raise copy.copy(known.error) from known.error.__cause__
+        self._raise_if_refused_before(asked)
+        why, start = self._state_of_token(), self._clock.monotonic()
         try:
-            yield
+            token = ask(credentials, counting)
         except TokenRefusedError as error:
-            self._refusal = _Refusal(asked, error, self._clock.monotonic() + REFUSAL_LASTS)
+            # a refused refresh token says nothing of the credentials
+            if grant == "password" or isinstance(error, InvalidClientError):
+                self._refusal = _Refusal(asked, error, self._clock.monotonic() + REFUSAL_LASTS)
             raise
+        log.info(
+            "new token %s by the %s grant (the old one: %s) in %.2f s, valid %s",
+            token.fingerprint,
+            grant,
+            why,
+            self._clock.monotonic() - start,
+            "until it is refused" if token.expires_in is None else f"for {token.expires_in:g} s",
+        )
+        return token
 
+    def _raise_if_refused_before(self, asked: tuple[Credentials, tuple[str, ...]]) -> None:
+        refusal = self._refusal
+        if refusal and refusal.asked == asked and self._clock.monotonic() < refusal.until:
+            raise copy.copy(refusal.error) from refusal.error.__cause__
 
-def _life(token: Token) -> str:
-    return "for ever" if token.expires_in is None else f"for {token.expires_in:g} s"
+    def _state_of_token(self) -> str:
+        held, now = self._held, self._clock.time()
+        if held is None:
+            return "none"
+        if held.stale_at == -math.inf:
+            return "rejected"
+        if now >= held.stale_at:
+            return "stale"
+        return "aging" if now >= held.aging_at else "fresh"
 
 
 #: All sources of this process. A lock that another thread holds at a fork stays locked after it.
