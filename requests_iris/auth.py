@@ -90,6 +90,7 @@ class Replay:
         again.elapsed = timedelta(seconds=time.perf_counter() - start)
         again.history.append(response)
         again.request = request
+        again._iris_rejected = response  # type: ignore[attr-defined]
         return again
 
     def _rewind(self) -> bool:
@@ -100,6 +101,18 @@ class Replay:
         except (AttributeError, TypeError, OSError, ValueError):
             return False
         return True
+
+
+def with_rejected(response: Response) -> Response:
+    """Puts the 401s back into a history that requests has written anew for redirects."""
+    history: list[Response] = []
+    for hop in (*response.history, response):
+        rejected = getattr(hop, "_iris_rejected", None)
+        if rejected is not None and rejected not in history:
+            history.append(rejected)
+        history.append(hop)
+    response.history = history[:-1]
+    return response
 
 
 class _NoReplay:

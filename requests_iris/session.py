@@ -16,7 +16,15 @@ from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests_oauthlib import OAuth2Session
 
-from .auth import BearerAuth, Replay, signature_of, signed_copy, takes_token, withhold_token
+from .auth import (
+    BearerAuth,
+    Replay,
+    signature_of,
+    signed_copy,
+    takes_token,
+    with_rejected,
+    withhold_token,
+)
 from .credentials import Credentials, from_environment, parse_scope
 from .errors import SettingError
 from .hosts import check_url, may_see_token, origins_of
@@ -73,7 +81,7 @@ class IrisSession(OAuth2Session, requests.Session):
     __attrs__ = [  # noqa: RUF012
         *requests.Session.__attrs__,
         *("base_url", "default_timeout", "_origins", "_source", "_client", "_scope", "_state"),
-        *("state", "redirect_uri", "auto_refresh_url", "auto_refresh_kwargs", "compliance_hook"),
+        *("state", "redirect_uri", "compliance_hook"),
     ]
 
     def __init__(
@@ -195,7 +203,8 @@ class IrisSession(OAuth2Session, requests.Session):
         5. and is the first to see the response: after a 401 it is sent once more, so that the
            caller's hooks see only the final response.
         """
-        if not may_see_token(getattr(request, "url", None) or "", self._origins):
+        # a Request by mistake is for requests to refuse
+        if isinstance(request, Request) or not may_see_token(request.url or "", self._origins):
             return super().send(request, **kwargs)
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self.default_timeout
@@ -210,7 +219,7 @@ class IrisSession(OAuth2Session, requests.Session):
 
         signed.hooks = _hooks_with(first_hook, request.hooks)
         try:
-            return super().send(signed, **kwargs)
+            return with_rejected(super().send(signed, **kwargs))
         finally:
             # a process pool pickles a Response, or an error, with its request and the hooks of that
             signed.hooks = request.hooks
@@ -353,11 +362,38 @@ class IrisSession(OAuth2Session, requests.Session):
         self._check_token_url(token_url)
         return self._source.refresh(refresh_token, self._send_token_request).as_dict()
 
+    @property
+    def auto_refresh_url(self) -> str:
+        """Where the token is renewed: the token endpoint. Another one is refused."""
+        return self._source.token_url
+
+    @auto_refresh_url.setter
+    def auto_refresh_url(self, url: str | None) -> None:
+        self._check_token_url(url)
+
+    @property
+    def auto_refresh_kwargs(self) -> dict[str, Any]:
+        """Empty: a renewal sends nothing but what RFC 6749 section 6 names. Others are refused."""
+        return {}
+
+    @auto_refresh_kwargs.setter
+    def auto_refresh_kwargs(self, kwargs: Mapping[str, Any] | None) -> None:
+        if kwargs:
+            raise NotImplementedError("IrisSession authenticates the client itself at renewal")
+
     def register_compliance_hook(self, hook_type: str, hook: Callable[..., Any]) -> NoReturn:
         """Not offered: token requests are the session's own. For responses, requests has hooks."""
         raise NotImplementedError(
             "IrisSession has no compliance hooks: use requests' response hooks, or mount an adapter"
         )
+
+    def authorization_url(self, url: str, state: str | None = None, **kwargs: Any) -> NoReturn:
+        """Not offered: it belongs to grants that IRIS does not have."""
+        raise NotImplementedError("IRIS has no authorization URL: it knows the password grant only")
+
+    def token_from_fragment(self, authorization_response: str) -> NoReturn:
+        """Not offered: it belongs to grants that IRIS does not have."""
+        raise NotImplementedError("IRIS has no implicit grant: it knows the password grant only")
 
     def _check_token_url(self, token_url: str | None) -> None:
         if token_url not in (None, self._source.token_url):

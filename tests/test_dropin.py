@@ -1,0 +1,426 @@
+"""What works with a requests.Session works here: the cases that requests' own suite leaves out."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import pickle
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests_futures.sessions import FuturesSession
+from requests_toolbelt import MultipartEncoder
+
+from requests_iris import IrisSession
+from requests_iris.sandbox import Fault, Sandbox
+
+from .test_invariant import redirect, tokens_seen
+
+
+class Canned(BaseAdapter):
+    """A network that answers everything, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[requests.PreparedRequest, dict]] = []
+
+    def send(self, request, **kwargs) -> requests.Response:
+        self.asked.append((request, kwargs))
+        response = requests.Response()
+        response.status_code = 200
+        response.url = request.url
+        response.request = request
+        response.raw = io.BytesIO(b"canned")
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+class TestRequest:
+    def test_its_arguments_have_requests_own_order(self, iris, sandbox) -> None:
+        """OAuth2Session puts `data` where requests has `params`."""
+        told = iris.request("POST", "/echo", {"q": "1"}, b"body", {"X-Mine": "1"}).json()
+        assert told["args"] == {"q": "1"}
+        assert told["size"] == 4
+        assert told["headers"]["X-Mine"] == "1"
+
+    @pytest.mark.parametrize("url", ["mock://there/x", b"mock://there/x", "http://there/x"])
+    def test_urls_of_other_hosts_and_schemes(self, iris, sandbox, url) -> None:
+        canned = Canned()
+        iris.mount("mock://", canned)
+        iris.mount("http://", canned)
+        assert iris.get(url).text == "canned"
+        assert "Authorization" not in canned.asked[0][0].headers
+        assert sandbox.count("token") == 0
+
+    def test_bytes_urls_of_ours_are_signed(self, iris, sandbox) -> None:
+        assert iris.get(f"{sandbox.base_url}/echo".encode()).ok
+
+    def test_a_request_prepared_elsewhere_is_signed(self, iris, sandbox) -> None:
+        prepared = requests.Request("PUT", f"{sandbox.base_url}/echo", data=b"body").prepare()
+        before = (dict(prepared.headers), prepared.body, dict(prepared.hooks))
+        assert iris.send(prepared).json()["size"] == 4
+        assert (dict(prepared.headers), prepared.body, dict(prepared.hooks)) == before
+
+    def test_one_prepared_two_hours_ago_goes_with_a_fresh_token(self, iris, sandbox, clock) -> None:
+        prepared = iris.prepare_request(requests.Request("GET", "/echo"))
+        iris.send(prepared)
+        clock.sleep(7200)
+        sandbox.expire_access_tokens()
+        response = iris.send(prepared)
+        assert response.ok
+        assert response.history == []
+
+    def test_dicts_of_the_callers_are_not_written_to(self, iris) -> None:
+        given = {
+            "params": {"a": "1"},
+            "headers": {"b": "2"},
+            "cookies": {"c": "3"},
+            "hooks": {"response": [lambda response, **_: None]},
+            "proxies": {},
+            "data": {"e": "5"},
+        }
+        before = copy.deepcopy(given)
+        iris.post("/echo", **given)
+        del given["proxies"], before["proxies"]  # requests itself writes here
+        hooks, hooks_before = given.pop("hooks"), before.pop("hooks")
+        assert given == before
+        assert len(hooks["response"]) == len(hooks_before["response"])
+
+    def test_a_request_instead_of_a_prepared_one_is_refused_as_in_requests(self, iris) -> None:
+        with pytest.raises(ValueError, match="PreparedRequest"):
+            iris.send(requests.Request("GET", f"{iris.base_url}/echo"))
+
+    def test_a_stream_is_not_consumed(self, iris, sandbox) -> None:
+        iris.get("/echo")
+        sandbox.revoke_access_tokens()
+        with iris.get("/echo", stream=True) as response:
+            assert response.ok
+            assert not response._content_consumed
+            assert response.raw.read(1) == b"{"
+
+    def test_it_works_again_after_close(self, iris, sandbox) -> None:
+        iris.get("/echo")
+        iris.close()
+        assert iris.get("/echo").ok
+        assert sandbox.count("token") == 1
+
+
+class TestMount:
+    def test_before_the_first_request(self, iris, sandbox) -> None:
+        canned = Canned()
+        iris.token = {"access_token": "saved"}
+        iris.mount(sandbox.base_url, canned)
+        assert iris.get("/echo").text == "canned"
+        request, settings = canned.asked[0]
+        assert request.headers["Authorization"] == "Bearer saved"
+        assert settings["timeout"] == (10.0, 60.0)
+
+    def test_after_it(self, iris, sandbox) -> None:
+        iris.get("/echo")
+        canned = Canned()
+        iris.mount("https://", canned)
+        assert iris.get("/echo").text == "canned"
+
+    def test_a_new_session_has_the_two_of_requests(self) -> None:
+        assert list(IrisSession().adapters) == list(requests.Session().adapters)
+
+    def test_the_token_call_goes_through_it(self, iris, sandbox) -> None:
+        hosts = []
+
+        class Watching(HTTPAdapter):
+            def send(self, request, *args, **kwargs):
+                hosts.append(request.url)
+                return super().send(request, *args, **kwargs)
+
+        iris.mount("https://", Watching())
+        iris.get("/echo")
+        assert hosts == [sandbox.token_url, f"{sandbox.base_url}/echo"]
+
+
+class TestRedirects:
+    @pytest.mark.parametrize(("status", "size"), [(303, 0), (307, 4), (308, 4)])
+    @pytest.mark.parametrize("kind", ["bytes", "file"])
+    def test_bodies_go_along_as_in_requests(self, iris, sandbox, status, size, kind) -> None:
+        body = b"body" if kind == "bytes" else io.BytesIO(b"body")
+        response = iris.post(redirect(sandbox, "/echo", status=status), data=body)
+        assert response.json()["size"] == size
+        assert response.json()["method"] == ("GET" if status == 303 else "POST")
+
+    def test_allowed_to_allowed_is_signed(self, sandbox: Sandbox) -> None:
+        hosts = [sandbox.base_url, sandbox.foreign_url]
+        with IrisSession(**sandbox.settings, allowed_hosts=hosts) as iris:
+            iris.verify = sandbox.ca_file
+            assert iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo")).ok
+        assert tokens_seen(sandbox, "foreign") == [f"Bearer {sandbox.issued[-1]}"]
+
+    def test_a_401_on_a_hop_is_mended_and_in_the_history(self, iris, sandbox) -> None:
+        iris.get("/echo")
+        sandbox.inject(Fault(status=401, body="{}"), on="api", path="/echo")
+        response = iris.post(redirect(sandbox, "/echo", status=307), data=io.BytesIO(b"body"))
+        assert response.json()["size"] == 4
+        assert [each.status_code for each in response.history] == [307, 401]
+
+    def test_a_401_before_a_hop_is_in_the_history(self, iris, sandbox) -> None:
+        iris.get("/echo")
+        sandbox.revoke_access_tokens()
+        response = iris.get(redirect(sandbox, "/echo"))
+        assert response.ok
+        assert [each.status_code for each in response.history] == [401, 302]
+
+    @pytest.mark.parametrize(
+        "location",
+        [
+            "https://127.0.0.1:{port}@{foreign}/echo",
+            "https://127.0.0.1:{port}\\@{foreign}/echo",
+            "//{foreign}/echo",
+            "https://{foreign}#@127.0.0.1:{port}/echo",
+            "https://127.0.0.1:{port}%2f@{foreign}/echo",
+            "HTTPS://{foreign}/echo",
+        ],
+    )
+    def test_a_location_that_looks_like_ours_gets_no_token(self, iris, sandbox, location) -> None:
+        port = sandbox.base_url.rpartition(":")[2]
+        foreign = sandbox.foreign_url.removeprefix("https://")
+        target = location.format(port=port, foreign=foreign)
+        with contextlib.suppress(requests.RequestException):
+            iris.get(redirect(sandbox, target))
+        assert tokens_seen(sandbox, "foreign") == []
+
+
+def reader(body: bytes) -> Iterator[bytes]:
+    yield body[:2]
+    yield body[2:]
+
+
+class Sized:
+    """An iterator that knows its length."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body, self._pieces = body, reader(body)
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+
+class Unseekable(io.BytesIO):
+    def seek(self, *_: object) -> int:
+        raise OSError("not seekable")
+
+
+def file_that_does_not_stand_at_0() -> io.BytesIO:
+    file = io.BytesIO(b"skip,body")
+    file.seek(5)
+    return file
+
+
+#: what to send, and whether it can be sent again
+BODIES: dict[str, tuple[Callable[[], dict], bool]] = {
+    "none": (lambda: {}, True),
+    "bytes": (lambda: {"data": b"body"}, True),
+    "str": (lambda: {"data": "b\xf6dy".encode()}, True),
+    "JSON": (lambda: {"json": {"a": [1, 2]}}, True),
+    "form": (lambda: {"data": {"a": "1", "b": ["2", "3"]}}, True),
+    "multipart": (lambda: {"files": {"file": ("name", b"content")}}, True),
+    "file": (lambda: {"data": file_that_does_not_stand_at_0()}, True),
+    "unseekable file": (lambda: {"data": Unseekable(b"body")}, False),
+    "MultipartEncoder": (lambda: {"data": MultipartEncoder({"a": "1"}, boundary="b")}, False),
+    "iterator with a length": (lambda: {"data": Sized(b"body")}, False),
+    "generator": (lambda: {"data": reader(b"body")}, False),
+}
+
+
+@pytest.mark.parametrize(("body", "again"), BODIES.values(), ids=BODIES)
+class TestBodiesAfterA401:
+    def test_the_server_gets_the_same_bytes_or_the_caller_the_401(
+        self, iris, sandbox, body, again
+    ) -> None:
+        whole = iris.post("/echo", **body()).json()
+        sandbox.revoke_access_tokens()
+        response = iris.post("/echo", **body())
+        if again:
+            told = response.json()
+            if "multipart" not in whole["headers"].get("Content-Type", ""):  # a boundary each
+                assert told["sha256"] == whole["sha256"]
+            assert told["size"] == whole["size"]
+        else:
+            assert response.status_code == 401
+            assert iris.post("/echo", **body()).json()["sha256"] == whole["sha256"]
+
+    def test_and_so_it_is_with_the_bearer(self, iris, sandbox, body, again) -> None:
+        with requests.Session() as plain:
+            plain.verify, plain.auth = sandbox.ca_file, iris.bearer
+            whole = plain.post(f"{sandbox.base_url}/echo", **body()).json()
+            sandbox.revoke_access_tokens()
+            response = plain.post(f"{sandbox.base_url}/echo", **body())
+        assert response.status_code == (200 if again else 401)
+        assert not again or response.json()["size"] == whole["size"]
+
+
+class TestBearer:
+    def test_it_serves_a_bare_call(self, iris, sandbox) -> None:
+        url = f"{sandbox.base_url}/echo"
+        assert requests.get(url, auth=iris.bearer, verify=sandbox.ca_file).ok
+        sandbox.expire_access_tokens()
+        response = requests.get(url, auth=iris.bearer, verify=sandbox.ca_file)
+        assert [each.status_code for each in response.history] == [401]
+        assert sandbox.count("refresh_token") == 1
+
+    @pytest.mark.parametrize("via", ["api", "foreign"])
+    def test_it_signs_for_no_other_host(self, iris, sandbox, via) -> None:
+        target = f"{sandbox.foreign_url}/echo" if via == "api" else f"{sandbox.base_url}/echo"
+        url = redirect(sandbox, target, via=via)
+        requests.get(url, auth=iris.bearer, verify=sandbox.ca_file)
+        assert tokens_seen(sandbox, "foreign") == []
+        assert len(tokens_seen(sandbox, "api")) == (1 if via == "api" else 0)
+
+    def test_a_pickled_response_holds_nothing_of_the_session(self, iris, sandbox) -> None:
+        url = f"{sandbox.base_url}/api/asset/v1/assets"
+        response = requests.get(url, auth=iris.bearer, verify=sandbox.ca_file)
+        pickled = pickle.dumps(response)
+        assert sandbox.settings["password"].encode() not in pickled
+        assert sandbox.issued[-1].encode() not in pickled
+        (hook,) = pickle.loads(pickled).request.hooks["response"]
+        assert hook(response) is response
+
+
+class TestCopies:
+    @pytest.mark.parametrize(
+        "copied",
+        [copy.copy, copy.deepcopy, lambda session: pickle.loads(pickle.dumps(session))],
+        ids=["copy", "deepcopy", "pickle"],
+    )
+    def test_while_another_thread_renews(self, iris, sandbox, copied) -> None:
+        iris.get("/echo")
+        sandbox.expire_access_tokens()
+        iris.token = {**iris.token, "expires_at": time.time()}
+        sandbox.inject(Fault(delay=0.5), on="token")
+        renewing = threading.Thread(target=iris.get, args=("/echo",))
+        renewing.start()
+        while not iris._source._flight:
+            time.sleep(0.001)
+        with copied(iris) as other:
+            assert other.get("/echo").ok
+        renewing.join()
+
+    def test_a_pickled_error_holds_nothing_of_the_session(self, iris, sandbox) -> None:
+        iris.get("/echo")
+        with pytest.raises(requests.ConnectionError) as caught:
+            iris.get("/echo", proxies={"https": "http://127.0.0.1:9"})
+        pickled = pickle.dumps(caught.value)
+        assert sandbox.issued[-1].encode() not in pickled
+        assert caught.value.request.hooks == {"response": []}
+
+
+class TestMixins:
+    def test_one_that_overrides_request(self, sandbox) -> None:
+        class Mixin(requests.Session):
+            def request(self, method, url, *args, **kwargs):
+                kwargs.setdefault("headers", {"X-Mixed": "1"})
+                return super().request(method, url, *args, **kwargs)
+
+        self.check(type("Mixed", (Mixin, IrisSession), {}), sandbox)
+
+    def test_one_that_overrides_send(self, sandbox) -> None:
+        class Mixin(requests.Session):
+            def send(self, request, **kwargs):
+                request.headers["X-Mixed"] = "1"
+                return super().send(request, **kwargs)
+
+        self.check(type("Mixed", (Mixin, IrisSession), {}), sandbox)
+
+    def test_a_subclass(self, sandbox) -> None:
+        class Sub(IrisSession):
+            def __init__(self, **settings) -> None:
+                super().__init__(**settings)
+                self.headers["X-Mixed"] = "1"
+
+        self.check(Sub, sandbox)
+
+    def check(self, kind: type[IrisSession], sandbox: Sandbox) -> None:
+        with kind(**sandbox.settings) as session:
+            session.verify = sandbox.ca_file
+            assert session.get("/echo").json()["headers"]["X-Mixed"] == "1"
+            sandbox.revoke_access_tokens()
+            assert session.get("/echo").json()["headers"]["X-Mixed"] == "1"
+        token_requests = [seen for seen in sandbox.seen if seen.server == "token"]
+        assert len(token_requests) == 2
+        assert not [seen for seen in token_requests if "X-Mixed" in seen.headers]
+
+    def test_requests_futures(self, sandbox) -> None:
+        class Futures(FuturesSession, IrisSession):
+            pass
+
+        with Futures(max_workers=16, **sandbox.settings) as session:
+            session.verify = sandbox.ca_file
+            futures = [session.get("/echo") for _ in range(32)]
+            assert all(future.result().ok for future in futures)
+        assert sandbox.count("token") == 1
+
+    def test_requests_futures_around_a_session(self, iris, sandbox) -> None:
+        with FuturesSession(session=iris) as futures:
+            assert futures.get(f"{sandbox.base_url}/echo").result().ok
+
+
+class TestOAuth2Session:
+    def test_what_it_offers_works(self, iris, sandbox) -> None:
+        iris.get("/echo")
+        assert iris.authorized
+        assert iris.access_token == iris.token["access_token"]
+        assert iris.client_id == sandbox.settings["client_id"]
+        assert iris.auto_refresh_url == sandbox.token_url
+        del iris.access_token
+        assert not iris.authorized
+        iris.access_token = "given"
+        assert iris.token == {"access_token": "given", "token_type": "Bearer"}
+
+    def test_the_client_id_can_be_set(self, iris, sandbox) -> None:
+        iris.client_id = "other"
+        with pytest.raises(requests.RequestException, match="invalid_client"):
+            iris.get("/echo")
+        iris.client_id = sandbox.settings["client_id"]
+        assert iris.get("/echo").ok
+
+    def test_the_scope_can_be_set(self, iris, sandbox) -> None:
+        iris.scope = ["api"]
+        iris.get("/echo")
+        assert sandbox.seen[0].form["scope"] == "api"
+
+    def test_the_token_updater_can_be_set(self, iris) -> None:
+        told = []
+        iris.token_updater = told.append
+        iris.get("/echo")
+        assert told == [iris.token]
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda iris: iris.register_compliance_hook("protected_request", print),
+            lambda iris: iris.authorization_url("https://auth.trackunit.com/authorize"),
+            lambda iris: iris.token_from_fragment("https://localhost/#access_token=x"),
+            lambda iris: setattr(iris, "auto_refresh_kwargs", {"client_id": "x"}),
+        ],
+    )
+    def test_what_cannot_work_is_refused_in_one_line(self, iris, ask) -> None:
+        with pytest.raises(NotImplementedError) as caught:
+            ask(iris)
+        assert "\n" not in str(caught.value)
+
+    def test_another_place_to_renew_is_refused(self, iris) -> None:
+        with pytest.raises(ValueError, match="token_url"):
+            iris.auto_refresh_url = "https://elsewhere.example/token"
+
+    def test_unknown_arguments_are_refused(self, iris) -> None:
+        with pytest.raises(TypeError, match="client_secret"):
+            iris.get("/echo", client_secret="x")
+        with pytest.raises(TypeError, match="include_client_id"):
+            iris.fetch_token(include_client_id=True)
