@@ -18,8 +18,9 @@ try:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 except ModuleNotFoundError as error:
+    package = str(error.name).partition(".")[0]
     raise SystemExit(
-        f'The command line needs {error.name}: pip install "requests-iris[cli]"'
+        f'The command line needs {package}: pip install "requests-iris[cli]"'
     ) from None
 
 from requests import RequestException
@@ -132,9 +133,10 @@ def _forget_settings() -> None:
 class Demo:
     """A walk through the fleet, slow enough for tokens to end on the way, told as it goes."""
 
-    def __init__(self, sandbox: Sandbox, console: Console) -> None:
+    def __init__(self, sandbox: Sandbox, console: Console, *, pace: float = PACE) -> None:
         self._sandbox = sandbox
         self._console = console
+        self._pace = pace
         self._size = min(-(-len(sandbox.asset_ids) // PAGES), MAX_SIZE)
         self._pages = -(-len(sandbox.asset_ids) // self._size)
         self._ids: list[str] = []
@@ -151,7 +153,7 @@ class Demo:
                 if number in (self._pages // 3, self._pages * 2 // 3):
                     self._outlive_token(iris)
                 self._read_page(iris, number)
-                time.sleep(PACE)
+                time.sleep(self._pace)
         self._report()
 
     def _introduce(self) -> None:
@@ -213,7 +215,7 @@ class Demo:
             f"({count('api', status=200)} answered with 200, {count('api', status=401)} with 401)."
         )
         if missing or surplus:
-            raise click.ClickException(f"{missing} machines are missing, {surplus} came twice.")
+            raise click.ClickException(f"The list is wrong: {missing} missing, {surplus} too many.")
         if not self._renewals:
             raise click.ClickException("No token was renewed on the way.")
         self._say(f"Done: {len(self._ids)} machines, none is missing and none came twice.")

@@ -89,8 +89,6 @@ def parse_scope(scope: object) -> tuple[str, ...]:
 def _check_text(name: str, value: object) -> None:
     if value is not None and not isinstance(value, str):
         raise SettingError(f"{name} must be a str, not {type(value).__name__}", setting=name)
-    try:
-        (value or "").encode()
-    except UnicodeEncodeError:
-        # `from None`: the error that it would hang on to quotes the value
-        raise SettingError(f"{name} is no valid Unicode text", setting=name) from None
+    # not by catching encode()'s error: that one quotes the value, and would hang on ours
+    if re.search("[\ud800-\udfff]", value or ""):
+        raise SettingError(f"{name} is no valid Unicode text", setting=name)

@@ -116,6 +116,9 @@ class TokenUnreachableError(TokenError):
     ``retryable`` is true, but for a setting that cannot be right, such as a proxy's URL.
     """
 
+    def __init__(self, message: str = "", *, retryable: bool = True, **context: Any) -> None:
+        super().__init__(message, retryable=retryable, **context)
+
 
 class TokenReplyError(TokenError):
     """The token endpoint answered with something that is neither a token nor a refusal.

@@ -76,4 +76,8 @@ def _is_loopback(name: str) -> bool:
 
 def _shown(url: object) -> str:
     """A URL for a message: without what stands before an @, which may be a password."""
-    return repr(re.sub(r"//.*@", "//...@", url)) if isinstance(url, str) else repr(type(url))
+    return (
+        repr(re.sub(r".*@", "...@", url, flags=re.DOTALL))
+        if isinstance(url, str)
+        else repr(type(url))
+    )

@@ -31,10 +31,10 @@ class Bearer(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"<Bearer {fingerprint(self.access_token)}>"
+        return f"<Bearer {self.fingerprint}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Bearer, (f"Bearer fingerprint:{fingerprint(self.access_token)}",))
+        return (RedactedBearer, (f"Bearer fingerprint:{self.fingerprint}",))
 
     def __copy__(self) -> Bearer:
         return self
@@ -45,6 +45,32 @@ class Bearer(str):
     @property
     def access_token(self) -> str:
         return self[len("Bearer ") :]
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.access_token)
+
+
+class RedactedBearer(Bearer):
+    """What is left of a :class:`Bearer` after pickling. It equals the one that it was made from.
+
+    requests promises that the headers of an unpickled request are those of the pickled one.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bearer) and self.fingerprint == other.fingerprint
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # not inherited: str has one of its own
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    @property
+    def fingerprint(self) -> str:
+        return self[len("Bearer fingerprint:") :]
 
 
 @dataclass(frozen=True)
@@ -154,7 +180,7 @@ class Token:
 
     @property
     def _life(self) -> float:
-        return math.inf if self.expires_in is None else self.expires_in
+        return math.inf if self.expires_in is None else max(self.expires_in, 0)
 
 
 def fingerprint(secret: str) -> str:

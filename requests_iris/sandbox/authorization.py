@@ -104,7 +104,8 @@ class Rules(RequestValidator):
     def validate_scopes(
         self, client_id: str, scopes: list[str], client: Any, request: Any, *rest: Any, **more: Any
     ) -> bool:
-        request.scopes = [scope for scope in scopes if scope]  # two spaces are one to IRIS
+        named = [scope for scope in scopes if scope]  # two spaces are as good as one
+        request.scopes = named or self.get_default_scopes()
         return set(request.scopes) <= {API_SCOPE, OFFLINE_SCOPE}
 
     def validate_refresh_token(self, refresh_token: str, *rest: Any, **more: Any) -> bool:

@@ -213,6 +213,8 @@ class _Connection(BaseHTTPRequestHandler):
         self.send_response(response.status_code)
         for name, value in response.headers:
             self.send_header(name, value)
+        if self.close_connection:  # the client has asked for it
+            self.send_header("Connection", "close")
         self.end_headers()
         if self.command == "HEAD" or response.status_code in (204, 304):
             return

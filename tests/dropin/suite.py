@@ -1,0 +1,78 @@
+"""The test suite of the requests that is installed: fetched from the package index, and run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+#: Seconds after which a test is taken for hanging, and the run given up; the longest takes 20.
+PATIENCE = 120
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of the suite has shown.
+
+    `passed`: the ids of the tests that passed; `failed`: the others that ran, and why.
+    `asked`: token requests that the sandbox got; `sent`: requests with a token, by origin;
+    `stray`: those origins that no session was allowed to show a token to.
+    """
+
+    passed: frozenset[str]
+    failed: dict[str, str]
+    asked: int
+    sent: dict[str, int]
+    stray: frozenset[str]
+
+
+def fetch(directory: Path) -> Path:
+    """The unpacked source distribution; git has the suite too, but not for certain the same one."""
+    name = f"requests-{requests.__version__}"
+    if not (directory / name).exists():
+        options = ["--no-deps", "--no-binary", "requests", "--disable-pip-version-check", "--quiet"]
+        wanted = f"requests=={requests.__version__}"
+        pip = [sys.executable, "-m", "pip", "download", *options, "--dest", directory, wanted]
+        subprocess.run(pip, check=True)
+        with tarfile.open(directory / f"{name}.tar.gz") as archive:
+            archive.extractall(directory, filter="data")
+    return directory / name
+
+
+def run(suite: Path, stand_in: str) -> Run:
+    """Runs the suite with a class of `stand_in.py` in the place of requests.Session.
+
+    :raises RuntimeError: if it did not come to its end; what pytest said last is in the message.
+    """
+    report, log = (suite.with_name(f"{stand_in}.{kind}") for kind in ("json", "log"))
+    report.unlink(missing_ok=True)
+    options = ["-p", "no:cacheprovider", "-o", f"faulthandler_timeout={PATIENCE}"]
+    options += ["-o", "faulthandler_exit_on_timeout=true"]
+    options += ["-p", "stand_in", "--stand-in", stand_in, "--stand-in-report", str(report)]
+    with log.open("w") as output:
+        pytest = [sys.executable, "-m", "pytest", *options, "tests"]
+        subprocess.run(pytest, cwd=suite, env=_environment(), stdout=output, stderr=output)
+    if not report.exists():
+        raise RuntimeError(f"{stand_in}: the suite did not end:\n{log.read_text()[-4000:]}")
+    members = json.loads(report.read_text())
+    return Run(
+        passed=frozenset(members["passed"]),
+        failed=members["failed"],
+        asked=members["asked"],
+        sent=members["sent"],
+        stray=frozenset(members["stray"]),
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without anybody's credentials; the suite's directory comes first by itself."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("TRACKUNIT_")}
+    return {**environ, "PYTHONPATH": os.pathsep.join((str(HERE), str(ROOT)))}
