@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -33,12 +32,26 @@ def withhold_token(request: PreparedRequest) -> PreparedRequest:
     return request
 
 
-def signed_copy(request: PreparedRequest, bearer: Bearer) -> PreparedRequest:
-    """A copy with headers of its own. A shallow one: `request.copy` would copy the cookies too."""
-    signed = copy.copy(request)
-    signed.headers = request.headers.copy()
-    signed.headers["Authorization"] = bearer
-    return signed
+def made_here(request: PreparedRequest) -> PreparedRequest:
+    """An ``auth=`` for requests that a session makes itself, so that nobody else holds them.
+
+    Being there, it keeps requests from looking into netrc.
+    """
+    request._iris_made_here = True  # type: ignore[attr-defined]
+    return request
+
+
+def ours_to_sign(request: PreparedRequest) -> PreparedRequest:
+    """`request` if it was made here, the first time; else a copy with headers of its own.
+
+    A shallow copy, as `request.copy` copies the cookies too, and not by `copy.copy`, which takes
+    the way of pickles at five times the price.
+    """
+    if vars(request).pop("_iris_made_here", False):
+        return request
+    own = PreparedRequest()
+    vars(own).update(vars(request), headers=request.headers.copy())
+    return own
 
 
 def signature_of(request: PreparedRequest) -> Bearer | None:
@@ -47,60 +60,67 @@ def signature_of(request: PreparedRequest) -> Bearer | None:
     return value if isinstance(value, Bearer) else None
 
 
-class Replay:
-    """A response hook: after a 401 it renews the token and sends the request once more.
+def replayed(
+    response: Response,
+    position: int | None,
+    source: TokenSource,
+    send: Send,
+    resend: Resend,
+    **send_settings: Any,
+) -> Response:
+    """After a 401 to a request with our token: renews the token and sends the request once more.
 
     A body that cannot be rewound is not sent again, and a second 401 is final: then the caller gets
     the 401. The first one stays in the ``history`` of the second response.
 
-    :param request: the request before it is sent: where its body stands now, it will stand again.
+    :param position: of :func:`position_of`, taken before the request was sent.
     """
+    bearer = signature_of(response.request)
+    if bearer is None:
+        return response
+    source.reject(bearer)
+    if not _rewound(response.request.body, position):
+        return response
+    renewed = source.bearer(send)
+    source.count("replays")
+    _ = response.content  # read to its end, so that the connection can be used again
+    response.close()
+    request = response.request.copy()
+    if request._cookies is not None:  # None: a request put together by hand
+        extract_cookies_to_jar(request._cookies, response.request, response.raw)
+        request.prepare_cookies(request._cookies)
+    request.headers["Authorization"] = renewed
+    start = time.perf_counter()
+    again = resend(request, **send_settings)
+    again.elapsed = timedelta(seconds=time.perf_counter() - start)
+    again.history.append(response)
+    again.request = request
+    again._iris_rejected = response  # type: ignore[attr-defined]
+    return again
 
-    def __init__(self, source: TokenSource, send: Send, request: PreparedRequest) -> None:
-        self._source = source
-        self._send = send
-        self._body = request.body
-        self._position = None if _is_plain(request.body) else _position_of(request.body)
 
-    def __reduce__(self) -> Any:
-        # a Response is pickled with its request and the hooks of that; a session is not to go along
-        return (_NoReplay, ())
+def position_of(body: Any) -> int | None:
+    """Where a body stands; None for one that is there whole, or that cannot tell."""
+    try:
+        position: int | None = None if _is_plain(body) else body.tell()
+    except (AttributeError, OSError, ValueError):
+        return None
+    return position
 
-    def __call__(self, response: Response, **send_settings: Any) -> Response:
-        return self.mend(response, response.connection.send, send_settings)
 
-    def mend(self, response: Response, resend: Resend, send_settings: dict[str, Any]) -> Response:
-        bearer = signature_of(response.request)
-        if response.status_code != 401 or bearer is None:
-            return response
-        self._source.reject(bearer)
-        if not self._rewind():
-            return response
-        renewed = self._source.bearer(self._send)
-        self._source.count("replays")
-        _ = response.content  # read to its end, so that the connection can be used again
-        response.close()
-        request = response.request.copy()
-        if request._cookies is not None:  # None: a request put together by hand
-            extract_cookies_to_jar(request._cookies, response.request, response.raw)
-            request.prepare_cookies(request._cookies)
-        request.headers["Authorization"] = renewed
-        start = time.perf_counter()
-        again = resend(request, **send_settings)
-        again.elapsed = timedelta(seconds=time.perf_counter() - start)
-        again.history.append(response)
-        again.request = request
-        again._iris_rejected = response  # type: ignore[attr-defined]
-        return again
-
-    def _rewind(self) -> bool:
-        if _is_plain(self._body):
-            return True
-        try:
-            self._body.seek(self._position)  # type: ignore[union-attr]
-        except (AttributeError, TypeError, OSError, ValueError):
-            return False
+def _rewound(body: Any, position: int | None) -> bool:
+    if _is_plain(body):
         return True
+    try:
+        body.seek(position)
+    except (AttributeError, TypeError, OSError, ValueError):
+        return False
+    return True
+
+
+def _is_plain(body: object) -> bool:
+    """Whether a body is there whole, and does not need rewinding."""
+    return body is None or isinstance(body, (bytes, str, bytearray, memoryview))
 
 
 def with_rejected(response: Response) -> Response:
@@ -115,8 +135,27 @@ def with_rejected(response: Response) -> Response:
     return response
 
 
+class _Replay:
+    """The response hook of :class:`BearerAuth`."""
+
+    def __init__(self, source: TokenSource, send: Send, position: int | None) -> None:
+        self._source = source
+        self._send = send
+        self._position = position
+
+    def __call__(self, response: Response, **send_settings: Any) -> Response:
+        if response.status_code != 401:
+            return response
+        resend = response.connection.send
+        return replayed(response, self._position, self._source, self._send, resend, **send_settings)
+
+    def __reduce__(self) -> Any:
+        # a Response is pickled with its request and the hooks of that; a session is not to go along
+        return (_NoReplay, ())
+
+
 class _NoReplay:
-    """What a :class:`Replay` is after pickling: a response hook that changes nothing."""
+    """What a :class:`_Replay` is after pickling: a response hook that changes nothing."""
 
     def __call__(self, response: Response, **_: Any) -> Response:
         return response
@@ -137,18 +176,5 @@ class BearerAuth(AuthBase):
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         if may_see_token(r.url or "", self._origins):
             r.headers["Authorization"] = self._source.bearer(self._send)
-            r.register_hook("response", Replay(self._source, self._send, r))
+            r.register_hook("response", _Replay(self._source, self._send, position_of(r.body)))
         return r
-
-
-def _is_plain(body: object) -> bool:
-    """Whether a body is there whole, and does not need rewinding."""
-    return body is None or isinstance(body, (bytes, str, bytearray, memoryview))
-
-
-def _position_of(body: Any) -> int | None:
-    try:
-        position: int = body.tell()
-    except (AttributeError, OSError, ValueError):
-        return None
-    return position

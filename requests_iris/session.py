@@ -18,9 +18,11 @@ from requests_oauthlib import OAuth2Session
 
 from .auth import (
     BearerAuth,
-    Replay,
+    made_here,
+    ours_to_sign,
+    position_of,
+    replayed,
     signature_of,
-    signed_copy,
     takes_token,
     with_rejected,
     withhold_token,
@@ -152,26 +154,17 @@ class IrisSession(OAuth2Session, requests.Session):
         """As :meth:`requests.Session.request`.
 
         :param url: joined to `base_url` if it begins with one slash.
-        :param withhold_token: sends this request without our token.
+        :param withhold_token: sends this request to IRIS without any authentication.
         """
+        url = self._joined(url)
+        if not auth and may_see_token(url.lstrip(), self._origins):
+            auth = self._stand_in_for_auth(withhold=withhold_token)
+        # fmt: off
         return super(OAuth2Session, self).request(
-            method,
-            url,
-            params=params,
-            data=data,
-            headers=headers,
-            cookies=cookies,
-            files=files,
-            auth=auth or (_left_alone if withhold_token else None),
-            timeout=timeout,
-            allow_redirects=allow_redirects,
-            proxies=proxies,
-            hooks=hooks,
-            stream=stream,
-            verify=verify,
-            cert=cert,
-            json=json,
+            method, url, params, data, headers, cookies, files, auth, timeout, allow_redirects,
+            proxies, hooks, stream, verify, cert, json,
         )
+        # fmt: on
 
     def prepare_request(self, request: Request) -> PreparedRequest:
         """As in requests, but netrc has no say for allowed hosts.
@@ -181,6 +174,8 @@ class IrisSession(OAuth2Session, requests.Session):
         3. For allowed ones, an authentication of the request's own is remembered, since it may
            leave no trace in the headers; where there is none, netrc is kept out.
         """
+        if request.auth is made_here:
+            return super().prepare_request(request)
         url = self._joined(request.url)
         if not may_see_token(url.lstrip(), self._origins):
             return super().prepare_request(_with(request, url=url))
@@ -210,19 +205,25 @@ class IrisSession(OAuth2Session, requests.Session):
             kwargs["timeout"] = self.default_timeout
         if not takes_token(request):
             return super().send(request, **kwargs)
-        signed = signed_copy(request, self._source.bearer(self._send_token_request))
-        replay = Replay(self._source, self._send_token_request, signed)
+        hooks = request.hooks
+        signed = ours_to_sign(request)
+        signed.headers["Authorization"] = self._source.bearer(self._send_token_request)
+        position = position_of(signed.body)
 
         def first_hook(response: Response, **send_settings: Any) -> Response:
-            signed.hooks = request.hooks
-            return replay.mend(response, self._send_once, send_settings)
+            signed.hooks = hooks
+            if response.status_code != 401:
+                return response
+            parts = self._source, self._send_token_request, self._send_once
+            return replayed(response, position, *parts, **send_settings)
 
-        signed.hooks = _hooks_with(first_hook, request.hooks)
+        signed.hooks = _hooks_with(first_hook, hooks)
         try:
-            return with_rejected(super().send(signed, **kwargs))
+            response = super().send(signed, **kwargs)
         finally:
             # a process pool pickles a Response, or an error, with its request and the hooks of that
-            signed.hooks = request.hooks
+            signed.hooks = hooks
+        return with_rejected(response) if response.history else response
 
     def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
         """Decides what of a request's authentication goes with it on a redirect.
@@ -402,6 +403,12 @@ class IrisSession(OAuth2Session, requests.Session):
                 setting="token_url",
             )
 
+    def _stand_in_for_auth(self, *, withhold: bool) -> Callable[..., Any] | None:
+        """The ``auth=`` of a request to an allowed host that has none: it keeps netrc out."""
+        if withhold:
+            return withhold_token
+        return None if self.auth else made_here  # a session's own must not be hidden
+
     def _joined(self, url: Any) -> str:
         """`url` as requests understands it: bytes decoded, other objects as their str."""
         text = url.decode("utf-8") if isinstance(url, bytes) else str(url)
@@ -433,8 +440,8 @@ def _with(request: Request, **changes: Any) -> Request:
 
 
 def _hooks_with(first: Callable[..., Response], hooks: Any) -> dict[str, Any]:
-    others = hooks.get("response", [])
-    return {**hooks, "response": [first, *([others] if callable(others) else others)]}
+    others = hooks.get("response", ())
+    return {"response": [first, others] if callable(others) else [first, *others]}
 
 
 def _checked_leeway(leeway: float) -> float:
