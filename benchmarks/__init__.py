@@ -1,6 +1,7 @@
-"""What a session costs, measured side by side with what one would use instead.
+"""How much IrisSession costs, and how fast it is, beside plain requests and its peers.
 
-    python -m benchmarks [--json]
+    python -m benchmarks
 
-One noun a file; each has a `measure()`, which `__main__.py` calls.
+Each figure is a ratio: both sides do the same work in one run, taking turns, and what counts is the
+median of many rounds. Absolute times are shown too; they tell of the machine.
 """

@@ -175,6 +175,8 @@ class IrisSession(OAuth2Session, requests.Session):
            leave no trace in the headers; where there is none, netrc is kept out.
         """
         if request.auth is made_here:
+            if not (request.params or self.params):
+                request.params = None  # two empty dicts take requests long to merge
             return super().prepare_request(request)
         url = self._joined(request.url)
         if not may_see_token(url.lstrip(), self._origins):

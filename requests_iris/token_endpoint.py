@@ -49,14 +49,9 @@ Send = Callable[[PreparedRequest, float], Response]
 class Clock:
     """The clocks of the system. A test hands in another."""
 
-    def time(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+    monotonic = staticmethod(time.monotonic)
+    sleep = staticmethod(time.sleep)
+    time = staticmethod(time.time)
 
 
 class TokenEndpoint:

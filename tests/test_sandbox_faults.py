@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -216,3 +217,9 @@ class TestAnswersThatComeBadly:
         with pytest.raises(requests.exceptions.ChunkedEncodingError, match="5 bytes read"):
             _ = response.content
         assert client.get(sandbox.foreign_url).ok
+
+
+def test_a_fault_can_be_ordered_from_another_process() -> None:
+    fault = Fault(delay=1.5, reply={"scope": OMIT})
+    assert pickle.loads(pickle.dumps(fault)) == fault
+    assert pickle.loads(pickle.dumps(fault)).expires_in is fault.expires_in

@@ -13,15 +13,23 @@ from werkzeug import Response
 from .server import Delivery, Request
 
 
-class _Omit:
+class _Word:
+    """A value that means something by itself, also after it was pickled."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
     def __repr__(self) -> str:
-        return "OMIT"
+        return self._name
+
+    def __reduce__(self) -> str:
+        return self._name  # the variable of this module that holds it
 
 
 #: As the value of a member in `Fault.reply` or `Fault.expires_in`: the member is left out.
-OMIT: Final = _Omit()
+OMIT: Final = _Word("OMIT")
 
-_UNCHANGED: Final = object()
+_UNCHANGED: Final = _Word("_UNCHANGED")
 
 
 @dataclass(frozen=True, kw_only=True)

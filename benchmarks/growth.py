@@ -1,0 +1,87 @@
+"""What a session costs that has lived for long: time and memory."""
+
+from __future__ import annotations
+
+import gc
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from statistics import median
+
+from requests_iris import IrisSession
+
+from . import peers
+from .figure import Figure
+from .iris import remote_sandbox
+from .overhead import URL, signed_in
+
+#: Requests in the life of a session, and those at its two ends that are timed.
+LIFE, TIMED = 100_000, 2_000
+RENEWALS, WARM = 1_000, 100
+
+
+def measure() -> Iterator[Figure]:
+    yield _time()
+    yield _memory_of_requests()
+    yield _memory_of_renewals()
+
+
+def _time() -> Figure:
+    """A young session beside the old one, in turn: the machine has not the same speed all day."""
+    old = signed_in(peers.iris)
+    for _ in range(LIFE):
+        old.get(URL)
+    ratios, costs = [], []
+    for _ in range(TIMED // 100):
+        young = signed_in(peers.iris)
+        pair = [_cost(lambda session=session: session.get(URL)) for session in (old, young)]
+        ratios.append(pair[0] / pair[1])
+        costs.append(pair)
+    aged, fresh = (median(column) * 1e6 for column in zip(*costs, strict=True))
+    return Figure(
+        name=f"the {LIFE:,}th request, of the first ones",
+        value=median(ratios),
+        at_most=1.05,
+        details={"late": f"{aged:.0f} us", "early": f"{fresh:.0f} us"},
+    )
+
+
+def _cost(work: Callable[[], object]) -> float:
+    gc.collect()
+    start = time.thread_time()
+    for _ in range(100):
+        work()
+    return (time.thread_time() - start) / 100
+
+
+def _memory_of_requests() -> Figure:
+    tracemalloc.start()
+    iris = signed_in(peers.iris)
+    return _memory(f"{LIFE:,} requests", lambda: iris.get(URL), LIFE)
+
+
+def _memory_of_renewals() -> Figure:
+    """Real ones; the sandbox has a process, and a memory, of its own."""
+    with remote_sandbox() as sandbox, IrisSession(**sandbox.get("settings")) as iris:
+        tracemalloc.start()
+        iris.verify = sandbox.get("ca_file")
+        iris.fetch_token()
+        return _memory(f"{RENEWALS:,} renewals", iris.refresh_token, RENEWALS)
+
+
+def _memory(what: str, work: Callable[[], object], times: int) -> Figure:
+    """What the process holds more than when it began, after the work and after warming up."""
+    sizes = []
+    for count in (WARM, times):
+        for _ in range(count):
+            work()
+        gc.collect()
+        sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    before, after = sizes
+    return Figure(
+        name=f"memory after {what}, of that after {WARM}",
+        value=after / before,
+        at_most=1.1,
+        details={"after": f"{after / 1024:.0f} KiB", "before": f"{before / 1024:.0f} KiB"},
+    )

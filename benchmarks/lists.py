@@ -1,0 +1,111 @@
+"""Whole lists: against a loop by hand, against the limit that latency sets, and in memory."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Iterator
+
+import requests
+
+from requests_iris import IrisSession
+
+from . import peers
+from .figure import Figure
+from .turns import take_turns
+from .web import Web, web
+
+PAGES, SIZE, WORKERS = 100, 10, 8
+#: Seconds that each page takes.
+LATENCY = 0.02
+PATH = "/api/asset/v1/assets"
+FEW, MANY = 10_000, 1_000_000
+#: Elements a page, where memory is what counts.
+LARGE = 1000
+
+
+def measure(*, rounds: int = 5) -> Iterator[Figure]:
+    with web(delay=LATENCY, elements=PAGES * SIZE) as server:
+        yield from _speed(server, rounds)
+    yield _memory()
+
+
+def _speed(server: Web, rounds: int) -> Iterator[Figure]:
+    iris, plain = _ours(server), _plain(server)
+    contestants = {
+        "one by one": lambda: _walk(iris, workers=1),
+        "by hand": lambda: _walk_by_hand(plain, server),
+        f"{WORKERS} workers": lambda: _walk(iris, workers=WORKERS),
+    }
+    outcome = take_turns(contestants, time.perf_counter, rounds=rounds)
+    times = {name: f"{outcome.median(name) * 1e3:.0f} ms" for name in contestants}
+    yield Figure(
+        name=f"{PAGES} pages one by one, of a loop by hand",
+        value=outcome.ratio("one by one", "by hand"),
+        at_most=1.02,
+        details={name: times[name] for name in ("one by one", "by hand")},
+    )
+    limit = LATENCY * PAGES / WORKERS
+    yield Figure(
+        name=f"{PAGES} pages by {WORKERS} workers, of the limit (latency x pages / workers)",
+        value=outcome.median(f"{WORKERS} workers") / limit,
+        at_most=1.25,
+        details={
+            f"{WORKERS} workers": times[f"{WORKERS} workers"],
+            "limit": f"{limit * 1e3:.0f} ms",
+        },
+    )
+
+
+def _memory() -> Figure:
+    with web(elements=FEW) as server:
+        few = _peak(server)
+    with web(elements=MANY) as server:
+        many = _peak(server)
+    return Figure(
+        name=f"peak memory of {MANY:,} elements, of that of {FEW:,}",
+        value=many / few,
+        at_most=1.1,
+        details={f"{MANY:,}": f"{many / 1024:.0f} KiB", f"{FEW:,}": f"{few / 1024:.0f} KiB"},
+    )
+
+
+def _peak(server: Web) -> int:
+    with _ours(server) as iris:
+        tracemalloc.start()
+        elements = sum(1 for _ in iris.items(PATH, params={"size": LARGE}))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    if elements not in (FEW, MANY):
+        raise AssertionError(f"{elements} elements")
+    return peak
+
+
+def _walk(iris: IrisSession, *, workers: int) -> None:
+    found = sum(1 for _ in iris.items(PATH, params={"size": SIZE}, workers=workers))
+    if found != PAGES * SIZE:
+        raise AssertionError(f"{found} elements")
+
+
+def _walk_by_hand(session: requests.Session, server: Web) -> None:
+    found, number, pages = 0, 0, 1
+    while number < pages:
+        response = session.get(server.url + PATH, params={"size": SIZE, "page": number}, timeout=60)
+        response.raise_for_status()
+        page = response.json()
+        found += sum(1 for _ in page["content"])
+        number, pages = number + 1, page["totalPages"]
+    if found != PAGES * SIZE:
+        raise AssertionError(f"{found} elements")
+
+
+def _ours(server: Web) -> IrisSession:
+    iris = IrisSession(base_url=server.url, token=peers.living_token())
+    iris.verify = server.ca_file
+    return iris
+
+
+def _plain(server: Web) -> requests.Session:
+    session = peers.plain(peers.ACCOUNT, peers.living_token())
+    session.verify = server.ca_file
+    return session

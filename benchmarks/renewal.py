@@ -1,0 +1,148 @@
+"""A cold start of many threads, and a token's end crossed under load."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+
+import requests
+
+from requests_iris.sandbox import Fault
+
+from . import peers
+from .figure import Figure
+from .iris import RemoteSandbox, remote_sandbox
+
+#: Threads at a cold start; and under load, where each waits between two requests.
+COLD, LOADED = 64, 16
+#: Seconds that the token endpoint takes, that a token lives, and that the load goes on.
+DELAY, LIFETIME, LOAD = 0.5, 8, 11
+#: Seconds between two requests of a thread. The machine must not be the limit, or all wait.
+PAUSE = 0.05
+#: Moments in the life of a token: nobody renews; an early renewal; any renewal, the peers' too.
+CALM, AGING, WHOLE = (1.0, LIFETIME * 0.6), (LIFETIME * 0.75, LIFETIME * 0.75 + DELAY), (4.0, LOAD)
+FOREVER = 1_000_000
+
+
+@dataclass
+class Run:
+    """What a session did: when each request began and how long it took, and what failed."""
+
+    start: float = 0
+    token_requests: int = 0
+    failed: int = 0
+    latencies: list[tuple[float, float]] = field(default_factory=list)
+
+    def get(self, session: requests.Session, url: str) -> None:
+        began = time.monotonic()
+        try:
+            ok = session.get(url).ok
+        except Exception:  # whatever a peer raises, its caller has lost a request
+            ok = False
+        self.failed += not ok
+        self.latencies.append((began, time.monotonic() - began))
+
+    def within(self, window: tuple[float, float]) -> list[float]:
+        """The latencies of the requests that began between two moments of the token's life."""
+        first, last = (self.start + moment for moment in window)
+        return [took for began, took in self.latencies if first <= began < last]
+
+
+def measure(*, rounds: int = 3) -> Iterator[Figure]:
+    """Ours, then each peer, on the same work."""
+    with remote_sandbox(token_lifetime=LIFETIME) as sandbox:
+        sandbox.call("inject", Fault(delay=DELAY), on="token", times=FOREVER)
+        for name, peer in peers.ALL.items():
+            yield _cold_start(name, peer, sandbox)
+        for name, peer in peers.ALL.items():
+            runs = [_cross_expiry(peer, sandbox) for _ in range(rounds)]
+            yield _expiry(name, runs)
+            if name == peers.OURS:
+                yield _stall(runs)
+
+
+def _cold_start(name: str, peer: peers.Peer, sandbox: RemoteSandbox) -> Figure:
+    session, run = _session(peer, sandbox), Run()
+    url = _url(sandbox)
+    sandbox.call("forget")
+    peers.together(lambda _: run.get(session, url), COLD)
+    return Figure(
+        name=f"cold start of {COLD} threads: token requests of {name}",
+        value=sandbox.call("count", "token"),
+        at_most=_one_if_ours(name, run.failed),
+        details={"requests failed": f"{run.failed} of {COLD}"},
+    )
+
+
+def _cross_expiry(peer: peers.Peer, sandbox: RemoteSandbox) -> Run:
+    session, run = _session(peer, sandbox), Run()
+    url = _url(sandbox)
+    run.get(session, url)  # signs in
+    run.failed, run.latencies = 0, []
+    sandbox.call("forget")
+    run.start = time.monotonic() - DELAY  # a life counts from the sending of the request for it
+
+    def work(_: int) -> None:
+        while time.monotonic() < run.start + LOAD:
+            run.get(session, url)
+            time.sleep(PAUSE)
+
+    peers.together(work, LOADED)
+    run.token_requests = sandbox.call("count", "token")
+    return run
+
+
+def _expiry(name: str, runs: list[Run]) -> Figure:
+    failed = sum(run.failed for run in runs)
+    sent = sum(len(run.latencies) for run in runs)
+    details = {"requests failed": f"{failed} of {sent}"}
+    for when, window in (("before", CALM), ("during", WHOLE)):
+        times = [took for run in runs for took in run.within(window)]
+        p50, p99 = _p50_p99(times)
+        details[when] = f"p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms"
+    return Figure(
+        name=f"an expiry under load of {LOADED} threads: token requests of {name}",
+        value=max(run.token_requests for run in runs),
+        at_most=_one_if_ours(name, failed),
+        details=details,
+    )
+
+
+def _stall(runs: list[Run]) -> Figure:
+    """What the threads feel that do not renew: the one that does is the slowest in the window."""
+    ratios, medians = [], []
+    for run in runs:
+        others = sorted(run.within(AGING))[:-1]
+        before, during = _p50_p99(run.within(CALM))[1], _p50_p99(others)[1]
+        ratios.append(during / before)
+        medians.append((before, during))
+    before, during = (median(column) for column in zip(*medians, strict=True))
+    return Figure(
+        name="p99 of the other threads while a live token is renewed, of p99 before",
+        value=median(ratios),
+        at_most=1.1,
+        details={"before": f"{before * 1e3:.0f} ms", "during": f"{during * 1e3:.0f} ms"},
+    )
+
+
+def _one_if_ours(name: str, failed: int) -> float | None:
+    if name != peers.OURS:
+        return None
+    return -1 if failed else 1  # a request that fails is worse than a token request too many
+
+
+def _p50_p99(times: list[float]) -> tuple[float, float]:
+    cuts = quantiles(times, n=100)
+    return cuts[49], cuts[98]
+
+
+def _session(peer: peers.Peer, sandbox: RemoteSandbox) -> requests.Session:
+    session = peer(sandbox.get("settings"), None)
+    session.verify = sandbox.get("ca_file")
+    return session
+
+
+def _url(sandbox: RemoteSandbox) -> str:
+    return str(sandbox.get("base_url")) + "/api/asset/v1/assets?size=1"

@@ -1,0 +1,52 @@
+"""Several ways to do the same work, timed in turn."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What each round has cost each contestant, by name."""
+
+    costs: Mapping[str, list[float]]
+
+    def median(self, name: str) -> float:
+        return median(self.costs[name])
+
+    def ratio(self, ours: str, theirs: str) -> float:
+        """The median of the ratios of the rounds: a slow moment of the machine hits both."""
+        pairs = zip(self.costs[ours], self.costs[theirs], strict=True)
+        return median(mine / other for mine, other in pairs)
+
+
+def take_turns(
+    contestants: Mapping[str, Work], clock: Callable[[], float], *, rounds: int, calls: int = 1
+) -> Outcome:
+    """Times `calls` of each contestant in each of the `rounds`; who begins changes.
+
+    The garbage collector is on, as in any program, and starts each turn with nothing to do: who
+    leaves cycles behind pays for them. One round before the first warms up, and is not counted.
+    """
+    names = list(contestants)
+    costs: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds + 1):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            cost = _cost(contestants[name], clock, calls)
+            if number:
+                costs[name].append(cost)
+    return Outcome(costs)
+
+
+def _cost(work: Work, clock: Callable[[], float], calls: int) -> float:
+    gc.collect()
+    start = clock()
+    for _ in range(calls):
+        work()
+    return (clock() - start) / calls

@@ -1,0 +1,114 @@
+"""A small, quick HTTPS server in a process of its own: any GET is answered with a page of a list.
+
+The sandbox does more for each request than a benchmark of clients should wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import ssl
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing.connection import Connection
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import certifi
+import trustme
+
+#: Elements in the list, and in a page unless the request says.
+ELEMENTS, SIZE = 1000, 20
+
+
+@dataclass
+class Web:
+    """The running server.
+
+    `ca_file`: the bundle that a real client reads, and the server's own authority in it.
+    """
+
+    url: str
+    ca_file: str
+    pipe: Connection
+
+    def connections(self) -> int:
+        """How many were opened since the last time that this was asked."""
+        self.pipe.send("connections")
+        return int(self.pipe.recv())
+
+
+@contextmanager
+def web(*, delay: float = 0, elements: int = ELEMENTS) -> Iterator[Web]:
+    """Runs the server; `delay` is the seconds that each answer takes."""
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    with tempfile.TemporaryDirectory() as directory:
+        ca_file = Path(directory) / "ca.pem"
+        process = spawn.Process(target=_run, args=(theirs, ca_file, delay, elements))
+        process.start()
+        try:
+            yield Web(ours.recv(), str(ca_file), ours)
+        finally:
+            ours.send("stop")
+            process.join()
+
+
+def _run(pipe: Connection, ca_file: Path, delay: float, elements: int) -> None:
+    asyncio.run(_serve(pipe, ca_file, delay, elements))
+
+
+async def _serve(pipe: Connection, ca_file: Path, delay: float, elements: int) -> None:
+    authority = trustme.CA()
+    ca_file.write_bytes(Path(certifi.where()).read_bytes() + authority.cert_pem.bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    opened = 0
+    stop = asyncio.Event()
+
+    def told() -> None:
+        nonlocal opened
+        if pipe.recv() == "stop":
+            stop.set()
+        else:
+            pipe.send(opened)
+            opened = 0
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                await asyncio.sleep(delay)
+                writer.write(_answer(head.split(b" ", 2)[1].decode(), elements))
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+            writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context, backlog=256)
+    asyncio.get_running_loop().add_reader(pipe.fileno(), told)
+    pipe.send(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    await stop.wait()
+
+
+@lru_cache
+def _answer(target: str, elements: int) -> bytes:
+    query = parse_qs(urlsplit(target).query)
+    size, number = int(query.get("size", [SIZE])[0]), int(query.get("page", [0])[0])
+    ids = range(number * size, min((number + 1) * size, elements))
+    page = {
+        "content": [{"id": each, "name": f"Machine {each}"} for each in ids],
+        "number": number,
+        "size": size,
+        "numberOfElements": len(ids),
+        "totalElements": elements,
+        "totalPages": -(-elements // size),
+    }
+    body = json.dumps(page).encode()
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
