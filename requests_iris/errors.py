@@ -6,6 +6,10 @@
     └── IrisError
         ├── SettingError (also a ValueError)     a setting was refused
         │   └── MissingSettingError              a setting is needed now and was given nowhere
+        ├── ListError                            a list could not be read to its end
+        │   ├── NotAListError                    the reply holds no list
+        │   ├── IncompleteListError              a page failed, or does not fit the others
+        │   └── GraphQLError                     GraphQL answered with errors
         └── TokenError                           no token could be had
             ├── TokenRefusedError                the token endpoint said no
             │   ├── InvalidClientError           ... to client_id and client_secret
@@ -133,3 +137,60 @@ class TokenReplyError(TokenError):
     ) -> None:
         super().__init__(message, **context)
         self.retry_after = retry_after
+
+
+class ListError(IrisError):
+    """A list could not be read to its end. What was read before is whole pages.
+
+    :ivar pages_read: pages that were handed out before.
+    :ivar elements_read: the elements in them.
+    :ivar resume: where to go on, to be given to ``pages`` or ``items`` as ``resume``; it can be
+        saved as JSON. None if the list must be read anew.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retryable: bool = False,
+        pages_read: int = 0,
+        elements_read: int = 0,
+        resume: dict[str, Any] | None = None,
+        **context: Any,
+    ) -> None:
+        super().__init__(message, **context)
+        self.retryable = retryable
+        self.pages_read = pages_read
+        self.elements_read = elements_read
+        self.resume = resume
+
+
+class NotAListError(ListError):
+    """The reply has none of the forms that lists have.
+
+    :ivar keys: the names of its top-level members.
+    """
+
+    def __init__(self, message: str = "", *, keys: tuple[str, ...] = (), **context: Any) -> None:
+        super().__init__(message, **context)
+        self.keys = keys
+
+
+class IncompleteListError(ListError):
+    """A page failed, or does not fit the others: a total that changes, a cursor that repeats.
+
+    ``retryable`` is true if the page may be there later.
+    """
+
+
+class GraphQLError(ListError):
+    """GraphQL answered with errors, maybe beside a part of the data.
+
+    :ivar errors: the objects of the reply's ``errors``.
+    """
+
+    def __init__(
+        self, message: str = "", *, errors: tuple[dict[str, Any], ...] = (), **context: Any
+    ) -> None:
+        super().__init__(message, **context)
+        self.errors = errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -30,6 +30,7 @@ from .auth import (
 from .credentials import Credentials, from_environment, parse_scope
 from .errors import SettingError
 from .hosts import check_url, may_see_token, origins_of
+from .pagination import Page, Progress, items, pages, progress_bar
 from .source import TokenSource
 from .token import Token
 from .token_endpoint import TokenEndpoint
@@ -244,6 +245,68 @@ class IrisSession(OAuth2Session, requests.Session):
             response.request.url or "", prepared_request.url or ""
         ):
             del headers["Authorization"]
+
+    def pages(
+        self,
+        url: _t.UriType,
+        *,
+        method: str = "GET",
+        key: str | None = None,
+        workers: int = 1,
+        resume: Mapping[str, Any] | None = None,
+        **request_arguments: Any,
+    ) -> Iterator[Response]:
+        """Every page of a list, in order, as responses; or an exception, never a short list.
+
+        The form of the list is told by its first page: pages, cursors, AEMP links, a GraphQL
+        connection, or one whole list. JSON is asked for, and as many elements a page as there can
+        be where `url` and ``params`` do not say.
+
+        :param method: "POST" for lists with a filter in the body, and for GraphQL, whose query must
+            declare ``$after``.
+        :param key: where the elements are, as names with dots between them, in an odd reply.
+        :param workers: pages to read at once; lists of cursors, and GraphQL, read one page ahead.
+        :param resume: of the :class:`ListError` that has ended an earlier walk.
+        :param request_arguments: further ones of :meth:`request`, for every page.
+        :raises SettingError: at once, for an argument that cannot be right.
+        :raises ListError: on the way, for a list that is not read whole.
+        """
+        found = self._walk(url, method, key, workers, resume, request_arguments)
+        return (page.response for page in found)
+
+    def items(
+        self,
+        url: _t.UriType,
+        *,
+        method: str = "GET",
+        key: str | None = None,
+        workers: int = 1,
+        resume: Mapping[str, Any] | None = None,
+        progress: bool | Progress = False,
+        **request_arguments: Any,
+    ) -> Iterator[Any]:
+        """Every element of a list, in order; or an exception, never a short list.
+
+        :param progress: True for a bar on the terminal (tqdm, the extra ``progress``); or what is
+            called after each page with the number of elements read, and that of all or None.
+
+        The other arguments are those of :meth:`pages`, and so are the exceptions.
+        """
+        found = self._walk(url, method, key, workers, resume, request_arguments)
+        return items(found, progress_bar() if progress is True else progress or None)
+
+    def _walk(
+        self,
+        url: _t.UriType,
+        method: str,
+        key: str | None,
+        workers: int,
+        resume: Mapping[str, Any] | None,
+        arguments: dict[str, Any],
+    ) -> Iterator[Page]:
+        return pages(
+            self.request, url, method=method, key=key, workers=workers, resume=resume, **arguments
+        )
 
     @property
     def bearer(self) -> BearerAuth:

@@ -29,12 +29,17 @@ def _response(status: int) -> Response:
     return response
 
 
+_LIST = {"pages_read": 2, "elements_read": 40, "resume": {"query": {"page": 2}}}
 _REFUSED = {"error": "e", "error_description": "d", "response": _response(400)}
 #: One of each class, with all that it can hold.
 EXAMPLES = [
     errors.IrisError("m", response=_response(500)),
     errors.SettingError("m", setting="s"),
     errors.MissingSettingError("m", setting="s", variable="v"),
+    errors.ListError("m", response=_response(500), **_LIST),
+    errors.NotAListError("m", keys=("a", "b"), **_LIST),
+    errors.IncompleteListError("m", retryable=True, **_LIST),
+    errors.GraphQLError("m", errors=({"message": "e"},), **_LIST),
     errors.TokenError("m", response=_response(500)),
     errors.TokenRefusedError("m", **_REFUSED),
     errors.InvalidClientError("m", **_REFUSED),

@@ -1,0 +1,456 @@
+"""The forms that lists have: where the elements are, what comes next, and whether it all fits.
+
+Which form a list has is told by its first reply, so no caller has to name it. There are five:
+pages, cursors, AEMP links (ISO 15143-3), GraphQL connections, and replies that are one whole list.
+Nothing here does any I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from requests import PreparedRequest
+
+from .errors import IncompleteListError, NotAListError, SettingError
+
+Document = dict[str, Any]
+
+#: Elements a page that are asked for where the caller is silent; the most that IRIS gives.
+SIZE = 1000
+#: The same for cursor lists and GraphQL, where IRIS documents no limit, and advises 50 to 100.
+LIMIT = 100
+#: A query that names one of these knows what page it wants.
+_PAGING = {"size", "page", "limit", "after", "before"}
+_AEMP_PATH = re.compile(r"/15143/-3/.*/\d+$")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request of a walk.
+
+    :ivar url: with its whole query.
+    :ivar arguments: further ones of ``Session.request``.
+    :ivar place: what makes it this page's request, as JSON can hold it: a member of an error's
+        ``resume``.
+    """
+
+    method: str
+    url: str
+    arguments: Mapping[str, Any]
+    place: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def first(cls, method: str, url: Any, arguments: Mapping[str, Any]) -> Call:
+        """The one that the caller wants, with as many elements a page as there can be."""
+        arguments = dict(arguments)
+        text = url.decode() if isinstance(url, bytes) else str(url)
+        call = cls(method.upper(), _with_params(text, arguments.pop("params", None)), arguments)
+        call = call._asking_for_json()
+        if call.query is not None:
+            first = {"first": LIMIT} if call.declares("first") else {}
+            return call._with_variables({**first, **call.variables})
+        if _PAGING & set(call.args) or _AEMP_PATH.search(urlsplit(text).path):
+            return call
+        return call._with_query(size=SIZE)
+
+    def _asking_for_json(self) -> Call:
+        # AEMP answers with XML otherwise
+        headers = dict(self.arguments.get("headers") or {})
+        if not any(name.lower() in ("accept", b"accept") for name in headers):
+            headers["Accept"] = "application/json"
+        return replace(self, arguments={**self.arguments, "headers": headers})
+
+    @property
+    def args(self) -> dict[str, str]:
+        return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
+
+    @property
+    def number(self) -> int:
+        """The page number at the end of an AEMP path."""
+        return int(urlsplit(self.url).path.rpartition("/")[2])
+
+    @property
+    def query(self) -> str | None:
+        """The query of a GraphQL request."""
+        members = self.arguments.get("json")
+        query = members.get("query") if isinstance(members, Mapping) else None
+        return query if isinstance(query, str) and self.method == "POST" else None
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        return dict(self.arguments["json"].get("variables") or {})
+
+    def declares(self, variable: str) -> bool:
+        return re.search(rf"\${variable}\s*:", self.query or "") is not None
+
+    def moved(self, **place: Any) -> Call:
+        """The call for another place of the list: ``query``, ``variables`` or ``number``."""
+        call = self
+        if "query" in place:
+            call = call._with_query(**place["query"])
+        if "variables" in place:
+            call = call._with_variables({**call.variables, **place["variables"]})
+        if "number" in place:
+            call = call._with_number(place["number"])
+        return replace(call, place=place)
+
+    def _with_query(self, **changes: Any) -> Call:
+        url = urlsplit(self.url)
+        kept = [each for each in url.query.split("&") if each.partition("=")[0] not in changes]
+        query = "&".join(each for each in (*kept, urlencode(changes)) if each)
+        return replace(self, url=url._replace(query=query).geturl())
+
+    def _with_variables(self, variables: dict[str, Any]) -> Call:
+        members = {**self.arguments["json"], "variables": variables}
+        return replace(self, arguments={**self.arguments, "json": members})
+
+    def _with_number(self, number: int) -> Call:
+        url = urlsplit(self.url)
+        path = f"{url.path.rpartition('/')[0]}/{number}"
+        return replace(self, url=url._replace(path=path).geturl())
+
+
+class Form:
+    """What a walk knows of its list after the first reply. As it stands, of one that is whole.
+
+    :ivar total: elements that the walk will find, or None if nobody says.
+    """
+
+    total: int | None = None
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def elements(self, document: Document) -> list[Any]:
+        """Those of one page.
+
+        :raises ListError: if there is no list where it should be.
+        """
+        return _list_at(document, self._key)
+
+    def following(self, call: Call, document: Document) -> Call | None:  # noqa: ARG002
+        """The call after this one; None at the end. Asked for once a page, in their order.
+
+        :raises ListError: if the page does not fit the ones before.
+        """
+        return None
+
+    def ahead(self, call: Call) -> Iterator[Call] | None:  # noqa: ARG002
+        """All calls after the first one; None where each page tells of the next one only."""
+        return None
+
+
+def form_of(call: Call, document: Document, key: str | None, total: int | None) -> Form:
+    """The form of a list, by its first reply.
+
+    :param key: where the elements are, as names with dots between them; for odd replies.
+    :param total: the one that an earlier part of this walk has seen, or None.
+    :raises ListError: if there is no list in the reply, or not a whole one.
+    """
+    if call.query is not None:
+        return Connection(document)
+    _check_partial(document)
+    key = key or _key_of(document)
+    if key is None:
+        names = tuple(document)
+        raise NotAListError(
+            f"the reply holds no list (its members: {', '.join(names) or 'none'}): "
+            "name the one that is with key=",
+            keys=names,
+        )
+    if _member(document, "Links") is not None:
+        return Links(call, document, key)
+    if {"totalElements", "totalPages", "number"} & set(document):
+        return Pages(call, document, key, total)
+    if {"after", "before", "limit"} & set(document) or key == "content":
+        return Cursors(call, key)
+    whole = Form(key)
+    whole.total = len(whole.elements(document))
+    return whole
+
+
+class Pages(Form):
+    """Pages by number, from 0, with the total in each of them."""
+
+    def __init__(self, call: Call, document: Document, key: str, total: int | None) -> None:
+        super().__init__(key)
+        self._list_total = _count(document, "totalElements")
+        self._pages = _count(document, "totalPages")
+        self._size = _count(document, "size")
+        self._read = int(call.args.get("page") or 0) * (self._size or 0)
+        self.total = None if self._list_total is None else max(self._list_total - self._read, 0)
+        if total not in (None, self._list_total):
+            raise IncompleteListError(
+                f"the list has changed since it was left: it had {total} elements then, "
+                f"and has {self._list_total} now"
+            )
+
+    def following(self, call: Call, document: Document) -> Call | None:
+        elements = self.elements(document)
+        number = self._checked_number(call, document)
+        self._check_counts(document, len(elements))
+        self._read += len(elements)
+        # without a count of pages, the end is where no elements are
+        more = number + 1 < self._pages if self._pages is not None else bool(elements)
+        if more:
+            return self._call(call, number + 1)
+        if self._list_total is not None and self.total and self._read != self._list_total:
+            raise IncompleteListError(
+                f"the list has ended after {self._read} of {self._list_total} elements"
+            )
+        return None
+
+    def ahead(self, call: Call) -> Iterator[Call] | None:
+        if self._pages is None:
+            return None
+        first = int(call.args.get("page") or 0) + 1
+        return (self._call(call, number) for number in range(first, self._pages))
+
+    def _call(self, call: Call, number: int) -> Call:
+        size = {} if self._size is None else {"size": call.args.get("size", self._size)}
+        total = {} if self._list_total is None else {"total": self._list_total}
+        return call.moved(query={**size, "page": number}, **total)
+
+    def _checked_number(self, call: Call, document: Document) -> int:
+        asked = int(call.args.get("page") or 0)
+        number = document.get("number", asked)
+        if number != asked:
+            raise IncompleteListError(f"page {asked} was asked for, and page {number} came")
+        return asked
+
+    def _check_counts(self, document: Document, found: int) -> None:
+        said = _count(document, "numberOfElements")
+        if said not in (None, found):
+            raise IncompleteListError(f"a page says that it has {said} elements, and has {found}")
+        for name, before in (("totalElements", self._list_total), ("totalPages", self._pages)):
+            now = _count(document, name)
+            if now != before:
+                raise IncompleteListError(
+                    f"the list has changed on the way: {name} was {before}, and is {now}"
+                )
+
+
+class Cursors(Form):
+    """Pages that each name the place after them; no total, and no word for the end.
+
+    The end is a page without elements, without a cursor, or with the one that led to it.
+    """
+
+    def __init__(self, call: Call, key: str) -> None:
+        super().__init__(key)
+        self._direction = "before" if "before" in call.args else "after"
+        self._seen: set[int] = set()
+
+    def following(self, call: Call, document: Document) -> Call | None:
+        cursor = document.get(self._direction)
+        came_by = call.args.get(self._direction)
+        if not self.elements(document) or not cursor or cursor == came_by:
+            return None
+        _check_new(cursor, self._seen)
+        size = {} if {"limit", "size"} & set(call.args) - {"size"} else {"limit": LIMIT}
+        return call.moved(query={**size, self._direction: cursor})
+
+
+class Links(Form):
+    """AEMP: the page number is the last part of the path, and links tell of the next and last."""
+
+    def __init__(self, call: Call, document: Document, key: str) -> None:
+        super().__init__(key)
+        self._last = self._linked(call, document).get("last")
+
+    def following(self, call: Call, document: Document) -> Call | None:
+        links = self._linked(call, document)
+        number = call.number
+        if links.get("last") != self._last:
+            raise IncompleteListError(
+                f"the list has changed on the way: its last page was {self._last}, "
+                f"and is {links.get('last')}"
+            )
+        for rel, expected in (("self", number), ("next", number + 1)):
+            if links.get(rel, expected) != expected:
+                raise IncompleteListError(
+                    f"on page {number} the link {rel!r} leads to page {links[rel]}"
+                )
+        more = "next" in links or (self._last is not None and self._last > number)
+        return call.moved(number=number + 1) if more else None
+
+    def ahead(self, call: Call) -> Iterator[Call] | None:
+        if self._last is None:
+            return None
+        return (call.moved(number=number) for number in range(call.number + 1, self._last + 1))
+
+    def _linked(self, call: Call, document: Document) -> dict[str, int]:
+        """The page numbers that the links lead to; they all belong to this list."""
+        links = {}
+        here = urlsplit(call.url)
+        for link in _member(document, "Links") or []:
+            href = urlsplit(str(link.get("href")))
+            base, _, number = href.path.rpartition("/")
+            # a path alone is relative to a base_url that is not known here
+            elsewhere = here.netloc and href.netloc.lower() != here.netloc.lower()
+            if elsewhere or not number.isdigit() or not _same_list(base, here.path):
+                raise IncompleteListError(f"the link {link.get('rel')!r} leads out of the list")
+            links[str(link.get("rel"))] = int(number)
+        return links
+
+
+class Connection(Form):
+    """A GraphQL connection: edges, or nodes, and a pageInfo."""
+
+    def __init__(self, document: Document) -> None:
+        self._seen: set[int] = set()
+        self._path = _connection_path(document.get("data"))
+        if self._path is None:
+            raise NotAListError(
+                "the reply holds no connection: the query must ask for edges { node { ... } } "
+                "and pageInfo { hasNextPage endCursor }",
+                keys=tuple(document),
+            )
+        self.total = _count(self._connection(document), "totalCount")
+
+    def elements(self, document: Document) -> list[Any]:
+        connection = self._connection(document)
+        if isinstance(connection.get("nodes"), list):
+            return list(connection["nodes"])
+        return [edge["node"] for edge in connection["edges"]]
+
+    def following(self, call: Call, document: Document) -> Call | None:
+        info = self._connection(document)["pageInfo"]
+        if not info.get("hasNextPage"):
+            return None
+        if not call.declares("after"):
+            raise NotAListError(
+                "the list has more pages, and the query has no variable for them: "
+                "it must declare $after: String, and use it as after: $after",
+                keys=tuple(document),
+            )
+        cursor = info.get("endCursor")
+        if not cursor or cursor == call.variables.get("after"):
+            raise IncompleteListError("there is a next page, and no cursor that leads to it")
+        _check_new(cursor, self._seen)
+        return call.moved(variables={"after": cursor})
+
+    def _connection(self, document: Document) -> Document:
+        found = document.get("data")
+        for name in self._path or ():
+            found = found.get(name) if isinstance(found, dict) else None
+        if not _is_connection(found):
+            raise IncompleteListError("a page holds no connection where the first one has it")
+        return found  # type: ignore[return-value]
+
+
+def graphql_errors(document: Document) -> tuple[dict[str, Any], ...]:
+    """The errors of a GraphQL reply."""
+    errors = document.get("errors")
+    return tuple(each for each in errors if isinstance(each, dict)) if errors else ()
+
+
+def checked_resume(resume: Any) -> dict[str, Any]:
+    """What an error's ``resume`` says.
+
+    :raises SettingError: for what is none.
+    """
+    if resume is None:
+        return {}
+    kinds = {"query": dict, "variables": dict, "number": int, "total": int}
+    if isinstance(resume, dict) and all(
+        isinstance(value, kinds.get(name, ())) for name, value in resume.items()
+    ):
+        return resume
+    raise SettingError("resume takes the resume of a ListError", setting="resume")
+
+
+def _with_params(url: str, params: Any) -> str:
+    """`url` with `params` in its query, encoded by requests, and without its fragment."""
+    prepared = PreparedRequest()
+    prepared.prepare_url("https://host", params)
+    parts = urlsplit(url)
+    own = "&".join(
+        # a "+" that means "upwards" would arrive as a space
+        each.replace("+", "%2B") if each.startswith("sort=") else each
+        for each in parts.query.split("&")
+    )
+    query = "&".join(filter(None, (own, urlsplit(prepared.url or "").query)))
+    return parts._replace(query=query, fragment="").geturl()
+
+
+def _key_of(document: Document) -> str | None:
+    """Where the elements are: a name that IRIS uses for them, or the only list that there is."""
+    for key in ("content", "Equipment", "equipment", "data.result"):
+        if isinstance(_at(document, key), list):
+            return key
+    lists = [
+        name
+        for name, value in document.items()
+        if isinstance(value, list) and name.lower() != "links"
+    ]
+    return lists[0] if len(lists) == 1 else None
+
+
+def _at(document: Document, key: str) -> Any:
+    found: Any = document
+    for name in key.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _list_at(document: Document, key: str) -> list[Any]:
+    _check_partial(document)
+    found = _at(document, key)
+    if not isinstance(found, list):
+        raise NotAListError(
+            f"there is no list at {key!r} (members of the reply: {', '.join(document)})",
+            keys=tuple(document),
+        )
+    return found
+
+
+def _check_partial(document: Document) -> None:
+    for part in (document, document.get("data")):
+        if isinstance(part, dict) and part.get("isPartial"):
+            raise IncompleteListError("IRIS says that this is a part of the list (isPartial)")
+
+
+def _check_new(cursor: Any, seen: set[int]) -> None:
+    """:raises IncompleteListError: for a cursor that has been seen: the walk would never end."""
+    mark = hash(cursor)  # a number takes less memory than a cursor
+    if mark in seen:
+        raise IncompleteListError("a cursor has come for the second time")
+    seen.add(mark)
+
+
+def _member(document: Document, name: str) -> Any:
+    return document.get(name, document.get(name.lower()))
+
+
+def _same_list(base: str, path: str) -> bool:
+    """Whether a link's path, without its number, is that of the walk; base_url may have a path."""
+    return base.endswith(path.rpartition("/")[0])
+
+
+def _count(document: Document, name: str) -> int | None:
+    value = document.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _is_connection(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("pageInfo"), dict)
+        and (isinstance(value.get("edges"), list) or isinstance(value.get("nodes"), list))
+    )
+
+
+def _connection_path(data: Any) -> tuple[str, ...] | None:
+    """Where the connection is: the outermost one."""
+    if _is_connection(data):
+        return ()
+    for name, value in data.items() if isinstance(data, dict) else ():
+        path = _connection_path(value)
+        if path is not None:
+            return (name, *path)
+    return None

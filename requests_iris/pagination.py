@@ -1,0 +1,272 @@
+"""Reads lists to their end, or raises: pages and elements over any session's ``request``.
+
+What the forms of lists have in common is here: one call after the other, or some of them ahead;
+what each page is checked for, and which call comes next, is in ``forms.py``.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from requests import RequestException, Response
+
+from .errors import GraphQLError, IncompleteListError, ListError, SettingError
+from .forms import Call, Document, Form, checked_resume, form_of, graphql_errors
+from .problems import problem_of
+
+log = logging.getLogger("requests_iris")
+
+#: Seconds that a walk waits at most when GraphQL says that its points are used up.
+LONGEST_WAIT = 120.0
+#: How often it waits for one page.
+WAITS = 5
+
+#: ``Session.request``.
+Request = Callable[..., Response]
+#: Is told the number of elements read so far, and how many there will be, or None.
+Progress = Callable[[int, "int | None"], object]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list.
+
+    :ivar total: elements that the walk will find in all, or None if nobody knows.
+    """
+
+    response: Response
+    elements: list[Any]
+    total: int | None
+
+
+def pages(
+    request: Request,
+    url: Any,
+    *,
+    method: str = "GET",
+    key: str | None = None,
+    workers: int = 1,
+    resume: Mapping[str, Any] | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+    **arguments: Any,
+) -> Iterator[Page]:
+    """Every page of a list, in order. The arguments are checked at once, the list is read lazily.
+
+    :raises SettingError: for an argument that cannot be right.
+    :raises ListError: on the way, for a list that is not read whole.
+    """
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise SettingError(f"workers must be 1 or more, not {workers!r}", setting="workers")
+    place = checked_resume(resume)
+    call = Call.first(method, url, arguments)
+    walk = _Walk(request, key, place.get("total"), sleep)
+    if place:
+        call = call.moved(**place)
+    return walk.ahead(call, workers) if workers > 1 else walk.one_by_one(call)
+
+
+def items(found: Iterator[Page], progress: Progress | None) -> Iterator[Any]:
+    """Every element of the pages. While it waits for a page, nothing but that page is kept."""
+    done = 0
+    for page in found:
+        done += len(page.elements)
+        if progress is not None:
+            progress(done, page.total)
+        yield from page.elements
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error, if that is a terminal.
+
+    :raises SettingError: if tqdm is not installed.
+    """
+    try:
+        from tqdm import tqdm
+    except ModuleNotFoundError:
+        raise SettingError(
+            'progress=True needs tqdm: pip install "requests-iris[progress]"', setting="progress"
+        ) from None
+    bar = tqdm(disable=None, unit=" elements")
+
+    def show(done: int, total: int | None) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return show
+
+
+class _Walk:
+    """One reading of a list. `read` is the part that threads share, and it changes nothing."""
+
+    def __init__(
+        self,
+        request: Request,
+        key: str | None,
+        total: int | None,
+        sleep: Callable[[float], object],
+    ) -> None:
+        self._request = request
+        self._key = key
+        self._total = total
+        self._sleep = sleep
+        self._form: Form | None = None
+        self._pages = 0
+        self._elements = 0
+
+    def one_by_one(self, call: Call | None) -> Iterator[Page]:
+        while call is not None:
+            with self._told(call):
+                page, call = self._take(call, *self.read(call))
+            yield page
+
+    def ahead(self, call: Call, workers: int) -> Iterator[Page]:
+        """The first page tells the form; then as many calls are on their way as there are workers.
+
+        Where a page tells of the next one only, that one is read while this one is used. When the
+        walk ends early, calls that have not begun are dropped, and those that have are waited for.
+        """
+        with self._told(call):
+            page, following = self._take(call, *self.read(call))
+        upcoming = self._form.ahead(call) if self._form and following else None
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="iris-pages")
+        try:
+            if upcoming is not None:
+                yield page
+                yield from self._in_order(pool, upcoming, workers)
+                return
+            while following is not None:
+                call, future = following, pool.submit(self.read, following)
+                yield page
+                with self._told(call):
+                    page, following = self._take(call, *future.result())
+            yield page
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _in_order(
+        self, pool: ThreadPoolExecutor, upcoming: Iterator[Call], workers: int
+    ) -> Iterator[Page]:
+        def begin(number: int) -> None:
+            pending.extend(
+                (call, pool.submit(self.read, call)) for call in islice(upcoming, number)
+            )
+
+        pending: deque[tuple[Call, Future[tuple[Response, Document]]]] = deque()
+        begin(workers)
+        while pending:
+            call, future = pending.popleft()
+            with self._told(call):
+                read = future.result()
+                begin(1)
+                page, _ = self._take(call, *read)
+            yield page
+
+    def read(self, call: Call) -> tuple[Response, Document]:
+        """Sends a call, and waits where GraphQL asks for it."""
+        for _ in range(WAITS):
+            response = self._request(call.method, call.url, **call.arguments)
+            wait = _wait_of(response) if call.query is not None else None
+            if wait is None or wait > LONGEST_WAIT:
+                break
+            log.warning("GraphQL has no points left: going on in %.1f s", wait)
+            self._sleep(wait)
+        return response, _document_of(response, graphql=call.query is not None)
+
+    def _take(self, call: Call, response: Response, document: Document) -> tuple[Page, Call | None]:
+        """Checks the next page of the order, and finds the call after it."""
+        try:
+            if self._form is None:
+                self._form = form_of(call, document, self._key, self._total)
+            elements = self._form.elements(document)
+            following = self._form.following(call, document)
+        except ListError as error:
+            error.response = response
+            raise
+        self._pages += 1
+        self._elements += len(elements)
+        return Page(response, elements, self._form.total), following
+
+    @contextmanager
+    def _told(self, call: Call) -> Iterator[None]:
+        """What fails in here tells what was read before, and where to go on."""
+        try:
+            yield
+        except ListError as error:
+            self._tell(error, call)
+            raise
+        except RequestException as error:
+            if not self._pages:
+                raise  # nothing was read: it is the caller's first request that fails
+            told = IncompleteListError(
+                f"page {self._pages + 1} could not be read ({type(error).__name__}: {error})",
+                retryable=True,
+                response=error.response,
+            )
+            self._tell(told, call)
+            raise told from error
+
+    def _tell(self, error: ListError, call: Call) -> None:
+        error.pages_read, error.elements_read = self._pages, self._elements
+        # a page that does not fit will not fit the next time; one that failed may be there then
+        if error.retryable and call.place:
+            error.resume = dict(call.place)
+
+
+def _document_of(response: Response, *, graphql: bool) -> Document:
+    """The JSON object of a page.
+
+    :raises ListError: if the page is not there, or is none.
+    """
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    if graphql and isinstance(document, dict) and (errors := graphql_errors(document)):
+        codes = ", ".join(str(_code_of(each) or each.get("message")) for each in errors)
+        raise GraphQLError(
+            f"GraphQL answered with errors: {codes}",
+            errors=errors,
+            retryable=_wait_of(response) is not None,
+            response=response,
+        )
+    if not response.ok:
+        told = problem_of(response) or response.reason
+        raise IncompleteListError(
+            f"a page was answered with {response.status_code} {told}",
+            retryable=response.status_code in (408, 429) or response.status_code >= 500,
+            response=response,
+        )
+    if not isinstance(document, dict):
+        kind = response.headers.get("Content-Type", "no type")
+        raise IncompleteListError(
+            f"a page is no JSON object, but {kind}", retryable=True, response=response
+        )
+    return document
+
+
+def _wait_of(response: Response) -> float | None:
+    """Seconds after which GraphQL has points again, if it has said that there are none."""
+    try:
+        errors = graphql_errors(response.json())
+    except (ValueError, AttributeError):
+        return None
+    waits = [
+        each["extensions"].get("resetIn") for each in errors if _code_of(each) == "RATE_LIMITED"
+    ]
+    milliseconds = [wait for wait in waits if isinstance(wait, (int, float))]
+    return max(milliseconds) / 1000 if milliseconds else None
+
+
+def _code_of(error: dict[str, Any]) -> Any:
+    extensions = error.get("extensions")
+    return extensions.get("code") if isinstance(extensions, dict) else None
