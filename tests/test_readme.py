@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 
 import pytest
+from click.testing import CliRunner
 from urllib3.util import connection
 
+from requests_iris.cli import main
 from requests_iris.sandbox import Sandbox
 
 from .readme_commands import README, commands
@@ -75,3 +78,16 @@ def test_the_table_of_settings_names_all() -> None:
 
     named = set(re.findall(r"^``(\w+)``", README.read_text("utf-8"), re.MULTILINE))
     assert set(signature(IrisSession).parameters) <= named
+
+
+COMMANDS = re.findall(r"^    \$ requests-iris ((?:check|get).*)$", README.read_text("utf-8"), re.M)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_its_commands_run(command: str, real_hosts: Sandbox) -> None:
+    result = CliRunner().invoke(main, shlex.split(command))
+    assert result.exit_code == 0, result.output
+
+
+def test_there_are_commands() -> None:
+    assert len(COMMANDS) > 2

@@ -210,7 +210,10 @@ class _Connection(BaseHTTPRequestHandler):
         body = response.get_data()
         if response.status_code not in (204, 304):
             response.headers.setdefault("Content-Length", str(len(body)))
-        self.send_response(response.status_code)
+        self.send_response_only(response.status_code)
+        # not by `send_response`: a fault may set the date
+        response.headers.setdefault("Server", self.version_string())
+        response.headers.setdefault("Date", self.date_time_string())
         for name, value in response.headers:
             self.send_header(name, value)
         if self.close_connection:  # the client has asked for it

@@ -1,37 +1,20 @@
-"""The command line: what it shows, what it prints for a shell, and its exit status."""
+"""`requests-iris demo`: what it shows, and its exit status."""
 
 from __future__ import annotations
 
 import io
-import os
 import re
-import shlex
-import signal
-import socket
-import subprocess
-import sys
 
 import click
 import pytest
-import requests
 from click.testing import CliRunner
 from rich.console import Console
 
-from requests_iris import __version__
-from requests_iris.cli import ASSETS, Demo, main
+from requests_iris.cli import main
+from requests_iris.cli.demo import ASSETS, Demo
 from requests_iris.sandbox import Fault, Sandbox
 
-COMMAND = [sys.executable, "-m", "requests_iris"]
-
-
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, **variables},
-    )
+from .run import run
 
 
 def demonstrate(sandbox: Sandbox, kind: type[Demo] = Demo, **console) -> str:
@@ -130,71 +113,3 @@ class TestDemo:
     @pytest.mark.parametrize("option", ["--machines=2", "--token-lifetime=0", "--machines=x"])
     def test_what_it_cannot_show_is_refused(self, option):
         assert CliRunner().invoke(main, ["demo", option]).exit_code == 2
-
-
-class TestSandbox:
-    @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-    def test_it_prints_what_a_shell_needs_serves_and_stops(self, stop):
-        arguments = ["sandbox", "--token-lifetime", "7", "--machines", "3"]
-        with subprocess.Popen(
-            [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
-            variables = dict(self.exported(process.stdout.readline()) for _ in range(8))
-            token = self.ask_for_token(variables)
-            process.send_signal(stop)
-            rest, errors = process.communicate(timeout=10)
-        assert token["expires_in"] == 7
-        assert process.returncode == 0
-        assert rest == ""
-        assert errors == "Serving 3 machines until Ctrl-C.\n"
-        assert not os.path.exists(variables["CURL_CA_BUNDLE"])
-
-    def exported(self, line: str) -> list[str]:
-        export, assignment = shlex.split(line)
-        assert export == "export"
-        return assignment.split("=", 1)
-
-    def ask_for_token(self, variables: dict[str, str]) -> dict:
-        assert variables["REQUESTS_CA_BUNDLE"] == variables["CURL_CA_BUNDLE"]
-        trackunit = {
-            name.removeprefix("TRACKUNIT_").lower(): value for name, value in variables.items()
-        }
-        form = {
-            "grant_type": "password",
-            "username": trackunit["username"],
-            "password": trackunit["password"],
-        }
-        client = trackunit["client_id"], trackunit["client_secret"]
-        with requests.Session() as session:
-            session.verify = variables["REQUESTS_CA_BUNDLE"]
-            token = session.post(trackunit["token_url"], data=form, auth=client, timeout=10).json()
-            bearer = {"Authorization": f"Bearer {token['access_token']}"}
-            assets = session.get(trackunit["base_url"] + ASSETS, headers=bearer, timeout=10).json()
-        assert assets["totalElements"] == 3
-        return token
-
-    def test_a_port_that_is_taken_is_one_line(self):
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            result = run("sandbox", "--port", str(taken.getsockname()[1]))
-        assert result.returncode == 1
-        assert re.fullmatch(r"Error: The sandbox cannot start: .*in use\n", result.stderr)
-
-
-def test_it_tells_its_version():
-    assert run("--version").stdout == f"requests-iris, version {__version__}\n"
-
-
-@pytest.mark.parametrize(
-    ("missing", "extra"), [("click", "cli"), ("rich", "cli"), ("trustme", "sandbox")]
-)
-def test_without_an_extra_one_line_names_it(missing, extra):
-    code = (
-        f"import runpy, sys; sys.modules[{missing!r}] = None; "
-        "sys.argv = ['requests-iris', 'demo']; runpy.run_module('requests_iris', None, '__main__')"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
-    )
-    assert result.returncode == 1
-    assert len(result.stderr.splitlines()) == 1
-    assert f'needs {missing}: pip install "requests-iris[{extra}]"' in result.stderr

@@ -1,34 +1,25 @@
-"""The command line: `requests-iris demo` and `requests-iris sandbox`."""
+"""`requests-iris demo`: a walk through a fleet that outlives its tokens, told as it goes."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shlex
-import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-try:
-    import click
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-except ModuleNotFoundError as error:
-    package = str(error.name).partition(".")[0]
-    raise SystemExit(
-        f'The command line needs {package}: pip install "requests-iris[cli]"'
-    ) from None
-
+import click
 from requests import RequestException
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from . import IrisSession, __version__
+from .. import IrisSession
+from .sandbox import running_sandbox
 
 if TYPE_CHECKING:
-    from .sandbox import Sandbox
+    from ..sandbox import Sandbox
 
 #: Where the fleet is listed.
 ASSETS = "/api/asset/v1/assets"
@@ -40,13 +31,7 @@ PACE = 0.1
 MARGIN = 0.2
 
 
-@click.group()
-@click.version_option(__version__, prog_name="requests-iris")
-def main() -> None:
-    """A requests.Session that is always signed in to IRIS: see it run, try it out."""
-
-
-@main.command()
+@click.command()
 @click.option(
     "--machines", type=click.IntRange(min=3), default=250, show_default=True, help="In the fleet."
 )
@@ -64,64 +49,8 @@ def demo(machines: int, token_lifetime: float) -> None:
     Ends with status 1 if a machine is missing or comes twice, or if no token was renewed.
     """
     _forget_settings()
-    with _running_sandbox(machines=machines, token_lifetime=token_lifetime) as sandbox:
+    with running_sandbox(machines=machines, token_lifetime=token_lifetime) as sandbox:
         Demo(sandbox, Console(soft_wrap=True, highlight=False)).run()
-
-
-@main.command("sandbox")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65534),
-    default=0,
-    help="Of the API; the token server takes the next one. Any free ones if not given.",
-)
-@click.option(
-    "--token-lifetime",
-    type=click.FloatRange(min=0),
-    default=3600,
-    show_default=True,
-    help="Seconds that an access token lives.",
-)
-@click.option(
-    "--machines", type=click.IntRange(min=0), default=250, show_default=True, help="In the fleet."
-)
-def run_sandbox(port: int, token_lifetime: float, machines: int) -> None:
-    """Run a local IRIS until Ctrl-C.
-
-    Prints the variables that make programs, requests and curl talk to it, to be copied into a
-    shell.
-    """
-    stop = _stop_signal()
-    with _running_sandbox(port=port, token_lifetime=token_lifetime, machines=machines) as sandbox:
-        for name, value in {**sandbox.environ, "CURL_CA_BUNDLE": sandbox.ca_file}.items():
-            click.echo(f"export {name}={shlex.quote(value)}")
-        click.echo(f"Serving {machines} machines until Ctrl-C.", err=True)
-        while not stop.wait(timeout=1):
-            pass
-
-
-@contextmanager
-def _running_sandbox(**settings: Any) -> Iterator[Sandbox]:
-    try:
-        from .sandbox import Sandbox
-    except ModuleNotFoundError as error:
-        raise click.ClickException(str(error)) from None
-    sandbox = Sandbox(**settings)
-    try:
-        sandbox.start()
-    except OSError as error:
-        raise click.ClickException(f"The sandbox cannot start: {error}") from None
-    try:
-        yield sandbox
-    finally:
-        sandbox.close()
-
-
-def _stop_signal() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def _forget_settings() -> None:

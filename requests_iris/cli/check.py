@@ -1,0 +1,143 @@
+"""`requests-iris check`: are the settings there, and do they work?"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import click
+from requests import RequestException, Response
+from requests.adapters import HTTPAdapter
+
+from .. import IrisSession, MissingSettingError
+
+#: The settings without which there is no token, and their variables.
+CREDENTIALS = {
+    name: f"TRACKUNIT_{name.upper()}"
+    for name in ("client_id", "client_secret", "username", "password")
+}
+#: Seconds that the clocks may be apart before it is worth a word; an HTTP date has whole seconds.
+CLOCKS_APART = 5.0
+
+
+@dataclass
+class Report:
+    """What was found out. Without a sign-in, what it would have told is None.
+
+    :ivar settings: by name, whether a credential is there.
+    :ivar expires_in: seconds that the token lives.
+    :ivar refresh_token: whether there came one.
+    :ivar clock_difference: seconds that the token endpoint's clock is ahead of this one's, within
+        about one second.
+    :ivar error: what is wrong, in one line.
+    """
+
+    base_url: str
+    token_url: str
+    settings: dict[str, bool]
+    scope_asked: str
+    scope_granted: str | None = None
+    expires_in: float | None = None
+    refresh_token: bool | None = None
+    clock_difference: float | None = None
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+@click.command(
+    epilog="""\b
+Example:
+  export TRACKUNIT_CLIENT_ID=...  # and CLIENT_SECRET, USERNAME, PASSWORD
+  requests-iris check && python pipeline.py"""
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for a program to read.")
+def check(as_json: bool) -> None:
+    """Sign in once, and say whether the settings work.
+
+    Tells which scope was granted, how long the token lives, and how far the clocks are apart.
+    Nothing secret is printed. Ends with status 1 if the settings do not work, 2 if one is missing
+    or cannot be right.
+    """
+    try:
+        with IrisSession() as iris:
+            report = examine(iris)
+    except ValueError as error:  # a setting that cannot be right
+        raise click.UsageError(str(error)) from None
+    click.echo(_json(report) if as_json else _text(report))
+    if not report.ok:
+        raise SystemExit(1 if all(report.settings.values()) else 2)
+
+
+def examine(iris: IrisSession) -> Report:
+    """Signs in by the password grant, and reports."""
+    report = Report(
+        base_url=iris.base_url,
+        token_url=iris.auto_refresh_url,
+        settings={name: bool(os.environ.get(variable)) for name, variable in CREDENTIALS.items()},
+        scope_asked=iris.scope,
+    )
+    clock = _ClockReader()
+    iris.mount(report.token_url, clock)
+    try:
+        token = iris.fetch_token()
+    except (MissingSettingError, RequestException) as error:
+        report.error = str(error)
+    else:
+        report.scope_granted = " ".join(token.get("scope", ())) or None
+        report.expires_in = token.get("expires_in")
+        report.refresh_token = "refresh_token" in token
+    report.clock_difference = clock.difference
+    return report
+
+
+class _ClockReader(HTTPAdapter):
+    """An adapter that reads the time of the server out of its replies."""
+
+    difference: float | None = None
+
+    def send(self, *args: Any, **kwargs: Any) -> Response:
+        sent = time.time()
+        response = super().send(*args, **kwargs)
+        here = (sent + time.time()) / 2
+        try:
+            there = parsedate_to_datetime(response.headers["Date"]).timestamp()
+        except (KeyError, ValueError):
+            return response
+        self.difference = round(there + 0.5 - here, 1)  # a date has lost half a second on average
+        return response
+
+
+def _json(report: Report) -> str:
+    return json.dumps({"ok": report.ok, **asdict(report)}, indent=2)
+
+
+def _text(report: Report) -> str:
+    rows = {"base_url": report.base_url, "token_url": report.token_url}
+    for name, there in report.settings.items():
+        rows[name] = "set" if there else f"missing: set {CREDENTIALS[name]}"
+    rows["scope asked"] = report.scope_asked
+    if report.ok:
+        rows["scope granted"] = report.scope_granted or "not told"
+        rows["token lives"] = (
+            "not told" if report.expires_in is None else f"{report.expires_in:g} s"
+        )
+        rows["refresh token"] = "yes" if report.refresh_token else "no"
+    if report.clock_difference is not None:
+        rows["clocks"] = _clocks(report.clock_difference)
+    rows["result"] = report.error or "signed in"
+    return "\n".join(f"{name:<14} {value}" for name, value in rows.items())
+
+
+def _clocks(difference: float) -> str:
+    if abs(difference) <= 1:
+        return "agree"
+    ahead = "ahead of" if difference > 0 else "behind"
+    advice = "; check this one's" if abs(difference) > CLOCKS_APART else ""
+    return f"the token endpoint's is {abs(difference):.0f} s {ahead} this one's{advice}"

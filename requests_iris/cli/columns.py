@@ -1,0 +1,67 @@
+"""The columns of a Parquet file, learnt from rows of JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+Row = dict[str, Any]
+
+
+class Columns:
+    """What types the members have: the common one, or text with JSON in it where there is none."""
+
+    def __init__(self) -> None:
+        self._types: dict[str, pa.DataType] = {}
+        self._texts: set[str] = set()
+
+    def learn(self, rows: list[Row]) -> None:
+        """Takes more rows into account."""
+        for name in dict.fromkeys(name for row in rows for name in row):
+            if name not in self._texts:
+                self._learn(name, [row.get(name) for row in rows])
+
+    def _learn(self, name: str, values: list[Any]) -> None:
+        known = self._types.get(name, pa.null())
+        try:
+            self._types[name] = _common(known, pa.array(values).type)
+        except (pa.ArrowException, OverflowError):
+            self._types[name] = pa.string()
+            self._texts.add(name)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema(list(self._types.items()))
+
+    def table(self, rows: list[Row]) -> pa.Table:
+        arrays = [
+            pa.array(self._values(name, rows), type=kind) for name, kind in self._types.items()
+        ]
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+    def _values(self, name: str, rows: list[Row]) -> Iterable[Any]:
+        values = (row.get(name) for row in rows)
+        if name not in self._texts:
+            return values
+        return (None if each is None else json.dumps(each, ensure_ascii=False) for each in values)
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """The type that holds the values of both.
+
+    :raises pa.ArrowException: if there is none, or Parquet cannot store it.
+    """
+    fields = [pa.schema([("column", kind)]) for kind in (one, other)]
+    common = pa.unify_schemas(fields, promote_options="permissive").field(0).type
+    if _has_empty_struct(common):
+        raise pa.ArrowNotImplementedError("Parquet has no object without members")
+    return common
+
+
+def _has_empty_struct(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind) and kind.num_fields == 0:
+        return True
+    return any(_has_empty_struct(kind.field(number).type) for number in range(kind.num_fields))

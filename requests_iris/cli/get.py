@@ -1,0 +1,150 @@
+"""`requests-iris get`: one reply as JSON, or a whole list into a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from requests import RequestException
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .. import IrisSession, problem_of
+from .writers import FORMATS, CannotWrite, json_lines, replacing
+
+#: What an AEMP list must be asked for, which answers with XML otherwise.
+ASK_FOR_JSON = {"Accept": "application/json"}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  requests-iris get /api/asset/v1/assets -p size=5
+  requests-iris get /api/asset/v1/assets --all --workers 8 -o fleet.parquet
+  requests-iris get /public/api/operator/operators --all | head"""
+)
+@click.argument("url", metavar="PATH_OR_URL")
+@click.option(
+    "-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the query; repeatable."
+)
+@click.option("--all", "whole", is_flag=True, help="The whole list, element by element.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Pages to read at once, with --all.",
+)
+@click.option("--key", help="With --all: the member of a reply that holds the list, if it is odd.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file; with --all its ending says the format: .jsonl, .csv or .parquet.",
+)
+def get(
+    url: str,
+    params: tuple[str, ...],
+    whole: bool,
+    workers: int,
+    key: str | None,
+    output: Path | None,
+) -> None:
+    """Read from IRIS: one reply as JSON, or with --all a whole list.
+
+    A path that begins with one slash belongs to TRACKUNIT_BASE_URL. A list goes to standard output
+    as JSON Lines, or to a file. The file is there when the list is whole, and not before. Progress
+    is shown on standard error.
+    """
+    # a kill, like Ctrl-C, must leave no half file behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    query = [_name_and_value(param) for param in params]
+    with _told_in_one_line(), IrisSession() as iris:
+        if whole:
+            _get_list(iris, url, output, params=query, workers=workers, key=key)
+        else:
+            _get_reply(iris, url, output, params=query)
+
+
+def _get_reply(iris: IrisSession, url: str, output: Path | None, **arguments: Any) -> None:
+    response = iris.get(url, headers=ASK_FOR_JSON, **arguments)
+    problem = problem_of(response)
+    if not response.ok:
+        told = f"{response.status_code} {problem or response.reason}"
+        raise click.ClickException(f"{response.url.partition('?')[0]} answered {told}")
+    try:
+        members = response.json()
+    except ValueError:
+        kind = response.headers.get("Content-Type", "no type")
+        raise click.ClickException(f"the reply is no JSON, but {kind}") from None
+    text = json.dumps(members, indent=2, ensure_ascii=False) + "\n"
+    if output is None:
+        _print([text])
+    else:
+        with replacing(output) as file:
+            file.write(text.encode())
+
+
+def _get_list(iris: IrisSession, url: str, output: Path | None, **arguments: Any) -> None:
+    # before the first request: a list that was read must not be lost to a name
+    write = json_lines if output is None else _format_of(output)
+    with _progress() as progress:
+        elements = iris.items(url, progress=progress, **arguments)
+        if output is None:
+            _print(f"{json.dumps(each, ensure_ascii=False)}\n" for each in elements)
+        else:
+            with replacing(output) as file:
+                write(elements, file)
+
+
+def _format_of(output: Path) -> Any:
+    try:
+        return FORMATS[output.suffix.lower()]
+    except KeyError:
+        raise click.BadParameter(
+            f"{output.name!r} must end in one of {', '.join(FORMATS)}", param_hint="-o"
+        ) from None
+
+
+def _print(lines: Any) -> None:
+    """Prints to a pipe that may close, as `head` does when it has seen enough."""
+    try:
+        for line in lines:
+            sys.stdout.write(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # what is still buffered must not fail at exit (see the note on SIGPIPE in Python's manual)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    console = Console(stderr=True)
+    columns = TextColumn("Read"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    shown = console.is_terminal
+    # rich would print what goes to standard output above its bar, on standard error
+    with Progress(*columns, console=console, disable=not shown, redirect_stdout=False) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except (RequestException, CannotWrite, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _name_and_value(param: str) -> tuple[str, str]:
+    name, equals, value = param.partition("=")
+    if not (name and equals):
+        raise click.BadParameter(f"{param!r} is not NAME=VALUE", param_hint="-p")
+    return name, value

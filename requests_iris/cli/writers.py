@@ -1,0 +1,144 @@
+"""The formats that a list is written in: JSON Lines, CSV, Parquet; element by element.
+
+CSV and Parquet need to know all columns first, which nobody knows before the last element has
+come. So for these two the elements go through a temporary file, and memory stays flat.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+#: One element of a list; nearly always a JSON object.
+Element = Any
+Write = Callable[[Iterable[Element], IO[bytes]], None]
+
+#: Rows that are held in memory at once.
+BATCH = 10_000
+
+
+class CannotWrite(Exception):
+    """A list cannot be written in the format that was asked for."""
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `target` when the block ends well, and is gone if not."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())  # as open() would have made it
+        os.replace(name, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def json_lines(elements: Iterable[Element], file: IO[bytes]) -> None:
+    for element in elements:
+        file.write(json.dumps(element, ensure_ascii=False).encode() + b"\n")
+
+
+def comma_separated(elements: Iterable[Element], file: IO[bytes]) -> None:
+    """A column for each member; what is nested has a dotted name, and a list is JSON."""
+    columns: dict[str, None] = {}  # an ordered set
+
+    def noted() -> Iterator[Element]:
+        for element in elements:
+            columns.update(dict.fromkeys(_flat(element)))
+            yield element
+
+    with _spooled(noted()) as again:
+        text = io.TextIOWrapper(file, "utf-8", newline="")
+        rows = csv.DictWriter(text, list(columns))
+        if columns:
+            rows.writeheader()
+        rows.writerows(map(_flat, again()))
+        text.detach()  # `file` is the caller's to close
+
+
+def parquet(elements: Iterable[Element], file: IO[bytes]) -> None:
+    """A column for each member of an element; one whose values have no common type is JSON."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        raise CannotWrite('Parquet needs pyarrow: pip install "requests-iris[parquet]"') from None
+    from .columns import Columns
+
+    with _spooled(map(_as_row, elements)) as again:
+        columns = Columns()
+        for rows in _batches(again()):
+            columns.learn(rows)
+        try:
+            with pyarrow.parquet.ParquetWriter(file, columns.schema) as writer:
+                for rows in _batches(again()):
+                    writer.write_table(columns.table(rows))
+        except pyarrow.ArrowException as error:  # such as 2**60 in a column that has 0.5, too
+            raise CannotWrite(f"Parquet cannot hold this list, .jsonl can: {error}") from error
+
+
+#: By the ending of a file's name.
+FORMATS: dict[str, Write] = {
+    ".jsonl": json_lines,
+    ".ndjson": json_lines,
+    ".csv": comma_separated,
+    ".parquet": parquet,
+}
+
+
+@contextmanager
+def _spooled(elements: Iterable[Element]) -> Iterator[Callable[[], Iterator[Element]]]:
+    """Puts elements into a temporary file; what it yields reads them again, from the first."""
+    with tempfile.TemporaryFile() as spool:
+        json_lines(elements, spool)
+
+        def again() -> Iterator[Element]:
+            spool.seek(0)
+            return map(json.loads, spool)
+
+        yield again
+
+
+def _batches(rows: Iterator[Element]) -> Iterator[list[Element]]:
+    while batch := list(islice(rows, BATCH)):
+        yield batch
+
+
+def _flat(element: Element, prefix: str = "") -> dict[str, str]:
+    row: dict[str, str] = {}
+    for name, value in _as_row(element).items():
+        if isinstance(value, dict) and value:
+            row.update(_flat(value, f"{prefix}{name}."))
+        else:
+            row[prefix + name] = _cell(value)
+    return row
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _as_row(element: Element) -> dict[str, Any]:
+    """An element that is no object, such as a bare id, is a row of one column."""
+    return element if isinstance(element, dict) else {"value": element}
+
+
+def _umask() -> int:
+    umask = os.umask(0o077)  # there is no way to read it without setting it
+    os.umask(umask)
+    return umask

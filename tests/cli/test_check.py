@@ -1,0 +1,128 @@
+"""`requests-iris check`: what it finds out, and how it says so."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+from click.testing import CliRunner, Result
+
+from requests_iris.cli import main
+from requests_iris.sandbox import Fault, Sandbox
+
+from .run import run
+
+
+@pytest.fixture
+def account(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """The sandbox, with its settings in the environment."""
+    for name, value in sandbox.environ.items():
+        monkeypatch.setenv(name, value)
+    return sandbox
+
+
+def check(*options: str) -> Result:
+    return CliRunner().invoke(main, ["check", *options])
+
+
+def report(result: Result) -> dict:
+    return json.loads(result.stdout)
+
+
+def test_good_settings(account: Sandbox) -> None:
+    result = check()
+    assert result.exit_code == 0
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert lines["base_url"] == account.base_url
+    assert lines["result"] == "signed in"
+    assert lines["clocks"] == "agree"
+    assert "scope granted  api offline_access" in result.stdout
+    assert "token lives    3600 s" in result.stdout
+    assert "refresh token  yes" in result.stdout
+    assert account.count("token") == account.count("password") == 1
+    assert account.count("api") == 0
+
+
+def test_as_json(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKUNIT_SCOPE", "api")
+    told = report(check("--json"))
+    assert abs(told.pop("clock_difference")) <= 1
+    assert told == {
+        "ok": True,
+        "base_url": account.base_url,
+        "token_url": account.token_url,
+        "settings": dict.fromkeys(("client_id", "client_secret", "username", "password"), True),
+        "scope_asked": "api",
+        "scope_granted": "api",
+        "expires_in": 3600,
+        "refresh_token": False,
+        "error": None,
+    }
+
+
+@pytest.mark.parametrize(("hours", "words"), [(3, "ahead of"), (-3, "behind")])
+def test_clocks_that_are_apart(account: Sandbox, hours: int, words: str) -> None:
+    there = datetime.now(timezone.utc) + timedelta(hours=hours)
+    fault = Fault(headers={"Date": format_datetime(there, usegmt=True)})
+    account.inject(fault, on="token")
+    (line,) = [each for each in check().stdout.splitlines() if each.startswith("clocks")]
+    assert f" {words} this one's; check this one's" in line
+    account.inject(fault, on="token")
+    assert report(check("--json"))["clock_difference"] == pytest.approx(hours * 3600, abs=30)
+
+
+@pytest.mark.parametrize("date", ["yesterday", ""])
+def test_a_reply_without_a_date_says_nothing_of_clocks(account: Sandbox, date: str) -> None:
+    account.inject(Fault(headers={"Date": date}), on="token")
+    result = check()
+    assert result.exit_code == 0
+    assert "clocks" not in result.stdout
+
+
+def test_refused_credentials(account: Sandbox) -> None:
+    account.change_password("another")
+    result = check("--json")
+    assert result.exit_code == 1
+    told = report(result)
+    assert not told["ok"]
+    assert "invalid_grant" in told["error"]
+    assert told["scope_granted"] is told["expires_in"] is None
+    assert told["clock_difference"] is not None, "a refusal has a date, too"
+
+
+def test_a_missing_setting(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRACKUNIT_PASSWORD")
+    result = check()
+    assert result.exit_code == 2
+    assert "password       missing: set TRACKUNIT_PASSWORD" in result.stdout
+    assert account.count("token") == 0
+
+
+def test_a_setting_that_cannot_be_right(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKUNIT_TOKEN_URL", "http://example.org/token")
+    result = check()
+    assert result.exit_code == 2
+    assert "token_url must begin with https://" in result.stderr
+
+
+def test_an_endpoint_that_is_not_there(account: Sandbox) -> None:
+    result = run("check", TRACKUNIT_TOKEN_URL="https://127.0.0.1:9/token")
+    assert result.returncode == 1
+    assert "could not be reached" in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+def test_nothing_secret_is_printed(account: Sandbox) -> None:
+    shown = check().output + check("--json").output
+    account.change_password("another")
+    shown += check().output
+    settings = account.settings
+    secrets = [settings[name] for name in ("client_id", "client_secret", "username", "password")]
+    assert not [each for each in (*secrets, *account.issued) if each in shown]
+    assert account.refresh_token not in shown
+
+
+def test_its_help_has_an_example() -> None:
+    assert "requests-iris check &&" in check("--help").stdout

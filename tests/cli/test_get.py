@@ -1,0 +1,197 @@
+"""`requests-iris get`: one reply, or a whole list, on standard output or in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from click.testing import CliRunner, Result
+
+from requests_iris.cli import main
+from requests_iris.sandbox import Fault, Sandbox
+
+from .run import COMMAND, run
+
+ASSETS = "/api/asset/v1/assets"
+
+
+@pytest.fixture
+def account(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """The sandbox, with its settings in the environment."""
+    for name, value in sandbox.environ.items():
+        monkeypatch.setenv(name, value)
+    terminate = signal.getsignal(signal.SIGTERM)
+    yield sandbox
+    signal.signal(signal.SIGTERM, terminate)
+
+
+def get(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["get", *arguments])
+
+
+class TestOneReply:
+    def test_is_json(self, account: Sandbox) -> None:
+        result = get(ASSETS, "-p", "size=3", "-p", "sort=+name")
+        assert result.exit_code == 0
+        assert result.stderr == ""
+        told = json.loads(result.stdout)
+        assert len(told["content"]) == 3
+        assert account.seen[-1].query == "size=3&sort=%2Bname"
+
+    def test_of_a_whole_url(self, account: Sandbox) -> None:
+        assert json.loads(get(account.base_url + ASSETS).stdout)["totalElements"] == 250
+
+    def test_of_a_list_that_is_xml_unless_asked_otherwise(self, account: Sandbox) -> None:
+        told = json.loads(get("/public/api/aemp/v2/15143/-3/Fleet/1").stdout)
+        assert len(told["Equipment"]) == 100
+
+    def test_into_a_file(self, account: Sandbox, tmp_path: Path) -> None:
+        result = get(ASSETS, "-o", str(tmp_path / "reply.json"))
+        assert result.output == ""
+        assert json.loads((tmp_path / "reply.json").read_text("utf-8"))["size"] == 20
+
+    def test_that_is_an_error_object(self, account: Sandbox, tmp_path: Path) -> None:
+        result = get(f"{ASSETS}/nothing", "-o", str(tmp_path / "x.json"))
+        assert result.exit_code == 1
+        assert "404" in result.stderr
+        assert "asset_not_found" in result.stderr
+        assert result.stdout == ""
+        assert os.listdir(tmp_path) == []
+
+    def test_that_is_no_json(self, account: Sandbox) -> None:
+        account.inject(Fault(status=200, body="<html>"), on="api")
+        result = get(ASSETS)
+        assert result.exit_code == 1
+        assert "no JSON, but text/html" in result.stderr
+
+    def test_that_does_not_come(self, account: Sandbox) -> None:
+        result = run("get", ASSETS, TRACKUNIT_PASSWORD="wrong")
+        assert result.returncode == 1
+        assert "invalid_grant" in result.stderr
+        assert "Traceback" not in result.stderr
+
+    @pytest.mark.parametrize("param", ["size", "=3"])
+    def test_bad_params_are_refused(self, account: Sandbox, param: str) -> None:
+        result = get(ASSETS, "-p", param)
+        assert result.exit_code == 2
+        assert "is not NAME=VALUE" in result.stderr
+        assert account.seen == ()
+
+
+class TestWholeList:
+    @pytest.mark.parametrize("workers", ["1", "4"])
+    def test_goes_to_standard_output_as_json_lines(self, account: Sandbox, workers: str) -> None:
+        result = get(ASSETS, "--all", "-p", "size=30", "--workers", workers)
+        assert result.exit_code == 0
+        assert result.stderr == ""
+        ids = [json.loads(line)["id"] for line in result.stdout.splitlines()]
+        assert tuple(ids) == account.asset_ids
+
+    def test_into_json_lines_csv_and_parquet(self, account: Sandbox, tmp_path: Path) -> None:
+        files = {kind: tmp_path / f"fleet.{kind}" for kind in ("jsonl", "csv", "parquet")}
+        for file in files.values():
+            result = get(ASSETS, "--all", "-o", str(file))
+            assert result.exit_code == 0, result.output
+            assert result.output == ""
+        lines = files["jsonl"].read_text("utf-8").splitlines()
+        assert tuple(json.loads(line)["id"] for line in lines) == account.asset_ids
+        with files["csv"].open(newline="", encoding="utf-8") as file:
+            assert tuple(row["id"] for row in csv.DictReader(file)) == account.asset_ids
+        table = pyarrow.parquet.read_table(files["parquet"])
+        assert tuple(table.column("id").to_pylist()) == account.asset_ids
+
+    def test_of_an_odd_reply(self, account: Sandbox) -> None:
+        result = get("/public/api/service/v1/service-plans", "--all", "--key", "servicePlans")
+        assert len(result.stdout.splitlines()) == 12
+
+    def test_an_ending_that_names_no_format_is_refused_at_once(
+        self, account: Sandbox, tmp_path: Path
+    ) -> None:
+        result = get(ASSETS, "--all", "-o", str(tmp_path / "fleet.xlsx"))
+        assert result.exit_code == 2
+        assert "must end in one of .jsonl, .ndjson, .csv, .parquet" in result.stderr
+        assert account.seen == ()
+
+    def test_a_directory_that_is_not_there_is_told_at_once(
+        self, account: Sandbox, tmp_path: Path
+    ) -> None:
+        result = get(ASSETS, "--all", "-o", str(tmp_path / "no" / "fleet.csv"))
+        assert result.exit_code == 1
+        assert account.seen == ()
+
+    @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+    def test_a_page_that_fails_leaves_no_file(
+        self, account: Sandbox, tmp_path: Path, kind: str
+    ) -> None:
+        account.inject(Fault(), on="api", path=ASSETS, times=2)
+        account.inject(Fault(status=400, body={"code": "broken"}), on="api", path=ASSETS, times=9)
+        result = get(ASSETS, "--all", "-p", "size=100", "-o", str(tmp_path / f"fleet.{kind}"))
+        assert result.exit_code == 1
+        assert "Traceback" not in result.stderr
+        assert os.listdir(tmp_path) == []
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_an_interrupted_run_leaves_no_file(
+        self, account: Sandbox, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        account.inject(Fault(), on="api", path=ASSETS)
+        account.inject(Fault(delay=60), on="api", path=ASSETS)
+        command = [*COMMAND, "get", ASSETS, "--all", "-p", "size=100"]
+        with subprocess.Popen(
+            [*command, "-o", str(tmp_path / "fleet.jsonl")], stderr=subprocess.PIPE
+        ) as process:
+            while account.count("api") < 2:
+                assert process.poll() is None
+            assert [name.startswith(".fleet.jsonl.") for name in os.listdir(tmp_path)] == [True]
+            process.send_signal(number)
+            process.communicate(timeout=20)
+        assert process.returncode != 0
+        assert os.listdir(tmp_path) == []
+
+    def test_a_pipe_that_closes_is_no_error(self, account: Sandbox) -> None:
+        command = [*COMMAND, "get", ASSETS, "--all", "-p", "size=1"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            first = process.stdout.readline()
+            process.stdout.close()
+            errors = process.stderr.read()
+        assert json.loads(first)["id"] == account.asset_ids[0]
+        assert process.returncode == 0
+        assert errors == ""
+
+    def test_progress_is_shown_on_a_terminal(self, account: Sandbox, tmp_path: Path) -> None:
+        ours, theirs = pty.openpty()
+        with (tmp_path / "out").open("w+b") as output:
+            command = [*COMMAND, "get", ASSETS, "--all", "-p", "size=50"]
+            environ = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+            with subprocess.Popen(command, stdout=output, stderr=theirs, env=environ) as process:
+                os.close(theirs)
+                shown = read_to_the_end(ours)
+            output.seek(0)
+            assert len(output.readlines()) == 250
+        assert process.returncode == 0
+        assert b"250/250" in shown
+
+
+def read_to_the_end(screen: int) -> bytes:
+    """What is written to a terminal, until the last writer has closed it."""
+    shown = b""
+    with open(screen, "rb", buffering=0) as file, contextlib.suppress(OSError):
+        while piece := file.read(1000):
+            shown += piece
+    return shown
+
+
+def test_its_help_has_examples() -> None:
+    shown = get("--help").stdout
+    assert "requests-iris get /api/asset/v1/assets --all --workers 8 -o fleet.parquet" in shown

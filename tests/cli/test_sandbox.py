@@ -1,0 +1,67 @@
+"""`requests-iris sandbox`: what it prints for a shell, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+
+import pytest
+import requests
+
+from requests_iris.cli.demo import ASSETS
+
+from .run import COMMAND, run
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_what_a_shell_needs_serves_and_stops(stop):
+    arguments = ["sandbox", "--token-lifetime", "7", "--machines", "3"]
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        variables = dict(exported(process.stdout.readline()) for _ in range(8))
+        token = ask_for_token(variables)
+        process.send_signal(stop)
+        rest, errors = process.communicate(timeout=10)
+    assert token["expires_in"] == 7
+    assert process.returncode == 0
+    assert rest == ""
+    assert errors == "Serving 3 machines until Ctrl-C.\n"
+    assert not os.path.exists(variables["CURL_CA_BUNDLE"])
+
+
+def exported(line: str) -> list[str]:
+    export, assignment = shlex.split(line)
+    assert export == "export"
+    return assignment.split("=", 1)
+
+
+def ask_for_token(variables: dict[str, str]) -> dict:
+    assert variables["REQUESTS_CA_BUNDLE"] == variables["CURL_CA_BUNDLE"]
+    trackunit = {
+        name.removeprefix("TRACKUNIT_").lower(): value for name, value in variables.items()
+    }
+    form = {
+        "grant_type": "password",
+        "username": trackunit["username"],
+        "password": trackunit["password"],
+    }
+    client = trackunit["client_id"], trackunit["client_secret"]
+    with requests.Session() as session:
+        session.verify = variables["REQUESTS_CA_BUNDLE"]
+        token = session.post(trackunit["token_url"], data=form, auth=client, timeout=10).json()
+        bearer = {"Authorization": f"Bearer {token['access_token']}"}
+        assets = session.get(trackunit["base_url"] + ASSETS, headers=bearer, timeout=10).json()
+    assert assets["totalElements"] == 3
+    return token
+
+
+def test_a_port_that_is_taken_is_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("sandbox", "--port", str(taken.getsockname()[1]))
+    assert result.returncode == 1
+    assert re.fullmatch(r"Error: The sandbox cannot start: .*in use\n", result.stderr)

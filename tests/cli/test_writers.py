@@ -1,0 +1,161 @@
+"""The formats that a list is written in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow.parquet
+import pytest
+
+from requests_iris.cli import writers
+from requests_iris.cli.writers import FORMATS, CannotWrite, replacing
+
+ROWS: list[Any] = [
+    {"id": 1, "place": {"lat": 55.5, "tags": ["a", "b"]}, "note": None},
+    {"id": 2, "place": {"lat": 9}, "note": 'é, "q"\n', "moved": True},
+    {"moved": False, "empty": {}},
+    "bare",
+]
+
+
+def written(suffix: str, elements: Iterable[Any], directory: Path) -> Path:
+    target = directory / f"list{suffix}"
+    with replacing(target) as file:
+        FORMATS[suffix](iter(elements), file)
+    return target
+
+
+class TestReplacing:
+    def test_the_file_is_there_at_the_end_and_not_before(self, tmp_path: Path) -> None:
+        target = tmp_path / "x"
+        target.write_bytes(b"old")
+        with replacing(target) as file:
+            file.write(b"new")
+            file.flush()
+            assert target.read_bytes() == b"old"
+        assert target.read_bytes() == b"new"
+        assert os.listdir(tmp_path) == ["x"]
+
+    @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+    def test_after_an_error_nothing_has_changed(self, tmp_path: Path, error: Any) -> None:
+        target = tmp_path / "x"
+        target.write_bytes(b"old")
+        with pytest.raises(error), replacing(target) as file:
+            self.fail(file, error)
+        assert target.read_bytes() == b"old"
+        assert os.listdir(tmp_path) == ["x"]
+
+    def fail(self, file: IO[bytes], error: type[BaseException]) -> None:
+        file.write(b"new")
+        raise error
+
+    def test_others_may_read_it_as_far_as_the_umask_says(self, tmp_path: Path) -> None:
+        umask = os.umask(0o027)
+        try:
+            with replacing(tmp_path / "x"):
+                pass
+        finally:
+            assert os.umask(umask) == 0o027
+        assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".ndjson"])
+def test_json_lines_hold_what_was_given(suffix: str, tmp_path: Path) -> None:
+    text = written(suffix, ROWS, tmp_path).read_text("utf-8")
+    assert [json.loads(line) for line in text.splitlines()] == ROWS
+    assert "é" in text
+
+
+def test_json_lines_are_written_one_by_one(tmp_path: Path) -> None:
+    """Memory stays flat: no element waits for the next."""
+    file = io.BytesIO()
+    sizes = []
+
+    def elements() -> Iterator[Any]:
+        for row in ROWS:
+            sizes.append(len(file.getvalue()))
+            yield row
+
+    writers.json_lines(elements(), file)
+    assert sizes == sorted(set(sizes))
+
+
+def test_csv_has_a_column_for_each_member_that_any_element_has(tmp_path: Path) -> None:
+    text = written(".csv", ROWS, tmp_path).read_text("utf-8", "strict")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert list(rows[0]) == ["id", "place.lat", "place.tags", "note", "moved", "empty", "value"]
+    assert rows[0]["place.tags"] == '["a", "b"]'
+    assert rows[0]["note"] == ""
+    assert rows[1]["note"] == 'é, "q"\n'
+    assert (rows[1]["moved"], rows[2]["moved"]) == ("true", "false")
+    assert rows[3]["value"] == "bare"
+    assert len(rows) == len(ROWS)
+
+
+def test_parquet_keeps_types_and_nesting(tmp_path: Path) -> None:
+    rows = pyarrow.parquet.read_table(written(".parquet", ROWS, tmp_path)).to_pylist()
+    assert [row["id"] for row in rows] == [1, 2, None, None]
+    assert [row["place"] for row in rows[:2]] == [
+        {"lat": 55.5, "tags": ["a", "b"]},
+        {"lat": 9.0, "tags": None},
+    ]
+    assert [row["moved"] for row in rows] == [None, True, False, None]
+    assert rows[2]["empty"] == "{}"
+    assert rows[3]["value"] == "bare"
+
+
+@pytest.mark.parametrize("batch", [1, 2, 1000])
+def test_parquet_has_json_where_no_type_is_common(
+    batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the values meet in one batch or not."""
+    monkeypatch.setattr(writers, "BATCH", batch)
+    values = [1, "one", None, {"a": [1]}, 10**30]
+    table = pyarrow.parquet.read_table(written(".parquet", [{"v": v} for v in values], tmp_path))
+    found = table.column("v").to_pylist()
+    assert [None if text is None else json.loads(text) for text in found] == values
+
+
+def test_parquet_learns_columns_and_types_from_all_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers, "BATCH", 2)
+    given = [{"a": None}, {"a": 1}, {"a": 2.5}, {"b": {"c": 1}}, {"b": {"d": "x"}}]
+    rows = pyarrow.parquet.read_table(written(".parquet", given, tmp_path)).to_pylist()
+    assert [row["a"] for row in rows] == [None, 1.0, 2.5, None, None]
+    assert [row["b"] for row in rows[3:]] == [{"c": 1, "d": None}, {"c": None, "d": "x"}]
+
+
+def test_what_parquet_cannot_hold_is_an_error_that_says_what_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers, "BATCH", 1)
+    with pytest.raises(CannotWrite, match=r"\.jsonl can"):
+        written(".parquet", [{"a": 2**60 + 1}, {"a": 0.5}], tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_an_empty_list_is_a_file(suffix: str, tmp_path: Path) -> None:
+    target = written(suffix, [], tmp_path)
+    if suffix == ".parquet":
+        assert pyarrow.parquet.read_table(target).num_rows == 0
+    else:
+        assert target.read_bytes() == b""
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_an_error_of_the_list_reaches_the_caller(suffix: str, tmp_path: Path) -> None:
+    def broken() -> Iterator[Any]:
+        yield {"id": 1}
+        raise OSError("lost")
+
+    with pytest.raises(OSError, match="lost"):
+        written(suffix, broken(), tmp_path)
+    assert os.listdir(tmp_path) == []
