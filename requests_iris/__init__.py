@@ -1,22 +1,25 @@
 """requests_iris: a :class:`requests.Session` that is always signed in to Trackunit's IRIS APIs."""
 
-from .errors import (
-    GraphQLError,
-    IncompleteListError,
-    InvalidClientError,
-    InvalidGrantError,
-    IrisError,
-    ListError,
-    MissingSettingError,
-    NotAListError,
-    SettingError,
-    TokenError,
-    TokenRefusedError,
-    TokenReplyError,
-    TokenUnreachableError,
-)
-from .problems import Problem, problem_of
-from .session import IrisSession
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .errors import (
+        GraphQLError,
+        IncompleteListError,
+        InvalidClientError,
+        InvalidGrantError,
+        IrisError,
+        ListError,
+        MissingSettingError,
+        NotAListError,
+        SettingError,
+        TokenError,
+        TokenRefusedError,
+        TokenReplyError,
+        TokenUnreachableError,
+    )
+    from .problems import Problem, problem_of
+    from .session import IrisSession
 
 __version__ = "0.1.0"
 
@@ -38,3 +41,22 @@ __all__ = [
     "TokenUnreachableError",
     "problem_of",
 ]
+
+#: The rooms of the public names that are no errors.
+_ROOMS = {"IrisSession": "session", "Problem": "problems", "problem_of": "problems"}
+
+# Public names come when they are first asked for (PEP 562): pytest loads `requests_iris.testing` at
+# each start, and with it this file. Type checkers must not see it, or every name would be there.
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        from importlib import import_module
+
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        room = import_module(f".{_ROOMS.get(name, 'errors')}", __name__)
+        # kept, so that it is asked for once; a thread that comes in between keeps the same object
+        return globals().setdefault(name, getattr(room, name))
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

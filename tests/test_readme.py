@@ -15,7 +15,17 @@ from requests_iris.sandbox import Sandbox
 
 from .readme_commands import README, commands
 
-BLOCKS = re.findall(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", README.read_text("utf-8"))
+BLOCK = re.compile(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)")
+BLOCKS = BLOCK.findall(README.read_text("utf-8"))
+#: Those that are no tests themselves; test_testing.py runs the others.
+SCRIPTS = [block for block in BLOCKS if "def test_" not in block]
+
+
+def blocks_of(section: str) -> list[str]:
+    """The python blocks of one section of the README, without their indentation."""
+    text = README.read_text("utf-8").split(f"\n{section}\n{'-' * len(section)}\n")[1]
+    text = re.split(r"\n-{3,}\n", text)[0]
+    return [textwrap.dedent(block) for block in BLOCK.findall(text)]
 
 
 @pytest.fixture
@@ -48,7 +58,7 @@ def test_there_are_blocks() -> None:
     assert len(BLOCKS) > 5
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+@pytest.mark.parametrize("block", SCRIPTS, ids=range(len(SCRIPTS)))
 def test_its_python_runs(block: str, real_hosts: Sandbox) -> None:
     exec(compile(textwrap.dedent(block), README.name, "exec"), {})
 
