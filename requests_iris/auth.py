@@ -42,16 +42,19 @@ def made_here(request: PreparedRequest) -> PreparedRequest:
 
 
 def ours_to_sign(request: PreparedRequest) -> PreparedRequest:
-    """`request` if it was made here, the first time; else a copy with headers of its own.
+    """`request` if it was made here, the first time; else a copy that is."""
+    return request if vars(request).pop("_iris_made_here", False) else _copied(request)
+
+
+def _copied(request: PreparedRequest) -> PreparedRequest:
+    """A copy with headers of its own.
 
     A shallow copy, as `request.copy` copies the cookies too, and not by `copy.copy`, which takes
     the way of pickles at five times the price.
     """
-    if vars(request).pop("_iris_made_here", False):
-        return request
-    own = PreparedRequest()
-    vars(own).update(vars(request), headers=request.headers.copy())
-    return own
+    copied = PreparedRequest()
+    vars(copied).update(vars(request), headers=request.headers.copy())
+    return copied
 
 
 def signature_of(request: PreparedRequest) -> Bearer | None:
@@ -93,6 +96,7 @@ def replayed(
     start = time.perf_counter()
     again = resend(request, **send_settings)
     again.elapsed = timedelta(seconds=time.perf_counter() - start)
+    _conceal_token(response)
     again.history.append(response)
     again.request = request
     again._iris_rejected = response  # type: ignore[attr-defined]
@@ -124,7 +128,10 @@ def _is_plain(body: object) -> bool:
 
 
 def with_rejected(response: Response) -> Response:
-    """Puts the 401s back into a history that requests has written anew for redirects."""
+    """Puts the 401s back into a history that requests has written anew for redirects.
+
+    A history shows no tokens: requests-cache stores it as it is.
+    """
     history: list[Response] = []
     for hop in (*response.history, response):
         rejected = getattr(hop, "_iris_rejected", None)
@@ -132,7 +139,20 @@ def with_rejected(response: Response) -> Response:
             history.append(rejected)
         history.append(hop)
     response.history = history[:-1]
+    for hop in response.history:
+        _conceal_token(hop)
     return response
+
+
+def _conceal_token(response: Response) -> None:
+    """Leaves only the fingerprint of the token it was asked for with, as pickling does.
+
+    In a copy of the request: others may have kept that one, such as a mock.
+    """
+    bearer = signature_of(response.request)
+    if bearer:
+        response.request = _copied(response.request)
+        response.request.headers["Authorization"] = bearer.redacted
 
 
 class _Replay:
@@ -144,10 +164,11 @@ class _Replay:
         self._position = position
 
     def __call__(self, response: Response, **send_settings: Any) -> Response:
-        if response.status_code != 401:
+        connection = getattr(response, "connection", None)  # a reply out of a cache has none
+        if response.status_code != 401 or connection is None:
             return response
-        resend = response.connection.send
-        return replayed(response, self._position, self._source, self._send, resend, **send_settings)
+        parts = self._source, self._send, connection.send
+        return replayed(response, self._position, *parts, **send_settings)
 
     def __reduce__(self) -> Any:
         # a Response is pickled with its request and the hooks of that; a session is not to go along

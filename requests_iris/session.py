@@ -487,10 +487,24 @@ class IrisSession(OAuth2Session, requests.Session):
         """
         url = request.url or ""
         settings = self.merge_environment_settings(url, {}, True, None, None)
-        return self._send_once(request, timeout=timeout, **settings)
+        return _TokenCall(self).send(request, timeout=timeout, allow_redirects=False, **settings)
 
     def _send_once(self, request: PreparedRequest, **settings: Any) -> Response:
         return self.get_adapter(request.url or "").send(request, **settings)
+
+
+class _TokenCall(requests.Session):
+    """A session for one token request, which has the adapters of another and nothing else of it.
+
+    By requests' own `send`, since that is where requests-mock takes the place of the network.
+    """
+
+    def __init__(self, session: requests.Session) -> None:
+        super().__init__()
+        self.get_adapter = session.get_adapter  # type: ignore[method-assign]
+
+    def get_redirect_target(self, resp: Response) -> None:
+        """None: to look for the next hop, requests would read the reply to its end."""
 
 
 def _left_alone(request: PreparedRequest) -> PreparedRequest:

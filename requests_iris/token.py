@@ -34,7 +34,7 @@ class Bearer(str):
         return f"<Bearer {self.fingerprint}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (RedactedBearer, (f"Bearer fingerprint:{self.fingerprint}",))
+        return (RedactedBearer, (str(self.redacted),))
 
     def __copy__(self) -> Bearer:
         return self
@@ -49,6 +49,10 @@ class Bearer(str):
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.access_token)
+
+    @property
+    def redacted(self) -> RedactedBearer:
+        return RedactedBearer(f"Bearer fingerprint:{self.fingerprint}")
 
 
 class RedactedBearer(Bearer):

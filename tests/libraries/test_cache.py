@@ -1,0 +1,98 @@
+"""requests-cache: what was asked before is not asked again, and no secret is on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from requests_cache import CachedSession, CacheMixin
+
+from requests_iris import IrisSession
+
+ASSETS = "/api/asset/v1/assets"
+
+
+class Cached(CacheMixin, IrisSession):
+    """requests-cache's documented way to add a cache to another session."""
+
+
+@pytest.fixture(params=["sqlite", "filesystem"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def store(tmp_path, backend):
+    return {"cache_name": str(tmp_path / "cache"), "backend": backend}
+
+
+@pytest.fixture
+def cached(store, sandbox) -> Iterator[Cached]:
+    with Cached(**store, **sandbox.settings) as session:
+        session.verify = sandbox.ca_file
+        yield session
+        session.cache.close()
+
+
+def test_the_second_reply_comes_from_the_cache(cached, sandbox) -> None:
+    first, second = (cached.get(ASSETS) for _ in range(2))
+    assert (first.from_cache, second.from_cache) == (False, True)
+    assert first.json() == second.json()
+    assert sandbox.count("api") == sandbox.count("password") == 1
+
+
+def test_a_cached_reply_asks_for_no_token(cached, store, sandbox) -> None:
+    """Not even a new process does, which has none."""
+    cached.get(ASSETS)
+    with Cached(**store, **sandbox.settings) as later:
+        assert later.get(ASSETS).from_cache
+        assert not later.token
+        later.cache.close()
+    assert sandbox.count("token") == 1
+
+
+def test_a_renewed_token_finds_the_same_replies(cached, sandbox) -> None:
+    cached.get(ASSETS)
+    cached.refresh_token()
+    assert cached.get(ASSETS).from_cache
+
+
+def test_other_parameters_are_other_replies(cached) -> None:
+    pages = [cached.get(ASSETS, params={"page": n}) for n in range(2)]
+    assert not any(page.from_cache for page in pages)
+    assert pages[0].json() != pages[1].json()
+
+
+def test_a_401_is_mended_and_what_is_kept_is_the_good_reply(cached, sandbox) -> None:
+    cached.fetch_token()
+    sandbox.expire_access_tokens()
+    assert cached.get(ASSETS).status_code == 200
+    assert cached.get(ASSETS).from_cache
+    assert sandbox.count("api", 401) == 1
+
+
+@pytest.mark.parametrize("expired", [False, True])
+@pytest.mark.parametrize("redirected", [False, True])
+def test_no_secret_reaches_the_disk(cached, sandbox, tmp_path, expired, redirected) -> None:
+    """Neither in a reply, nor in its request, nor in a history of redirects and mended 401s."""
+    url = f"/redirect?to={sandbox.base_url}{ASSETS}" if redirected else ASSETS
+    if expired:
+        cached.fetch_token()
+        sandbox.expire_access_tokens()
+    assert len(cached.get(url).history) == expired + redirected
+    assert cached.get(url).from_cache
+    cached.close()
+    kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"serialNumber" in kept
+    secrets = [*sandbox.issued, sandbox.refresh_token, cached.client_id]
+    secrets += [sandbox.settings[name] for name in ("client_secret", "username", "password")]
+    assert [secret for secret in secrets if secret.encode() in kept] == []
+
+
+def test_a_cached_session_with_our_tokens_as_its_auth(store, sandbox, iris) -> None:
+    with CachedSession(**store) as session:
+        session.verify, session.auth = sandbox.ca_file, iris.bearer
+        replies = [session.get(sandbox.base_url + ASSETS) for _ in range(2)]
+        assert [reply.from_cache for reply in replies] == [False, True]
+        session.cache.close()
+    assert sandbox.count("api", 200) == 1

@@ -1,0 +1,60 @@
+"""dlt: a list of IRIS loaded into a table of DuckDB, by dlt's own client and pager."""
+
+from __future__ import annotations
+
+import dlt
+import duckdb
+import pytest
+from dlt.sources.helpers.rest_client import RESTClient
+from dlt.sources.helpers.rest_client.paginators import PageNumberPaginator
+
+from requests_iris.sandbox import Fault
+
+ASSETS = "/api/asset/v1/assets"
+
+
+@pytest.fixture
+def pipeline(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """A pipeline that keeps to the test's directory, and tells nobody of itself."""
+    monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("DLT_PROJECT_DIR", str(tmp_path))
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    return dlt.pipeline(
+        "fleet",
+        pipelines_dir=str(tmp_path / "pipelines"),
+        destination=dlt.destinations.duckdb(str(tmp_path / "fleet.duckdb")),
+        dataset_name="iris",
+    )
+
+
+def rows(pipeline, column: str) -> list[str]:
+    with pipeline.sql_client() as client, client.execute_query(f"SELECT {column} FROM assets") as c:
+        return [row[0] for row in c.fetchall()]
+
+
+def assets_of(client: RESTClient, size: int = 100):
+    pager = PageNumberPaginator(base_page=0, total_path="totalPages")
+    return client.paginate(ASSETS, params={"size": size}, paginator=pager, data_selector="content")
+
+
+def test_a_whole_fleet_is_loaded_though_a_token_expires_on_the_way(pipeline, iris, sandbox) -> None:
+    client = RESTClient(sandbox.base_url, session=iris)
+
+    @dlt.resource(name="assets", primary_key="id", write_disposition="replace")
+    def assets():
+        for page in assets_of(client):
+            yield page
+            sandbox.expire_access_tokens()
+
+    pipeline.run(assets()).raise_on_failed_jobs()
+    assert sorted(rows(pipeline, "id")) == sorted(sandbox.asset_ids)
+    assert sandbox.count("password") == 1
+    assert sandbox.count("refresh_token") == 2
+
+
+def test_a_failing_page_fails_the_load(pipeline, iris, sandbox) -> None:
+    client = RESTClient(sandbox.base_url, session=iris)
+    sandbox.inject(Fault(status=400, body="no"), on="api")
+    with pytest.raises(Exception, match="400"):
+        pipeline.run(dlt.resource(assets_of(client), name="assets"))
+    assert duckdb.__version__

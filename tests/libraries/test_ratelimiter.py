@@ -1,0 +1,60 @@
+"""requests-ratelimiter: fewer requests than IRIS allows, for API calls."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from requests_ratelimiter import LimiterAdapter, LimiterMixin
+
+from requests_iris import IrisSession
+
+ASSETS = "/api/asset/v1/assets"
+
+
+class Limited(LimiterMixin, IrisSession):
+    """requests-ratelimiter's documented way to limit another session."""
+
+
+def seconds_for(requests: int, session: IrisSession) -> float:
+    start = time.monotonic()
+    assert all(session.get(ASSETS).ok for _ in range(requests))
+    return time.monotonic() - start
+
+
+def test_mixed_in_it_delays_what_is_too_much(sandbox) -> None:
+    with Limited(per_second=2, **sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        assert seconds_for(3, iris) > 0.4
+    assert sandbox.count("api", 200) == 3
+
+
+def test_mixed_in_it_does_not_count_token_calls(sandbox) -> None:
+    with Limited(per_hour=1, max_delay=0, **sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        iris.fetch_token()
+        iris.refresh_token()
+        assert iris.get(ASSETS).ok
+
+
+def test_mounted_for_the_api_it_delays_what_is_too_much(iris, sandbox) -> None:
+    iris.mount(sandbox.base_url, LimiterAdapter(per_second=2))
+    assert seconds_for(3, iris) > 0.4
+    assert sandbox.count("api", 200) == 3
+
+
+def test_the_limited_session_still_mends_a_401(sandbox) -> None:
+    with Limited(per_second=100, **sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        assert iris.get(ASSETS).ok
+        sandbox.expire_access_tokens()
+        assert iris.get(ASSETS).ok
+    assert sandbox.count("refresh_token") == 1
+
+
+@pytest.mark.parametrize("times", [1])
+def test_over_the_servers_own_limit_the_caller_sees_429(sandbox, times) -> None:
+    sandbox.limit(ASSETS, requests=times, per=60)
+    with Limited(per_second=100, **sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        assert [iris.get(ASSETS).status_code for _ in range(2)] == [200, 429]

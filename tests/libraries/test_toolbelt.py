@@ -1,0 +1,69 @@
+"""requests-toolbelt: multipart uploads, a base URL, dumps, a pool of threads."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from requests_toolbelt import MultipartEncoder, MultipartEncoderMonitor, threaded
+from requests_toolbelt.sessions import BaseUrlSession
+from requests_toolbelt.utils import dump
+
+from requests_iris import IrisSession
+
+ECHO = "/echo"
+
+
+@pytest.fixture
+def upload() -> MultipartEncoder:
+    return MultipartEncoder({"name": "x", "file": ("a.txt", io.BytesIO(b"a" * 100), "text/plain")})
+
+
+def test_a_multipart_body_arrives_whole(iris, sandbox, upload) -> None:
+    iris.post(ECHO, data=upload, headers={"Content-Type": upload.content_type})
+    assert sandbox.seen[-1].body.count(b"a" * 100) == 1
+    assert sandbox.seen[-1].headers["Content-Type"] == upload.content_type
+
+
+def test_a_multipart_body_cannot_be_sent_again_after_a_401(iris, sandbox, upload) -> None:
+    """An encoder knows no way back: the caller gets the 401, and the next request a new token."""
+    iris.get(ECHO)
+    sandbox.expire_access_tokens()
+    headers = {"Content-Type": upload.content_type}
+    assert iris.post(ECHO, data=upload, headers=headers).status_code == 401
+    assert iris.get(ECHO).ok
+    assert sandbox.count("api", 401) == 1
+
+
+def test_a_monitored_one_reports_its_progress(iris, upload) -> None:
+    steps: list[int] = []
+    monitor = MultipartEncoderMonitor(upload, lambda m: steps.append(m.bytes_read))
+    iris.post(ECHO, data=monitor, headers={"Content-Type": monitor.content_type})
+    assert steps[-1] == upload.len
+
+
+def test_a_base_url_session_and_ours_in_one(sandbox) -> None:
+    """Ours comes first: both have a `base_url`, and BaseUrlSession hands no settings on."""
+
+    class Both(IrisSession, BaseUrlSession):
+        pass
+
+    with Both(**sandbox.settings) as session:
+        session.verify = sandbox.ca_file
+        for url in ("api/asset/v1/assets", "/api/asset/v1/assets"):
+            assert session.get(url).json()["totalElements"] == 250
+    assert sandbox.count("password") == 1
+
+
+def test_a_pool_of_threads_shares_one_sign_in(iris, sandbox) -> None:
+    url = sandbox.base_url + "/api/asset/v1/assets"
+    pool = threaded.pool.Pool.from_urls([url] * 8, num_processes=4, session=lambda: iris)
+    pool.join_all()
+    assert [r.status_code for r in pool.responses()] == [200] * 8
+    assert sandbox.count("password") == 1
+
+
+def test_a_dump_shows_the_request_as_it_was_sent(iris) -> None:
+    """By its nature it shows the token, too: it is a secret like the session itself."""
+    reply = iris.get(ECHO)
+    assert f"Bearer {iris.access_token}".encode() in bytes(dump.dump_all(reply))
