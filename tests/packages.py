@@ -16,17 +16,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-#: What to run with the wheel alone, and what it must print or complain about.
+#: What to run with the wheel alone, its exit status, and what it must print or complain about.
 TRIALS = (
-    ("import requests_iris; print(requests_iris.__version__)", "0."),
-    ("from requests_iris import *; print(IrisSession().counters['password'])", "0"),
-    ("from requests_iris import IrisSession; IrisSession().get('/x')", "TRACKUNIT_CLIENT_ID"),
-    ("import requests_iris.sandbox", 'needs trustme: pip install "requests-iris[sandbox]"'),
-    ("import requests_iris.cli", 'needs click: pip install "requests-iris[cli]"'),
-    (
-        "import runpy; runpy.run_module('requests_iris', run_name='__main__')",
-        'needs click: pip install "requests-iris[cli]"',
-    ),
+    ("import requests_iris; print('has', requests_iris.__name__)", 0, "has requests_iris"),
+    ("from requests_iris import *; print(IrisSession().counters)", 0, "{'password': 0,"),
+    ("from requests_iris import *; IrisSession().get('/x')", 1, "set TRACKUNIT_USERNAME"),
+    ("import requests_iris.sandbox", 1, 'needs trustme: pip install "requests-iris[sandbox]"'),
+    ("import requests_iris.cli", 1, 'needs click: pip install "requests-iris[cli]"'),
 )
 
 
@@ -53,17 +49,17 @@ def new_environment(directory: Path) -> Path:
 
 
 def try_wheel(python: Path, wheel: Path) -> int:
+    """Runs the trials, and the command; prints what went wrong."""
     install(python, wheel)
-    script = python.with_name("requests-iris")
-    trials = [(*("-I", "-c", code), expected) for code, expected in TRIALS]
+    trials = [((python, "-I", "-c", code), status, text) for code, status, text in TRIALS]
+    command = (python.with_name("requests-iris"), "demo")
     wrong = 0
-    for *arguments, expected in [*trials, (script, "demo", 'pip install "requests-iris[cli]"')]:
-        result = subprocess.run(
-            [python, *arguments], capture_output=True, text=True, cwd=wheel.parent, timeout=60
-        )
-        holds = expected in result.stdout + result.stderr
+    for arguments, status, text in [*trials, (command, 1, 'pip install "requests-iris[cli]"')]:
+        result = subprocess.run(arguments, capture_output=True, text=True, cwd=wheel.parent)
+        output = result.stdout + result.stderr
+        holds = result.returncode == status and text in output
         wrong += not holds
-        print("ok  " if holds else f"FAIL\n{result.stdout}{result.stderr}\n    ", arguments[-1])
+        print(*arguments[1:], "..." if holds else f"\n{output}", "ok" if holds else "FAILED")
     return 1 if wrong else 0
 
 
