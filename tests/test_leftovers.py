@@ -1,0 +1,100 @@
+"""What a token, and the call for it, leave behind in the objects that a caller keeps."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+from requests import PreparedRequest, Response
+
+from requests_iris import IrisSession, TokenUnreachableError
+from requests_iris.sandbox import Fault, Sandbox
+
+ECHO = "/echo"
+
+
+def authorizations(response: Response) -> list[str]:
+    return [str(each.request.headers["Authorization"]) for each in response.history]
+
+
+class TestHistory:
+    """It is stored by caches and shown by tools that conceal the final request's headers only."""
+
+    def test_it_shows_no_token_of_a_redirect(self, iris: IrisSession) -> None:
+        response = iris.get("/redirect", params={"to": ECHO})
+        assert [hop[:19] for hop in authorizations(response)] == ["Bearer fingerprint:"]
+        assert response.request.headers["Authorization"] == f"Bearer {iris.access_token}"
+
+    def test_it_shows_no_token_of_a_401(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        iris.fetch_token()
+        sandbox.expire_access_tokens()
+        assert [hop[:19] for hop in authorizations(iris.get(ECHO))] == ["Bearer fingerprint:"]
+
+    def test_it_shows_no_token_of_a_401_to_a_bearer(self, iris, sandbox) -> None:
+        iris.fetch_token()
+        sandbox.expire_access_tokens()
+        response = requests.get(
+            sandbox.base_url + ECHO, auth=iris.bearer, verify=sandbox.ca_file, timeout=10
+        )
+        assert [hop[:19] for hop in authorizations(response)] == ["Bearer fingerprint:"]
+
+    def test_a_header_of_the_callers_own_stays(self, iris: IrisSession) -> None:
+        iris.fetch_token()
+        mine = {"Authorization": f"Bearer {iris.access_token}"}
+        response = iris.get("/redirect", params={"to": ECHO}, headers=mine)
+        assert authorizations(response) == [mine["Authorization"]]
+
+    def test_the_request_that_a_hook_has_kept_stays_as_it_was_sent(self, iris, sandbox) -> None:
+        kept: list[PreparedRequest] = []
+        iris.hooks["response"].append(lambda response, **_: kept.append(response.request))
+        iris.get("/redirect", params={"to": ECHO})
+        assert [str(each.headers["Authorization"]) for each in kept] == [
+            f"Bearer {iris.access_token}"
+        ] * 2
+
+
+class TestTokenCall:
+    def test_it_is_sent_where_libraries_stand_in_for_the_network(self, iris, monkeypatch) -> None:
+        """requests-mock replaces this method."""
+        sent: list[str] = []
+        send = requests.Session.send
+
+        def watched(session: requests.Session, request: PreparedRequest, **kwargs) -> Response:
+            sent.append(request.path_url)
+            return send(session, request, **kwargs)
+
+        monkeypatch.setattr(requests.Session, "send", watched)
+        iris.get(ECHO)
+        assert sent == ["/token", ECHO]
+
+    def test_it_goes_by_an_adapter_mounted_later(self, iris, sandbox) -> None:
+        class Adapter(requests.adapters.HTTPAdapter):
+            sent = 0
+
+            def send(self, *args, **kwargs) -> Response:
+                self.sent += 1
+                return super().send(*args, **kwargs)
+
+        adapter = Adapter()
+        iris.mount(sandbox.token_url, adapter)
+        iris.get(ECHO)
+        assert adapter.sent == 1
+
+    def test_a_redirect_is_read_by_nobody_but_us(self, iris, sandbox) -> None:
+        """requests would read it to its end, however long that takes, to look where it leads."""
+        headers = {"Location": "/elsewhere"}
+        fault = Fault(status=302, headers=headers, body="x" * 100, truncate=50)
+        sandbox.inject(fault, on="token", times=3)
+        with pytest.raises(TokenUnreachableError):
+            iris.fetch_token()
+
+
+def test_a_bearer_takes_a_reply_that_no_connection_has_brought(iris, sandbox) -> None:
+    """As out of a cache."""
+    with requests.Session() as session:
+        session.verify = sandbox.ca_file
+        request = requests.Request("GET", sandbox.base_url + ECHO, auth=iris.bearer)
+        prepared = session.prepare_request(request)
+        (hook,) = prepared.hooks["response"]
+        reply = Response()
+        reply.status_code, reply.request = 401, prepared
+        assert hook(reply) is reply
