@@ -37,9 +37,10 @@ def main() -> int:
 
 
 def build(kind: str, directory: Path) -> Path:
-    command = [sys.executable, "-m", "build", f"--{kind}", "--outdir", directory, ROOT]
+    """The wheel out of the source distribution: a clone may have leftovers of older builds."""
+    command = [sys.executable, "-m", "build", "--outdir", directory, ROOT]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    (package,) = directory.glob("requests_iris-*")
+    (package,) = directory.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     return package
 
 

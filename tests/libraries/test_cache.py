@@ -96,3 +96,14 @@ def test_a_cached_session_with_our_tokens_as_its_auth(store, sandbox, iris) -> N
         assert [reply.from_cache for reply in replies] == [False, True]
         session.cache.close()
     assert sandbox.count("api", 200) == 1
+
+
+def test_an_auth_is_asked_before_the_cache_is(store, sandbox, iris) -> None:
+    """So there is a token call even for a cached reply."""
+    with CachedSession(**store) as session:
+        session.verify, session.auth = sandbox.ca_file, iris.bearer
+        session.get(sandbox.base_url + ASSETS)
+        iris.token = {}
+        assert session.get(sandbox.base_url + ASSETS).from_cache
+        session.cache.close()
+    assert sandbox.count("token") == 2

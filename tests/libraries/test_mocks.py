@@ -74,3 +74,10 @@ def test_a_fixed_token_needs_no_token_endpoint() -> None:
         assert iris.get(API).ok
         with pytest.raises(requests_mock.NoMockAddress):  # what the test did not expect
             iris.get("/api/other")
+
+
+def test_requests_mock_of_one_session_takes_the_place_of_its_token_too() -> None:
+    with IrisSession() as iris, requests_mock.Mocker(session=iris) as mock:
+        mock.get(API, json={"content": [1]})
+        assert iris.get(API).json() == {"content": [1]}
+    assert "Authorization" not in mock.last_request.headers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+import requests
 from requests_ratelimiter import LimiterAdapter, LimiterMixin
 
 from requests_iris import IrisSession
@@ -16,9 +17,9 @@ class Limited(LimiterMixin, IrisSession):
     """requests-ratelimiter's documented way to limit another session."""
 
 
-def seconds_for(requests: int, session: IrisSession) -> float:
+def seconds_for(times: int, session: IrisSession) -> float:
     start = time.monotonic()
-    assert all(session.get(ASSETS).ok for _ in range(requests))
+    assert all(session.get(ASSETS).ok for _ in range(times))
     return time.monotonic() - start
 
 
@@ -52,9 +53,26 @@ def test_the_limited_session_still_mends_a_401(sandbox) -> None:
     assert sandbox.count("refresh_token") == 1
 
 
-@pytest.mark.parametrize("times", [1])
-def test_over_the_servers_own_limit_the_caller_sees_429(sandbox, times) -> None:
-    sandbox.limit(ASSETS, requests=times, per=60)
+def test_mixed_in_it_does_not_count_what_is_sent_again_after_a_401(sandbox) -> None:
+    with Limited(per_hour=1, max_delay=0, **sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        iris.fetch_token()
+        sandbox.expire_access_tokens()
+        assert iris.get(ASSETS).ok
+        with pytest.raises(requests.Timeout, match="Rate limit"):
+            iris.get(ASSETS)
+
+
+def test_mounted_it_counts_that_too(iris, sandbox) -> None:
+    iris.mount(sandbox.base_url, LimiterAdapter(per_hour=1, max_delay=0))
+    iris.fetch_token()
+    sandbox.expire_access_tokens()
+    with pytest.raises(requests.Timeout, match="Rate limit"):
+        iris.get(ASSETS)
+
+
+def test_over_the_servers_own_limit_the_caller_sees_429(sandbox) -> None:
+    sandbox.limit(ASSETS, requests=1, per=60)
     with Limited(per_second=100, **sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
         assert [iris.get(ASSETS).status_code for _ in range(2)] == [200, 429]
