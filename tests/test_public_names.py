@@ -31,6 +31,7 @@ def test_every_error_is_public() -> None:
 
 def test_dir_shows_them_before_they_are_loaded() -> None:
     assert "IrisSession" in python("import requests_iris; print(dir(requests_iris))")
+    assert {*requests_iris.__all__} <= {*dir(requests_iris)}
 
 
 def test_any_other_name_is_an_attribute_error() -> None:
