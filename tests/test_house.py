@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "requests_iris"
 #: From the top floor to the ground. Rooms on one floor do not know each other.
 FLOORS: list[set[str]] = [
     {"__main__"},
-    {"cli"},
+    {"cli", "testing"},
     {"sandbox"},
     {"__init__"},
     {"session"},
