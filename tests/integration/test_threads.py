@@ -1,0 +1,146 @@
+"""Many threads on one session: one renewal for all of them, and nobody waits without need."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from requests import Response
+
+from requests_iris import IrisSession
+from requests_iris.sandbox import Fault, Sandbox
+
+from ..conftest import SkippingClock
+
+THREADS = 64
+#: Seconds after which a thread that still waits is taken for stuck.
+STUCK = 30
+
+
+def at_once(work: Callable[[], Response]) -> list[Response]:
+    """What `work` returns in each of the threads, which begin together."""
+    start = threading.Barrier(THREADS, timeout=STUCK)
+
+    def run() -> Response:
+        start.wait()
+        return work()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        futures = [pool.submit(run) for _ in range(THREADS)]
+        return [future.result(STUCK) for future in futures]
+
+
+def get(iris: IrisSession) -> Callable[[], Response]:
+    return lambda: iris.get("/echo")
+
+
+def test_a_cold_start_signs_in_once(iris: IrisSession, sandbox: Sandbox) -> None:
+    assert all(response.ok for response in at_once(get(iris)))
+    assert (sandbox.count("token"), sandbox.count("api", 401)) == (1, 0)
+
+
+def test_an_expiry_renews_once(iris: IrisSession, sandbox: Sandbox, clock: SkippingClock) -> None:
+    iris.get("/echo")
+    clock.sleep(3600)
+    sandbox.expire_access_tokens()
+    sandbox.forget()
+    assert all(response.ok for response in at_once(get(iris)))
+    assert (sandbox.count("token"), sandbox.count("api", 401)) == (1, 0)
+
+
+def test_a_revoked_token_is_replaced_once(iris: IrisSession, sandbox: Sandbox) -> None:
+    """Each thread has its 401 before any of them renews."""
+    iris.get("/echo")
+    sandbox.revoke_access_tokens()
+    sandbox.forget()
+    all_rejected = threading.Barrier(THREADS, timeout=STUCK)
+    reject = iris._source.reject
+
+    def reject_together(bearer) -> None:
+        all_rejected.wait()
+        reject(bearer)
+
+    iris._source.reject = reject_together  # type: ignore[method-assign]
+    assert all(response.ok for response in at_once(get(iris)))
+    assert (sandbox.count("token"), sandbox.count("api", 401)) == (1, THREADS)
+    assert iris.counters["replays"] == THREADS
+
+
+def test_a_late_401_for_an_old_token_renews_nothing(iris: IrisSession, sandbox: Sandbox) -> None:
+    old = iris.get("/echo").request.headers["Authorization"]
+    iris.fetch_token()
+    sandbox.forget()
+    iris._source.reject(old)
+    assert iris.get("/echo").ok
+    assert sandbox.count("token") == 0
+
+
+def test_while_one_thread_renews_early_the_others_go_on(
+    iris: IrisSession, sandbox: Sandbox, clock: SkippingClock
+) -> None:
+    """The others finish while the renewal is held back, so that none of them can wait for it."""
+    old = iris.get("/echo").request.headers["Authorization"]
+    clock.sleep(3000)
+    asked, let_go = threading.Event(), threading.Event()
+    send = iris._send_token_request
+
+    def held_back(request, timeout):
+        asked.set()
+        assert let_go.wait(STUCK)
+        return send(request, timeout)
+
+    iris._send_token_request = held_back  # type: ignore[method-assign]
+    with ThreadPoolExecutor(1) as pool:
+        renewing = pool.submit(iris.get, "/echo")
+        try:
+            assert asked.wait(STUCK)
+            others = at_once(get(iris))
+            assert not renewing.done()
+        finally:
+            let_go.set()
+        assert renewing.result(STUCK).request.headers["Authorization"] != old
+    assert {response.request.headers["Authorization"] for response in others} == {old}
+    assert iris.counters["waits"] == 0
+
+
+def test_a_failed_early_renewal_is_tried_again_after_the_pause(
+    iris: IrisSession, sandbox: Sandbox, clock: SkippingClock
+) -> None:
+    iris.get("/echo")
+    clock.sleep(3000)
+    sandbox.forget()
+    sandbox.inject(Fault(status=404), on="token", times=2)
+    assert all(response.ok for response in at_once(get(iris)))
+    assert sandbox.count("token") == 1
+    clock.sleep(29)
+    assert iris.get("/echo").ok
+    assert sandbox.count("token") == 1
+    clock.sleep(12)
+    assert iris.get("/echo").ok
+    assert sandbox.count("token") == 2
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_who_waits_for_a_leader_that_is_stopped_renews_itself(
+    iris: IrisSession, sandbox: Sandbox, error: type[BaseException]
+) -> None:
+    asked = threading.Event()
+    send = iris._send_token_request
+
+    def stopped_once(request, timeout):
+        if asked.is_set():
+            return send(request, timeout)
+        asked.set()
+        while iris._source._counts["waits"] == 0:
+            asked.wait(0)
+        raise error
+
+    iris._send_token_request = stopped_once  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(iris.get, "/echo")
+        assert asked.wait(STUCK)
+        follower = pool.submit(iris.get, "/echo")
+        assert follower.result(STUCK).ok
+        assert isinstance(leader.exception(STUCK), error)
