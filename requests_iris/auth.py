@@ -84,10 +84,11 @@ def replayed(
     source.reject(bearer)
     if not _rewound(response.request.body, position):
         return response
+    # before a renewal that may fail: read to its end, so that the connection can be used again
+    _ = response.content
+    response.close()
     renewed = source.bearer(send)
     source.count("replays")
-    _ = response.content  # read to its end, so that the connection can be used again
-    response.close()
     request = response.request.copy()
     if request._cookies is not None:  # None: a request put together by hand
         extract_cookies_to_jar(request._cookies, response.request, response.raw)

@@ -1,0 +1,22 @@
+"""A replay whose renewal fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from requests_iris import IrisSession, TokenReplyError
+from requests_iris.sandbox import Fault, Sandbox
+
+
+def test_it_gives_the_connection_of_the_401_back(iris: IrisSession, sandbox: Sandbox) -> None:
+    iris.get("/echo")
+    sandbox.revoke_access_tokens()
+    sandbox.inject(Fault(status=404), on="token")
+    with pytest.raises(TokenReplyError):
+        iris.get("/echo")
+    pool = iris.get_adapter(iris.base_url).poolmanager.connection_from_url(
+        iris.base_url, pool_kwargs={"cert_reqs": "CERT_REQUIRED", "ca_certs": sandbox.ca_file}
+    )
+    made = pool.num_connections
+    assert iris.get("/echo").ok
+    assert made == pool.num_connections == 1
