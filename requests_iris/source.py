@@ -66,6 +66,8 @@ class _Flight(Future[Token]):
     def __init__(self) -> None:
         super().__init__()
         self.leader = threading.get_ident()
+        #: Set when the updater has been told, too.
+        self.over = threading.Event()
 
     def land_with(self, error: BaseException) -> None:
         # what stops the leader, such as Ctrl-C, is not meant for the others: they try themselves
@@ -256,6 +258,7 @@ class TokenSource:
                     return self._fly(flight, grant)
             else:
                 other.wait(raise_error=False)
+                other.over.wait()
 
     def _take_off(self, held: _Held | None) -> _Flight | None:
         """The lead of a renewal; None for a thread that comes too late."""
@@ -266,17 +269,23 @@ class TokenSource:
             return self._flight
 
     def _fly(self, flight: _Flight, grant: Grant) -> Token:
+        """Gets the token, lets those go on who wait for it, and tells the updater.
+
+        The updater is told last: it may wait for a thread that waits for the token.
+        """
         try:
             token = grant(self._clock.monotonic() + self._budget)
-        except BaseException as error:
-            self._flight = None
-            flight.land_with(error)
-            raise
-        try:
             self._adopt(token)
-        finally:  # also when the updater fails: a refresh token may be the only one of its kind
-            self._flight = None
             flight.set_result(token)
+            if self.updater is not None:
+                self.updater(token.as_dict())
+        except BaseException as error:
+            if not flight.done():
+                flight.land_with(error)
+            raise
+        finally:
+            self._flight = None
+            flight.over.set()
         return token
 
     def _adopt(self, token: Token) -> None:
@@ -293,8 +302,6 @@ class TokenSource:
                 " ".join(token.scope),
                 " ".join(self.scope),
             )
-        if self.updater is not None:
-            self.updater(token.as_dict())
 
     def _renew(self, send: Send, deadline: float) -> Token:
         """The order of renewing: 1. refresh_token grant, 2. where that is refused, password grant.

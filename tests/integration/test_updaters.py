@@ -1,0 +1,54 @@
+"""A token_updater that makes requests itself, in its own thread or in another one."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from requests_iris import IrisSession
+from requests_iris.sandbox import Fault, Sandbox
+
+#: Seconds after which a thread that still waits is taken for stuck.
+STUCK = 5
+
+
+def test_one_that_waits_for_another_thread_is_not_waited_for(
+    iris: IrisSession, sandbox: Sandbox
+) -> None:
+    """Even with a token that is over at once, which the other thread would renew first."""
+    answers: list[bool] = []
+
+    def tell(token: dict[str, object]) -> None:
+        other = threading.Thread(target=lambda: answers.append(iris.get("/echo").ok), daemon=True)
+        other.start()
+        other.join(STUCK)
+        answers.append(not other.is_alive())
+
+    iris.token_updater = tell
+    sandbox.inject(Fault(expires_in=0), on="token")
+    assert iris.get("/echo").ok
+    assert answers == [True, True]
+
+
+def test_one_in_its_own_thread_uses_the_new_token(iris: IrisSession, sandbox: Sandbox) -> None:
+    answers: list[bool] = []
+    iris.token_updater = lambda token: answers.append(iris.get("/echo").ok)
+    sandbox.inject(Fault(expires_in=0), on="token")
+    assert iris.get("/echo").ok
+    assert answers == [True]
+    assert sandbox.count("token") == 1
+
+
+def test_others_ask_for_a_new_one_after_it_has_been_told(iris: IrisSession) -> None:
+    """Two sign-ins beside each other: the second begins when the first one's updater is done."""
+    at_work = threading.Semaphore(1)
+    overlaps: list[bool] = []
+
+    def tell(token: dict[str, object]) -> None:
+        overlaps.append(not at_work.acquire(blocking=False))
+        at_work.release()
+
+    iris.token_updater = tell
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: iris.fetch_token(), range(16)))
+    assert overlaps == [False] * 16
