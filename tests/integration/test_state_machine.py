@@ -28,6 +28,7 @@ FAULTS = [
 class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
+        self.lost = False
         self.sandbox = Sandbox().start()
         self.clock = SkippingClock()
         self._use(IrisSession(**self.sandbox.settings))
@@ -48,6 +49,8 @@ class Life(RuleBasedStateMachine):
     @rule(fault=st.sampled_from(FAULTS), times=st.integers(1, 7))
     def request_with_a_fault(self, fault: Fault, times: int) -> None:
         self.sandbox.forget()
+        # from here on the server may have issued what never arrived
+        self.lost = self.lost or not (fault.status or fault.drop == "before")
         self.sandbox.inject(fault, on="token", times=times)
         try:
             assert self.iris.get("/echo").ok
@@ -79,9 +82,23 @@ class Life(RuleBasedStateMachine):
         self.sandbox.revoke_refresh_tokens()
 
     @rule()
-    def pickle(self) -> None:
+    def go_on_from_a_pickle(self) -> None:
         self.iris.close()
         self._use(pickle.loads(pickle.dumps(self.iris)))
+
+    @invariant()
+    def the_token_held_is_the_newest(self) -> None:
+        held = self.iris.access_token
+        assert self.lost or held is None or held == self.sandbox.issued[-1]
+
+    @invariant()
+    def no_refresh_token_is_used_twice(self) -> None:
+        used = [
+            seen.form["refresh_token"]
+            for seen in self.sandbox.seen
+            if seen.status == 200 and "refresh_token" in seen.form
+        ]
+        assert self.lost or len(used) == len(set(used))
 
     @invariant()
     def never_two_renewals_at_once(self) -> None:
@@ -93,7 +110,7 @@ TestLife.settings = settings(
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=15,
+    max_examples=30,
     stateful_step_count=20,
     suppress_health_check=list(HealthCheck),
 )
