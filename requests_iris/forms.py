@@ -25,6 +25,8 @@ SIZE = 1000
 LIMIT = 100
 #: A query that names one of these knows what page it wants.
 _PAGING = {"size", "page", "limit", "after", "before"}
+#: Members that tell of more pages: a list with one of them is not a whole one.
+_MORE = ("next", "nextPage", "hasMore", "hasNext", "hasNextPage", "nextCursor", "cursor", "offset")
 _AEMP_PATH = re.compile(r"/15143/-3/.*/\d+$")
 
 
@@ -34,19 +36,26 @@ class Call:
 
     :ivar url: with its whole query.
     :ivar arguments: further ones of ``Session.request``.
-    :ivar place: what makes it this page's request, as JSON can hold it: a member of an error's
-        ``resume``.
+    :ivar place: what makes it this page's request, as JSON can hold it: an error's ``resume``.
+    :ivar asked: the whole URL that the request went to, once it has.
     """
 
     method: str
     url: str
     arguments: Mapping[str, Any]
     place: Mapping[str, Any] = field(default_factory=dict)
+    asked: str = ""
 
     @classmethod
     def first(cls, method: str, url: Any, arguments: Mapping[str, Any]) -> Call:
         """The one that the caller wants, with as many elements a page as there can be."""
         arguments = dict(arguments)
+        data = arguments.get("data")
+        if arguments.get("files") or hasattr(data, "read") or hasattr(data, "__next__"):
+            raise SettingError(
+                "a walk sends its body with every page: it takes no file and no iterator",
+                setting="data",
+            )
         text = url.decode() if isinstance(url, bytes) else str(url)
         call = cls(method.upper(), _with_params(text, arguments.pop("params", None)), arguments)
         call = call._asking_for_json()
@@ -168,70 +177,63 @@ def form_of(call: Call, document: Document, key: str | None, total: int | None) 
         return Pages(call, document, key, total)
     if {"after", "before", "limit"} & set(document) or key == "content":
         return Cursors(call, key)
+    if hint := [name for name in _MORE if document.get(name) not in (None, False, "")]:
+        raise NotAListError(
+            f"the reply tells of more pages in a form that is not known ({', '.join(hint)})",
+            keys=tuple(document),
+        )
     whole = Form(key)
     whole.total = len(whole.elements(document))
     return whole
 
 
 class Pages(Form):
-    """Pages by number, from 0, with the total in each of them."""
+    """Pages by number, from 0, each with the size of a page and the total of the list."""
 
     def __init__(self, call: Call, document: Document, key: str, total: int | None) -> None:
         super().__init__(key)
-        self._list_total = _count(document, "totalElements")
-        self._pages = _count(document, "totalPages")
-        self._size = _count(document, "size")
-        self._read = int(call.args.get("page") or 0) * (self._size or 0)
-        self.total = None if self._list_total is None else max(self._list_total - self._read, 0)
-        if total not in (None, self._list_total):
+        self._size, self._total = self._counts(document)
+        self._end = -(-self._total // self._size) if self._size else 1
+        if total not in (None, self._total):
             raise IncompleteListError(
                 f"the list has changed since it was left: it had {total} elements then, "
-                f"and has {self._list_total} now"
+                f"and has {self._total} now"
             )
+        self.total = max(self._total - _page_asked_by(call) * self._size, 0)
 
     def following(self, call: Call, document: Document) -> Call | None:
-        elements = self.elements(document)
-        number = self._checked_number(call, document)
-        self._check_counts(document, len(elements))
-        self._read += len(elements)
-        # without a count of pages, the end is where no elements are
-        more = number + 1 < self._pages if self._pages is not None else bool(elements)
-        if more:
-            return self._call(call, number + 1)
-        if self._list_total is not None and self.total and self._read != self._list_total:
+        asked = _page_asked_by(call)
+        if document.get("number") != asked:
             raise IncompleteListError(
-                f"the list has ended after {self._read} of {self._list_total} elements"
+                f"page {asked} was asked for, and page {document.get('number')} came"
             )
-        return None
+        if (before := (self._size, self._total)) != (now := self._counts(document)):
+            raise IncompleteListError(
+                "the list has changed on the way: size and totalElements were {} and {}, "
+                "and are {} and {}".format(*before, *now)
+            )
+        due = min(self._size, max(self._total - asked * self._size, 0))
+        if (found := len(self.elements(document))) != due:
+            raise IncompleteListError(f"page {asked} has {found} elements in the place of {due}")
+        return self._call(call, asked + 1) if asked + 1 < self._end else None
 
     def ahead(self, call: Call) -> Iterator[Call] | None:
-        if self._pages is None:
-            return None
-        first = int(call.args.get("page") or 0) + 1
-        return (self._call(call, number) for number in range(first, self._pages))
+        return (self._call(call, n) for n in range(_page_asked_by(call) + 1, self._end))
 
     def _call(self, call: Call, number: int) -> Call:
-        size = {} if self._size is None else {"size": call.args.get("size", self._size)}
-        total = {} if self._list_total is None else {"total": self._list_total}
-        return call.moved(query={**size, "page": number}, **total)
+        query = {"size": call.args.get("size", self._size), "page": number}
+        return call.moved(query=query, total=self._total)
 
-    def _checked_number(self, call: Call, document: Document) -> int:
-        asked = int(call.args.get("page") or 0)
-        number = document.get("number", asked)
-        if number != asked:
-            raise IncompleteListError(f"page {asked} was asked for, and page {number} came")
-        return asked
-
-    def _check_counts(self, document: Document, found: int) -> None:
-        said = _count(document, "numberOfElements")
-        if said not in (None, found):
-            raise IncompleteListError(f"a page says that it has {said} elements, and has {found}")
-        for name, before in (("totalElements", self._list_total), ("totalPages", self._pages)):
-            now = _count(document, name)
-            if now != before:
-                raise IncompleteListError(
-                    f"the list has changed on the way: {name} was {before}, and is {now}"
-                )
+    def _counts(self, document: Document) -> tuple[int, int]:
+        size, total = _count(document, "size"), _count(document, "totalElements")
+        if size is None or total is None or (total and not size):
+            raise IncompleteListError("a page has no size and totalElements to check it by")
+        pages = _count(document, "totalPages")
+        if pages is not None and size and pages != -(-total // size):
+            raise IncompleteListError(
+                f"a page says that {total} elements, {size} a page, are {pages} pages"
+            )
+        return size, total
 
 
 class Cursors(Form):
@@ -261,6 +263,7 @@ class Links(Form):
     def __init__(self, call: Call, document: Document, key: str) -> None:
         super().__init__(key)
         self._last = self._linked(call, document).get("last")
+        self._size = len(self.elements(document))
 
     def following(self, call: Call, document: Document) -> Call | None:
         links = self._linked(call, document)
@@ -275,8 +278,11 @@ class Links(Form):
                 raise IncompleteListError(
                     f"on page {number} the link {rel!r} leads to page {links[rel]}"
                 )
-        more = "next" in links or (self._last is not None and self._last > number)
-        return call.moved(number=number + 1) if more else None
+        if not ("next" in links or (self._last is not None and self._last > number)):
+            return None
+        if (found := len(self.elements(document))) != self._size or not found:
+            raise IncompleteListError(f"page {number} is not full, and it is not the last one")
+        return call.moved(number=number + 1)
 
     def ahead(self, call: Call) -> Iterator[Call] | None:
         if self._last is None:
@@ -286,13 +292,16 @@ class Links(Form):
     def _linked(self, call: Call, document: Document) -> dict[str, int]:
         """The page numbers that the links lead to; they all belong to this list."""
         links = {}
-        here = urlsplit(call.url)
+        here = urlsplit(call.asked)
         for link in _member(document, "Links") or []:
             href = urlsplit(str(link.get("href")))
             base, _, number = href.path.rpartition("/")
-            # a path alone is relative to a base_url that is not known here
-            elsewhere = here.netloc and href.netloc.lower() != here.netloc.lower()
-            if elsewhere or not number.isdigit() or not _same_list(base, here.path):
+            siblings = (href.scheme, href.netloc, base) == (
+                here.scheme,
+                here.netloc,
+                here.path.rpartition("/")[0],
+            )
+            if not (siblings and number.isdecimal()):
                 raise IncompleteListError(f"the link {link.get('rel')!r} leads out of the list")
             links[str(link.get("rel"))] = int(number)
         return links
@@ -303,13 +312,14 @@ class Connection(Form):
 
     def __init__(self, document: Document) -> None:
         self._seen: set[int] = set()
-        self._path = _connection_path(document.get("data"))
-        if self._path is None:
+        paths = list(_connection_paths(document.get("data")))
+        if len(paths) != 1:
             raise NotAListError(
-                "the reply holds no connection: the query must ask for edges { node { ... } } "
-                "and pageInfo { hasNextPage endCursor }",
+                f"the reply holds {len(paths)} connections: the query must ask for one, with "
+                "edges { node { ... } } and pageInfo { hasNextPage endCursor }",
                 keys=tuple(document),
             )
+        self._path = paths[0]
         self.total = _count(self._connection(document), "totalCount")
 
     def elements(self, document: Document) -> list[Any]:
@@ -336,7 +346,7 @@ class Connection(Form):
 
     def _connection(self, document: Document) -> Document:
         found = document.get("data")
-        for name in self._path or ():
+        for name in self._path:
             found = found.get(name) if isinstance(found, dict) else None
         if not _is_connection(found):
             raise IncompleteListError("a page holds no connection where the first one has it")
@@ -427,9 +437,9 @@ def _member(document: Document, name: str) -> Any:
     return document.get(name, document.get(name.lower()))
 
 
-def _same_list(base: str, path: str) -> bool:
-    """Whether a link's path, without its number, is that of the walk; base_url may have a path."""
-    return base.endswith(path.rpartition("/")[0])
+def _page_asked_by(call: Call) -> int:
+    page = call.args.get("page", "0")
+    return int(page) if page.isdecimal() else 0
 
 
 def _count(document: Document, name: str) -> int | None:
@@ -445,12 +455,11 @@ def _is_connection(value: Any) -> bool:
     )
 
 
-def _connection_path(data: Any) -> tuple[str, ...] | None:
-    """Where the connection is: the outermost one."""
+def _connection_paths(data: Any) -> Iterator[tuple[str, ...]]:
+    """Where the connections are; those inside of another one's nodes do not count."""
     if _is_connection(data):
-        return ()
+        yield ()
+        return
     for name, value in data.items() if isinstance(data, dict) else ():
-        path = _connection_path(value)
-        if path is not None:
-            return (name, *path)
-    return None
+        for path in _connection_paths(value):
+            yield (name, *path)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -57,7 +58,7 @@ def pages(
     resume: Mapping[str, Any] | None = None,
     sleep: Callable[[float], object] = time.sleep,
     **arguments: Any,
-) -> Iterator[Page]:
+) -> Generator[Page, None, None]:
     """Every page of a list, in order. The arguments are checked at once, the list is read lazily.
 
     :raises SettingError: for an argument that cannot be right.
@@ -73,14 +74,22 @@ def pages(
     return walk.ahead(call, workers) if workers > 1 else walk.one_by_one(call)
 
 
-def items(found: Iterator[Page], progress: Progress | None) -> Iterator[Any]:
-    """Every element of the pages. While it waits for a page, nothing but that page is kept."""
+def responses(found: Generator[Page, None, None]) -> Iterator[Response]:
+    """The responses of the pages. Closing it ends the walk."""
+    with closing(found):
+        for page in found:
+            yield page.response
+
+
+def items(found: Generator[Page, None, None], progress: Progress | None) -> Iterator[Any]:
+    """Every element of the pages, of which one is kept at a time. Closing it ends the walk."""
     done = 0
-    for page in found:
-        done += len(page.elements)
-        if progress is not None:
-            progress(done, page.total)
-        yield from page.elements
+    with closing(found):
+        for page in found:
+            done += len(page.elements)
+            if progress is not None:
+                progress(done, page.total)
+            yield from page.elements
 
 
 def progress_bar() -> Progress:
@@ -123,20 +132,18 @@ class _Walk:
         self._pages = 0
         self._elements = 0
 
-    def one_by_one(self, call: Call | None) -> Iterator[Page]:
+    def one_by_one(self, call: Call | None) -> Generator[Page, None, None]:
         while call is not None:
-            with self._told(call):
-                page, call = self._take(call, *self.read(call))
+            page, call = self._next(call, partial(self.read, call))
             yield page
 
-    def ahead(self, call: Call, workers: int) -> Iterator[Page]:
+    def ahead(self, call: Call, workers: int) -> Generator[Page, None, None]:
         """The first page tells the form; then as many calls are on their way as there are workers.
 
         Where a page tells of the next one only, that one is read while this one is used. When the
         walk ends early, calls that have not begun are dropped, and those that have are waited for.
         """
-        with self._told(call):
-            page, following = self._take(call, *self.read(call))
+        page, following = self._next(call, partial(self.read, call))
         upcoming = self._form.ahead(call) if self._form and following else None
         pool = ThreadPoolExecutor(workers, thread_name_prefix="iris-pages")
         try:
@@ -147,8 +154,7 @@ class _Walk:
             while following is not None:
                 call, future = following, pool.submit(self.read, following)
                 yield page
-                with self._told(call):
-                    page, following = self._take(call, *future.result())
+                page, following = self._next(call, future.result)
             yield page
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -165,10 +171,8 @@ class _Walk:
         begin(workers)
         while pending:
             call, future = pending.popleft()
-            with self._told(call):
-                read = future.result()
-                begin(1)
-                page, _ = self._take(call, *read)
+            page, _ = self._next(call, future.result)
+            begin(1)
             yield page
 
     def read(self, call: Call) -> tuple[Response, Document]:
@@ -182,44 +186,46 @@ class _Walk:
             self._sleep(wait)
         return response, _document_of(response, graphql=call.query is not None)
 
-    def _take(self, call: Call, response: Response, document: Document) -> tuple[Page, Call | None]:
-        """Checks the next page of the order, and finds the call after it."""
-        try:
+    def _next(
+        self, call: Call, fetch: Callable[[], tuple[Response, Document]]
+    ) -> tuple[Page, Call | None]:
+        """The next page of the order, checked, and the call after it."""
+        with self._told(call.place):
+            response, document = fetch()
+        # a page that does not fit will not fit the next time: there is no place to go on
+        with self._told({}, response):
+            call = replace(call, asked=(response.history or [response])[0].url)
             if self._form is None:
                 self._form = form_of(call, document, self._key, self._total)
             elements = self._form.elements(document)
             following = self._form.following(call, document)
-        except ListError as error:
-            error.response = response
-            raise
         self._pages += 1
         self._elements += len(elements)
         return Page(response, elements, self._form.total), following
 
     @contextmanager
-    def _told(self, call: Call) -> Iterator[None]:
+    def _told(self, place: Mapping[str, Any], response: Response | None = None) -> Iterator[None]:
         """What fails in here tells what was read before, and where to go on."""
         try:
             yield
         except ListError as error:
-            self._tell(error, call)
+            error.response = error.response or response
+            self._tell(error, place)
             raise
         except RequestException as error:
             if not self._pages:
                 raise  # nothing was read: it is the caller's first request that fails
             told = IncompleteListError(
                 f"page {self._pages + 1} could not be read ({type(error).__name__}: {error})",
-                retryable=True,
+                retryable=getattr(error, "retryable", True),
                 response=error.response,
             )
-            self._tell(told, call)
+            self._tell(told, place)
             raise told from error
 
-    def _tell(self, error: ListError, call: Call) -> None:
+    def _tell(self, error: ListError, place: Mapping[str, Any]) -> None:
         error.pages_read, error.elements_read = self._pages, self._elements
-        # a page that does not fit will not fit the next time; one that failed may be there then
-        if error.retryable and call.place:
-            error.resume = dict(call.place)
+        error.resume = dict(place) or None
 
 
 def _document_of(response: Response, *, graphql: bool) -> Document:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -30,7 +30,7 @@ from .auth import (
 from .credentials import Credentials, from_environment, parse_scope
 from .errors import SettingError
 from .hosts import check_url, may_see_token, origins_of
-from .pagination import Page, Progress, items, pages, progress_bar
+from .pagination import Page, Progress, items, pages, progress_bar, responses
 from .source import TokenSource
 from .token import Token
 from .token_endpoint import TokenEndpoint
@@ -272,7 +272,7 @@ class IrisSession(OAuth2Session, requests.Session):
         :raises ListError: on the way, for a list that is not read whole.
         """
         found = self._walk(url, method, key, workers, resume, request_arguments)
-        return (page.response for page in found)
+        return responses(found)
 
     def items(
         self,
@@ -303,7 +303,7 @@ class IrisSession(OAuth2Session, requests.Session):
         workers: int,
         resume: Mapping[str, Any] | None,
         arguments: dict[str, Any],
-    ) -> Iterator[Page]:
+    ) -> Generator[Page, None, None]:
         return pages(
             self.request, url, method=method, key=key, workers=workers, resume=resume, **arguments
         )

@@ -1,0 +1,324 @@
+"""Whole lists or an error: every form, at every size, through faults."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import threading
+
+import pytest
+
+from requests_iris import (
+    GraphQLError,
+    IncompleteListError,
+    InvalidClientError,
+    IrisSession,
+    ListError,
+    NotAListError,
+    SettingError,
+    pagination,
+)
+from requests_iris.sandbox import OMIT, Fault, Sandbox
+
+from .test_sandbox_api import ASSETS, EVENTS, FLEET, GRAPHQL, OPERATORS, PLANS, QUERY
+
+#: URL, arguments that make pages of ten where the form allows it, and the list of the fleet.
+FORMS = {
+    "pages": (ASSETS, {"params": {"size": 10}}, "assets"),
+    "post": (EVENTS, {"method": "POST", "json": {}, "params": [("size", 10)]}, "events"),
+    "cursor": (OPERATORS, {"params": "limit=10"}, "operators"),
+    "aemp": (f"{FLEET}/1", {}, "equipment"),
+    "graphql": (
+        GRAPHQL,
+        {"method": "POST", "json": {"query": QUERY, "variables": {"first": 10}}},
+        "assets",
+    ),
+}
+
+
+def ids(elements) -> list[str]:
+    return [
+        e["EquipmentHeader"]["EquipmentID"] if "EquipmentHeader" in e else e["id"] for e in elements
+    ]
+
+
+@pytest.fixture(params=FORMS)
+def form(request):
+    return FORMS[request.param]
+
+
+def walkers() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("iris-pages")]
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("machines", [0, 1, 10, 20, 215])
+def test_every_form_is_read_to_its_end_in_order(form, machines, workers) -> None:
+    url, arguments, name = form
+    with Sandbox(machines=machines) as sandbox, IrisSession(**sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        found = ids(iris.items(url, workers=workers, **arguments))
+        assert found == ids(getattr(sandbox._fleet, name))
+        assert walkers() == []
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize(
+    "fault", [Fault(status=500), Fault(status=429), Fault(drop="before"), Fault(truncate=20)]
+)
+def test_a_page_that_fails_is_an_error_and_the_walk_goes_on_there(
+    sandbox, iris, form, fault, workers
+) -> None:
+    """The transport may retry: the fault lasts longer than any retry."""
+    url, arguments, name = form
+    walk = iris.items(url, workers=workers, **arguments)
+    found = [next(walk)]
+    sandbox.inject(fault, on="api", times=1000)
+    with pytest.raises(IncompleteListError) as caught:
+        found.extend(walk)
+    sandbox.clear_faults()
+    error = caught.value
+    assert error.retryable
+    assert error.elements_read == len(found)
+    assert error.pages_read > 0
+    resume = json.loads(json.dumps(error.resume))
+    found += iris.items(url, workers=workers, resume=resume, **arguments)
+    assert ids(found) == ids(getattr(sandbox._fleet, name))
+    assert walkers() == []
+
+
+def test_a_token_that_ends_on_the_way_is_nobodys_business(sandbox, iris, form) -> None:
+    url, arguments, name = form
+    walk = iris.items(url, **arguments)
+    found = [next(walk)]
+    sandbox.revoke_access_tokens()
+    assert ids([*found, *walk]) == ids(getattr(sandbox._fleet, name))
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_a_list_that_changes_on_the_way_is_an_error(sandbox, iris, workers) -> None:
+    walk = iris.items(ASSETS, params={"size": 10}, workers=workers)
+    next(walk)
+    del sandbox._fleet.assets[0]
+    with pytest.raises(IncompleteListError) as caught:
+        list(walk)
+    assert caught.value.resume is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"number": 5},
+        {"totalElements": 251},
+        {"size": 11},
+        {"content": []},
+        {"content": [{"id": "x"}] * 9},
+        {"content": [{"id": "x"}] * 11},
+        {"totalElements": OMIT},
+        {"content": OMIT},
+    ],
+)
+def test_a_page_that_does_not_fit_is_an_error(sandbox, iris, reply) -> None:
+    walk = iris.items(ASSETS, params={"size": 10})
+    next(walk)
+    sandbox.inject(Fault(reply=reply), on="api")
+    with pytest.raises(ListError) as caught:
+        list(walk)
+    error = caught.value
+    assert (error.pages_read, error.elements_read, error.resume) == (1, 10, None)
+    assert error.response.json()["numberOfElements"] == 10
+
+
+def test_a_partial_reply_is_an_error(sandbox, iris) -> None:
+    sandbox.inject(Fault(reply={"isPartial": True}), on="api")
+    with pytest.raises(IncompleteListError, match="isPartial"):
+        list(iris.items(PLANS))
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_a_cursor_that_repeats_is_an_error(sandbox, iris, workers) -> None:
+    walk = iris.pages(OPERATORS, params={"limit": 10}, workers=workers)
+    read = [next(walk), next(walk)]
+    first = read[0].json()["after"]
+    sandbox.inject(Fault(), on="api")
+    sandbox.inject(Fault(reply={"after": first}), on="api")
+    with pytest.raises(IncompleteListError, match="second time") as caught:
+        read.extend(walk)
+    assert (caught.value.pages_read, caught.value.elements_read) == (len(read), len(read) * 10)
+
+
+def test_a_link_to_another_host_is_not_followed(sandbox, iris) -> None:
+    links = [{"rel": "next", "href": f"{sandbox.foreign_url}/2"}]
+    sandbox.inject(Fault(reply={"Links": links}), on="api")
+    with pytest.raises(IncompleteListError, match="link"):
+        list(iris.items(f"{FLEET}/1"))
+    assert sandbox.count("foreign") == 0
+
+
+@pytest.mark.parametrize("lower_case", [False, True])
+def test_aemp_goes_on_by_number_where_next_is_missing(sandbox, iris, lower_case) -> None:
+    sandbox.aemp.next_link, sandbox.aemp.lower_case = False, lower_case
+    assert len(list(iris.items(f"{FLEET}/1"))) == 250
+
+
+def test_one_whole_list_and_no_list(sandbox, iris) -> None:
+    assert list(iris.items(PLANS)) == list(iris.items(PLANS, key="servicePlans"))
+    with pytest.raises(NotAListError, match=r"brand.*serialNumber"):
+        list(iris.items(f"{ASSETS}/{sandbox.asset_ids[0]}"))
+
+
+@pytest.mark.parametrize("url", [f"{ASSETS}?sort=+name", f"{ASSETS}?sort=%2Bname"])
+def test_a_plus_in_sort_travels_encoded(sandbox, iris, url) -> None:
+    assert len(list(iris.items(url))) == 250
+    assert "sort=%2Bname" in sandbox.seen[-1].query
+    assert "size=1000" in sandbox.seen[-1].query
+
+
+def test_graphql_waits_for_its_limit_within_the_cap(sandbox, iris) -> None:
+    limited = {"errors": [{"extensions": {"code": "RATE_LIMITED", "resetIn": 2500}}]}
+    sandbox.inject(Fault(status=429, body=limited), on="api")
+    sandbox.inject(Fault(status=200, body=limited), on="api")
+    slept: list[float] = []
+    arguments = {"method": "POST", "json": {"query": QUERY}, "sleep": slept.append}
+    walk = pagination.pages(iris.request, GRAPHQL, **arguments)
+    assert sum(len(page.elements) for page in walk) == 250
+    assert slept == [2.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    "extensions", [{"code": "RATE_LIMITED", "resetIn": 9e9}, {"code": "QUERY_COMPLEXITY_REACHED"}]
+)
+def test_graphql_errors_raise_at_once_even_with_data(sandbox, iris, extensions) -> None:
+    errors = [{"message": "no", "extensions": extensions}]
+    sandbox.inject(Fault(reply={"errors": errors}), on="api")
+    with pytest.raises(GraphQLError) as caught:
+        list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))
+    assert caught.value.errors == tuple(errors)
+    assert caught.value.response is not None
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_stopping_early_leaves_no_thread(iris, workers) -> None:
+    walk = iris.items(ASSETS, params={"size": 10}, workers=workers)
+    next(walk)
+    walk.close()
+    assert walkers() == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"workers": 0}, {"workers": True}, {"resume": {"page": 3}}, {"data": iter([b""])}],
+)
+def test_wrong_arguments_are_refused_when_called(iris, wrong) -> None:
+    with pytest.raises(SettingError):
+        iris.items(ASSETS, **wrong)
+
+
+def test_progress_is_told_with_the_total(iris) -> None:
+    told: list[tuple[int, int | None]] = []
+    arguments = {"params": {"size": 100}, "progress": lambda *n: told.append(n)}
+    assert len(list(iris.items(ASSETS, **arguments))) == 250
+    assert told == [(100, 250), (200, 250), (250, 250)]
+
+
+@pytest.mark.parametrize("arguments", [{"params": {"size": 10}}, {"params": b"size=10"}])
+def test_the_arguments_of_the_callers_are_not_written_to(iris, arguments) -> None:
+    headers = {"X-Mine": "1"}
+    before = json.dumps([headers, str(arguments)])
+    assert len(list(iris.items(ASSETS, headers=headers, **arguments))) == 250
+    assert json.dumps([headers, str(arguments)]) == before
+
+
+def test_every_page_has_the_callers_headers_and_asks_for_json(sandbox, iris) -> None:
+    list(iris.items(ASSETS, headers={"X-Mine": "1"}, params={"size": 100}))
+    pages = [seen for seen in sandbox.seen if seen.server == "api"]
+    assert [seen.headers["X-Mine"] for seen in pages] == ["1"] * 3
+    assert {seen.headers["Accept"] for seen in pages} == {"application/json"}
+
+
+def test_an_accept_of_the_callers_stands(sandbox, iris) -> None:
+    list(iris.items(ASSETS, headers={"accept": "application/vnd.x+json"}))
+    assert sandbox.seen[-1].headers["Accept"] == "application/vnd.x+json"
+
+
+def test_a_walk_can_begin_in_the_middle(iris, sandbox) -> None:
+    found = ids(iris.items(ASSETS, params={"size": 100, "page": 1}))
+    assert tuple(found) == sandbox.asset_ids[100:]
+
+
+def test_cursors_can_be_walked_backwards(iris, sandbox) -> None:
+    last = list(iris.pages(OPERATORS, params={"limit": 10}))[-2].json()["before"]
+    found = ids(iris.items(OPERATORS, params={"limit": 10, "before": last}))
+    assert len(found) == 240
+
+
+def test_a_server_may_give_less_than_was_asked_for(sandbox, iris) -> None:
+    """1000 is the most that the sandbox gives, as IRIS."""
+    assert len(list(iris.items(ASSETS, params={"size": 5000}))) == 250
+
+
+def test_a_list_that_has_changed_since_it_was_left_is_an_error(sandbox, iris) -> None:
+    walk = iris.items(ASSETS, params={"size": 100})
+    next(walk)
+    sandbox.inject(Fault(status=500), on="api", times=1000)
+    with pytest.raises(IncompleteListError) as caught:
+        list(walk)
+    sandbox.clear_faults()
+    del sandbox._fleet.assets[0]
+    with pytest.raises(IncompleteListError, match="it had 250 elements then, and has 249 now"):
+        list(iris.items(ASSETS, params={"size": 100}, resume=caught.value.resume))
+
+
+@pytest.mark.parametrize("more", [{"nextPage": 2}, {"hasMore": True}, {"cursor": "x"}])
+def test_a_form_that_is_not_known_is_not_taken_for_a_whole_list(sandbox, iris, more) -> None:
+    sandbox.inject(Fault(reply=more), on="api")
+    with pytest.raises(NotAListError, match=next(iter(more))):
+        list(iris.items(PLANS))
+
+
+def test_a_prometheus_result_is_a_list(sandbox, iris) -> None:
+    url = f"/api/time-series/v1/assets/{sandbox.asset_ids[0]}/prometheus/api/v1/query_range"
+    params = {"query": "hours", "start": 0, "end": 10, "step": 1}
+    (series,) = iris.items(url, params=params)
+    assert len(series["values"]) == 11
+
+
+def test_a_query_without_after_is_refused_where_there_are_more_pages(sandbox, iris) -> None:
+    fields = {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": "x"}}
+    sandbox.inject(Fault(status=200, body={"data": {"assets": fields}}), on="api")
+    with pytest.raises(NotAListError, match=r"\$after"):
+        list(iris.items(GRAPHQL, method="POST", json={"query": "{ assets }"}))
+
+
+def test_two_connections_in_a_query_are_refused(sandbox, iris) -> None:
+    fields = {"edges": [], "pageInfo": {"hasNextPage": False}}
+    sandbox.inject(Fault(status=200, body={"data": {"a": fields, "b": fields}}), on="api")
+    with pytest.raises(NotAListError, match="2 connections"):
+        list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))
+
+
+def test_the_first_request_fails_as_it_does_without_a_walk(iris) -> None:
+    """Nothing was read, so there is nothing to tell of."""
+    iris.token, iris.client_id = {}, "nobody"
+    with pytest.raises(InvalidClientError):
+        list(iris.items(ASSETS))
+
+
+def test_a_bar_is_drawn_on_a_terminal_only(iris, capsys) -> None:
+    assert len(list(iris.items(ASSETS, progress=True))) == 250
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bar_without_tqdm_names_the_extra(iris, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with pytest.raises(SettingError, match=r"requests-iris\[progress\]"):
+        iris.items(ASSETS, progress=True)
+
+
+def test_a_bar_counts_to_the_total(monkeypatch, iris) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    list(iris.items(ASSETS, params={"size": 100}, progress=True))
+    assert "250/250" in terminal.getvalue()
