@@ -34,11 +34,13 @@ from .pagination import Page, Progress, items, pages, progress_bar, responses
 from .source import TokenSource
 from .token import Token
 from .token_endpoint import TokenEndpoint
+from .transport import POOL_MAXSIZE, IrisAdapter, idempotent_call
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
     from requests import _types as _t
+    from urllib3.util import Retry
 #: Where the APIs of IRIS are.
 BASE_URL = "https://iris.trackunit.com"
 #: Where IRIS issues tokens.
@@ -78,6 +80,11 @@ class IrisSession(OAuth2Session, requests.Session):
         of its life.
     :param default_timeout: seconds, as requests' ``timeout``, for requests to allowed hosts that
         bring none; None waits for ever.
+    :param retry: how often and when a request to an allowed host is sent again: a urllib3
+        ``Retry``, the number of repetitions, or 0 or False for none. The default repeats idempotent
+        methods up to 4 times after 429, 502, 503, 504, and faults of a connection.
+    :param pool_maxsize: connections that are kept for each allowed host, at best one for each
+        thread.
     :raises SettingError: for a setting that cannot be right.
     """
 
@@ -102,6 +109,8 @@ class IrisSession(OAuth2Session, requests.Session):
         allowed_hosts: Iterable[str] | None = None,
         leeway: float = LEEWAY,
         default_timeout: _t.TimeoutType = DEFAULT_TIMEOUT,
+        retry: Retry | int | None = None,
+        pool_maxsize: int = POOL_MAXSIZE,
     ) -> None:
         environ = os.environ
         base_url = base_url or from_environment("base_url", environ) or BASE_URL
@@ -125,7 +134,22 @@ class IrisSession(OAuth2Session, requests.Session):
         )
         # OAuth2Session's stand-in switches netrc off for every host, and cannot be pickled.
         self.auth = None
+        self._mount(
+            IrisAdapter(
+                origins=self._origins,
+                token_url=token_url,
+                sign_anew=self._sign_anew,
+                retry=retry,
+                pool_maxsize=pool_maxsize,
+            )
+        )
         _sessions.add(self)
+
+    def _mount(self, adapter: IrisAdapter) -> None:
+        """In the place of requests' own. By http no host is ours, unless it is a loopback one."""
+        self.mount("https://", adapter)
+        if any(origin.startswith("http:") for origin in self._origins):
+            self.mount("http://", adapter)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -151,21 +175,31 @@ class IrisSession(OAuth2Session, requests.Session):
         json: _t.JsonType = None,
         *,
         withhold_token: bool = False,
+        idempotent: bool = False,
     ) -> Response:
         """As :meth:`requests.Session.request`.
 
         :param url: joined to `base_url` if it begins with one slash.
         :param withhold_token: sends this request to IRIS without any authentication.
+        :param idempotent: says that this call only reads, or can be repeated safely for another
+            reason (RFC 9110 section 9.2.2), though its method does not say so: it is retried as a
+            GET would be.
         """
         url = self._joined(url)
         if not auth and may_see_token(url.lstrip(), self._origins):
             auth = self._stand_in_for_auth(withhold=withhold_token)
-        # fmt: off
-        return super(OAuth2Session, self).request(
-            method, url, params, data, headers, cookies, files, auth, timeout, allow_redirects,
-            proxies, hooks, stream, verify, cert, json,
-        )
-        # fmt: on
+        # not only where it is declared: a hook may make a call inside of one that is
+        declared = idempotent_call.set(idempotent) if idempotent != idempotent_call.get() else None
+        try:
+            # fmt: off
+            return super(OAuth2Session, self).request(
+                method, url, params, data, headers, cookies, files, auth, timeout,
+                allow_redirects, proxies, hooks, stream, verify, cert, json,
+            )
+            # fmt: on
+        finally:
+            if declared is not None:
+                idempotent_call.reset(declared)
 
     def prepare_request(self, request: Request) -> PreparedRequest:
         """As in requests, but netrc has no say for allowed hosts.
@@ -488,6 +522,11 @@ class IrisSession(OAuth2Session, requests.Session):
         url = request.url or ""
         settings = self.merge_environment_settings(url, {}, True, None, None)
         return _TokenCall(self).send(request, timeout=timeout, allow_redirects=False, **settings)
+
+    def _sign_anew(self, request: PreparedRequest) -> None:
+        """After a wait: a token of ours on a request may be over, or have been replaced."""
+        if signature_of(request) and takes_token(request):
+            request.headers["Authorization"] = self._source.bearer(self._send_token_request)
 
     def _send_once(self, request: PreparedRequest, **settings: Any) -> Response:
         return self.get_adapter(request.url or "").send(request, **settings)

@@ -21,10 +21,11 @@ from typing import Any
 
 from requests import PreparedRequest, Response
 
+from .clock import Clock
 from .credentials import Credentials
 from .errors import InvalidClientError, IrisError, SettingError, TokenRefusedError
 from .token import Bearer, Token
-from .token_endpoint import Clock, Send, TokenEndpoint
+from .token_endpoint import Send, TokenEndpoint
 
 log = logging.getLogger("requests_iris")
 

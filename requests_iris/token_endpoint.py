@@ -11,7 +11,6 @@ import logging
 import math
 import random
 import re
-import time
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
@@ -21,9 +20,9 @@ from oauthlib.oauth2 import LegacyApplicationClient, OAuth2Error
 from oauthlib.oauth2.rfc6749.errors import raise_from_error
 from requests import PreparedRequest, RequestException, Response
 from requests.utils import default_user_agent
-from urllib3.exceptions import HTTPError, InvalidHeader
-from urllib3.util import Retry
+from urllib3.exceptions import HTTPError
 
+from .clock import Clock
 from .credentials import Credentials
 from .errors import (
     InvalidClientError,
@@ -33,6 +32,7 @@ from .errors import (
     TokenReplyError,
     TokenUnreachableError,
 )
+from .retry import retry_after
 from .token import Token
 
 log = logging.getLogger("requests_iris")
@@ -44,14 +44,6 @@ REPLY_AT_MOST = 64 * 1024
 
 #: Sends a request as it is, once, with a timeout in seconds; the reply's body is left unread.
 Send = Callable[[PreparedRequest, float], Response]
-
-
-class Clock:
-    """The clocks of the system. A test hands in another."""
-
-    monotonic = staticmethod(time.monotonic)
-    sleep = staticmethod(time.sleep)
-    time = staticmethod(time.time)
 
 
 class TokenEndpoint:
@@ -260,7 +252,7 @@ def _nonsense(reply: _Reply, what: str = "") -> TokenReplyError:
     return TokenReplyError(
         f"the token endpoint answered {reply.status} without a token{what}: {advice}",
         retryable=reply.asks_for_patience,
-        retry_after=_retry_after(reply.response),
+        retry_after=retry_after(reply.response.headers),
         response=reply.for_everybody(),
     )
 
@@ -272,14 +264,6 @@ def _pause_before_retry(error: TokenError, pause: float) -> float:
     # jitter keeps processes that failed together from coming back together
     wait = pause * random.uniform(0.8, 1.2)  # noqa: S311
     return max(wait, getattr(error, "retry_after", None) or 0)
-
-
-def _retry_after(response: Response) -> float | None:
-    """Retry-After in seconds, out of both forms of RFC 9110 section 10.2.3."""
-    try:
-        return Retry().parse_retry_after(response.headers["Retry-After"])
-    except (KeyError, InvalidHeader, ValueError, OverflowError):
-        return None
 
 
 def _one_line(text: str) -> str:

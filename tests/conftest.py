@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from requests_iris import IrisSession
+from requests_iris.clock import Clock
 from requests_iris.sandbox import Sandbox
-from requests_iris.token_endpoint import Clock
 
 
 @pytest.fixture(autouse=True)
@@ -55,4 +55,5 @@ def clock(iris: IrisSession) -> SkippingClock:
     """The clock of the session `iris`."""
     clock = SkippingClock()
     iris._source._clock = iris._source._endpoint._clock = clock
+    iris.adapters["https://"]._clock = clock
     return clock
