@@ -1,0 +1,483 @@
+"""Which requests are sent again, when, and what comes of it."""
+
+from __future__ import annotations
+
+import io
+import logging
+import pickle
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+import requests
+from requests_futures.sessions import FuturesSession
+from urllib3.exceptions import MaxRetryError, SSLError
+from urllib3.util import Retry
+
+from requests_iris import IrisSession, SettingError
+from requests_iris.retry import DEFAULT_RETRY, after_error, after_response, retry_of
+from requests_iris.sandbox import Fault, Sandbox
+
+from .conftest import SkippingClock
+from .test_invariant import redirect, tokens_seen
+
+BUSY = Fault(status=503, body="busy")
+#: Seconds of the pauses by default, without what chance adds, up to half a second each.
+PAUSES = [0.5, 1, 2, 4]
+
+
+class RecordingClock(SkippingClock):
+    """Keeps the pauses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.pauses.append(seconds)
+
+
+def with_clock(session: IrisSession) -> RecordingClock:
+    """A clock for all of a session's parts."""
+    clock = RecordingClock()
+    for adapter in session.adapters.values():
+        adapter._clock = clock
+    session._source._clock = session._source._endpoint._clock = clock
+    return clock
+
+
+@pytest.fixture
+def pauses(iris: IrisSession) -> list[float]:
+    """The pauses that the session `iris` makes, none of which takes time."""
+    return with_clock(iris).pauses
+
+
+@pytest.fixture
+def session(sandbox: Sandbox) -> Iterator[Callable[..., IrisSession]]:
+    """Makes sessions with settings, and a clock that does not take time."""
+    made = []
+
+    def make(**settings) -> IrisSession:
+        session = IrisSession(**{**sandbox.settings, **settings})
+        session.verify = sandbox.ca_file
+        session.pauses = with_clock(session).pauses
+        made.append(session)
+        return session
+
+    yield make
+    for each in made:
+        each.close()
+
+
+class TestWhat:
+    @pytest.mark.parametrize("status", [429, 502, 503, 504])
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+    def test_idempotent_requests_survive_bad_answers(
+        self, iris, sandbox, pauses, method, status
+    ) -> None:
+        sandbox.inject(Fault(status=status, body="busy"), on="api", times=4)
+        response = iris.request(method, "/echo")
+        assert response.status_code == 200
+        assert response.history == []
+        assert sandbox.count("api", status) == 4
+        assert len(pauses) == 4
+
+    @pytest.mark.parametrize("drop", ["before", "after"])
+    def test_and_dropped_connections(self, iris, sandbox, pauses, drop) -> None:
+        sandbox.inject(Fault(drop=drop), on="api", times=4)
+        assert iris.get("/echo").ok
+        assert sandbox.count("api") == 5
+
+    def test_and_replies_that_break_off(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(Fault(truncate=5), on="api", times=2)
+        assert iris.get("/echo").json()["method"] == "GET"
+        assert sandbox.count("api") == 3
+
+    def test_but_not_those_that_the_caller_reads(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(Fault(truncate=5), on="api")
+        response = iris.get("/echo", stream=True)
+        assert not response._content_consumed
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            _ = response.content
+        assert sandbox.count("api") == 1
+
+    @pytest.mark.parametrize("method", ["POST", "PATCH"])
+    @pytest.mark.parametrize("fault", [BUSY, Fault(status=429, headers={"Retry-After": "1"})])
+    def test_posts_get_the_answer(self, iris, sandbox, pauses, method, fault) -> None:
+        sandbox.inject(fault, on="api")
+        assert iris.request(method, "/echo").status_code == fault.status
+        assert (sandbox.count("api"), pauses) == (1, [])
+
+    @pytest.mark.parametrize("fault", [Fault(drop="after"), Fault(drop="before")])
+    def test_posts_that_may_have_arrived_get_the_error(self, iris, sandbox, pauses, fault) -> None:
+        sandbox.inject(fault, on="api")
+        with pytest.raises(requests.ConnectionError):
+            iris.post("/echo")
+        assert (sandbox.count("api"), pauses) == (1, [])
+
+    def test_posts_that_broke_off_get_the_error(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(Fault(truncate=5), on="api")
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            iris.post("/echo")
+        assert (sandbox.count("api"), pauses) == (1, [])
+
+    @pytest.mark.parametrize("status", [400, 404, 500, 501])
+    def test_other_answers_are_the_callers(self, iris, sandbox, pauses, status) -> None:
+        sandbox.inject(Fault(status=status, headers={"Retry-After": "1"}), on="api")
+        assert iris.get("/echo").status_code == status
+        assert pauses == []
+
+    def test_a_read_timeout_is_the_callers(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(Fault(delay=5), on="api")
+        iris.fetch_token()
+        with pytest.raises(requests.ReadTimeout):
+            iris.get("/echo", timeout=0.2)
+        assert (sandbox.count("api"), pauses) == (1, [])
+
+    def test_a_read_timeout_in_the_middle_of_a_reply_too(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(Fault(trickle=5), on="api")
+        iris.fetch_token()
+        with pytest.raises(requests.ConnectionError, match="timed out"):
+            iris.get("/echo", timeout=0.2)
+        assert (sandbox.count("api"), pauses) == (1, [])
+
+    def test_a_wrong_certificate_is_final(self, iris, sandbox, pauses, tmp_path) -> None:
+        iris.fetch_token()
+        with Sandbox() as other, pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE"):
+            iris.get("/echo", verify=other.ca_file)
+        assert pauses == []
+
+    def test_other_hosts_are_as_in_requests(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(BUSY, on="foreign")
+        assert iris.get(f"{sandbox.foreign_url}/echo").status_code == 503
+        sandbox.inject(Fault(drop="before"), on="foreign")
+        with pytest.raises(requests.ConnectionError):
+            iris.get(f"{sandbox.foreign_url}/echo")
+        assert (sandbox.count("foreign"), pauses) == (2, [])
+
+    def test_so_is_the_token_host(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(BUSY, on="token")
+        assert iris.get(sandbox.token_url).status_code == 503
+        assert pauses == []
+
+    def test_requests_that_the_caller_signs_are_retried_with_that(
+        self, iris, sandbox, pauses
+    ) -> None:
+        sandbox.inject(BUSY, on="api")
+        assert iris.get("/echo", auth=("me", "mine")).status_code == 401
+        assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="] * 2
+
+
+class TestConnections:
+    """Nothing was sent if there was no connection, so that any request may be tried again."""
+
+    @pytest.fixture
+    def port(self) -> Iterator[int]:
+        """One that refuses connections: it is taken, and nobody listens."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            yield taken.getsockname()[1]
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_that_are_refused(self, session, port, method) -> None:
+        iris = session(base_url=f"https://127.0.0.1:{port}")
+        with pytest.raises(requests.ConnectionError, match="refused"):
+            iris.request(method, "/echo")
+        assert len(iris.pauses) == 4
+
+    def test_by_a_proxy(self, session, port) -> None:
+        iris = session()
+        iris.fetch_token()
+        with pytest.raises(requests.exceptions.ProxyError):
+            iris.post("/echo", proxies={"https": f"http://127.0.0.1:{port}"})
+        assert len(iris.pauses) == 4
+
+    def test_that_end_in_the_handshake(self, session) -> None:
+        accepted = []
+        server = socket.create_server(("127.0.0.1", 0))
+
+        def accept() -> None:
+            for _ in range(5):
+                connection, _address = server.accept()
+                accepted.append(connection.recv(4096))
+                connection.close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        iris = session(base_url=f"https://127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(requests.ConnectionError):
+            iris.get("/echo")
+        thread.join()
+        server.close()
+        assert len(accepted) == 5
+
+    def test_a_post_that_ends_in_the_tls_layer_is_final(self, session) -> None:
+        """Nobody knows how far it came."""
+        dropped = MaxRetryError(None, "/", SSLError(ssl.SSLEOFError("EOF")))
+        error = requests.exceptions.SSLError(dropped)
+        assert after_error(DEFAULT_RETRY, "POST", error) is None
+        assert after_error(DEFAULT_RETRY, "GET", error) is not None
+
+
+class TestHowOften:
+    def test_then_the_last_response_is_returned(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(Fault(status=503, body="busy"), on="api", times=4)
+        sandbox.inject(Fault(status=502, body="last"), on="api")
+        response = iris.get("/echo")
+        assert (response.status_code, response.text) == (502, "last")
+        assert response.history == []
+        assert sandbox.count("api") == 5
+
+    def test_or_the_error_of_requests_is_raised(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(Fault(drop="before"), on="api", times=9)
+        with pytest.raises(requests.ConnectionError) as caught:
+            iris.get("/echo")
+        assert type(caught.value) is requests.ConnectionError
+        assert caught.value.request.url == f"{sandbox.base_url}/echo"
+        assert pickle.loads(pickle.dumps(caught.value)).request.hooks == {"response": []}
+        assert sandbox.count("api") == 5
+
+    @pytest.mark.parametrize(
+        ("retry", "sent"),
+        [
+            (0, 1),
+            (False, 1),
+            (Retry(0), 1),
+            (Retry(False), 1),
+            (2, 3),
+            (None, 5),
+            (True, 5),
+            (Retry(total=3, status_forcelist=[503]), 4),
+            (Retry(total=None, status=1, status_forcelist=[503]), 2),
+            (Retry(total=3, status_forcelist=[500]), 1),
+            (Retry(total=3, status_forcelist=[503], allowed_methods=["POST"]), 1),
+        ],
+    )
+    def test_can_be_set(self, session, sandbox, retry, sent) -> None:
+        iris = session(retry=retry)
+        sandbox.inject(BUSY, on="api", times=9)
+        assert iris.get("/echo").status_code == 503
+        assert sandbox.count("api") == sent
+
+    def test_without_retries_all_is_as_in_requests(self, session, sandbox) -> None:
+        iris = session(retry=0)
+        for fault in (Fault(drop="before"), Fault(truncate=5)):
+            sandbox.inject(fault, on="api")
+            with pytest.raises(requests.RequestException):
+                iris.get("/echo")
+        assert sandbox.count("api") == 2
+        consumed = []
+        hook = {"response": lambda response, **_: consumed.append(response._content_consumed)}
+        iris.get("/echo", hooks=hook)
+        assert consumed == [False]
+
+    @pytest.mark.parametrize("retry", [-1, "3", 2.5, [429]])
+    def test_bad_settings_are_refused(self, retry) -> None:
+        with pytest.raises(SettingError, match="retry") as caught:
+            IrisSession(retry=retry)
+        assert caught.value.setting == "retry"
+
+    def test_raw_tells_of_it_as_in_urllib3(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(BUSY, on="api", times=2)
+        response = iris.get("/echo")
+        assert [each.status for each in response.raw.retries.history] == [503, 503]
+        assert iris.get("/echo").raw.retries.history == ()
+        assert pickle.loads(pickle.dumps(response)).json() == response.json()
+
+
+class TestHowLong:
+    def test_longer_each_time_and_by_chance(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(BUSY, on="api", times=4)
+        iris.get("/echo")
+        for pause, least in zip(pauses, PAUSES, strict=True):
+            assert least <= pause <= least + 0.5
+        assert [pause % 0.5 for pause in pauses] != [0] * 4
+
+    def test_as_a_retry_of_urllib3_says(self, session, sandbox) -> None:
+        iris = session(retry=Retry(3, status_forcelist=[503], backoff_factor=7, backoff_max=20))
+        sandbox.inject(BUSY, on="api", times=3)
+        assert iris.get("/echo").ok
+        assert iris.pauses == [0, 14, 20]
+
+    def test_as_long_as_the_server_says(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(Fault(status=429, headers={"Retry-After": "90"}), on="api")
+        in_an_hour = datetime.now(timezone.utc) + timedelta(seconds=60)
+        date = format_datetime(in_an_hour, usegmt=True)
+        sandbox.inject(Fault(status=503, headers={"Retry-After": date}), on="api")
+        assert iris.get("/echo").ok
+        assert 90 <= pauses[0] <= 90.5
+        assert 55 <= pauses[1] <= 60.5
+
+    @pytest.mark.parametrize("form", ["seconds", "date"])
+    def test_what_the_sandbox_says_is_long_enough(self, session, sandbox, form) -> None:
+        sandbox.limit("/echo", requests=1, per=1, retry_after=form)
+        with IrisSession(**sandbox.settings) as iris:
+            iris.verify = sandbox.ca_file
+            assert iris.get("/echo").ok
+            assert iris.get("/echo").ok
+        assert sandbox.count("api", 429) == 1
+
+    @pytest.mark.parametrize(
+        "asked",
+        ["121", "99999999999999999999", "Fri, 31 Dec 2999 23:59:59 GMT"],
+    )
+    def test_beyond_two_minutes_the_answer_is_handed_back(
+        self, iris, sandbox, pauses, asked
+    ) -> None:
+        sandbox.inject(Fault(status=429, body="later", headers={"Retry-After": asked}), on="api")
+        response = iris.get("/echo")
+        assert (response.status_code, response.text) == (429, "later")
+        assert response.headers["Retry-After"] == asked
+        assert (sandbox.count("api"), pauses) == (1, [])
+
+    def test_two_minutes_can_be_changed(self, session, sandbox) -> None:
+        iris = session(retry=DEFAULT_RETRY.new(backoff_max=600))
+        sandbox.inject(Fault(status=429, headers={"Retry-After": "500"}), on="api")
+        assert iris.get("/echo").ok
+        assert 500 <= iris.pauses[0] <= 500.5
+
+    @pytest.mark.parametrize("asked", ["soon", "", "0", "-5", "Thu, 01 Jan 1970 00:00:00 GMT"])
+    def test_what_says_nothing_leaves_the_pause(self, iris, sandbox, pauses, asked) -> None:
+        sandbox.inject(Fault(status=503, headers={"Retry-After": asked}), on="api")
+        assert iris.get("/echo").ok
+        assert 0.5 <= pauses[0] <= 1
+
+    def test_the_server_need_not_be_heard(self, session, sandbox) -> None:
+        settings = {"status_forcelist": [503], "respect_retry_after_header": False}
+        iris = session(retry=Retry(2, **settings))
+        sandbox.inject(Fault(status=503, headers={"Retry-After": "500"}), on="api")
+        assert iris.get("/echo").ok
+        assert iris.pauses == [0]
+
+    def test_each_pause_is_logged(self, iris, sandbox, pauses, caplog) -> None:
+        iris.fetch_token()
+        sandbox.inject(Fault(status=429, headers={"Retry-After": "7"}), on="api")
+        sandbox.inject(Fault(drop="before"), on="api")
+        iris.get("/echo", params={"name": "s3cret"})
+        lines = [r for r in caplog.records if r.name == "requests_iris"]
+        assert [r.levelno for r in lines] == [logging.WARNING] * 2
+        url = f"{sandbox.base_url}/echo"
+        assert lines[0].getMessage() == (
+            f"GET {url} answered 429; trying again in {pauses[0]:.1f} s (repetition 1)"
+        )
+        assert lines[1].getMessage() == (
+            f"GET {url} failed with ConnectionError; "
+            f"trying again in {pauses[1]:.1f} s (repetition 2)"
+        )
+
+
+class TestTokens:
+    def test_after_a_long_wait_goes_a_fresh_one(self, iris, sandbox, pauses) -> None:
+        sandbox.token_lifetime = 60
+        sandbox.inject(Fault(status=503, headers={"Retry-After": "100"}), on="api")
+        response = iris.get("/echo")
+        first, second = sandbox.issued
+        assert tokens_seen(sandbox, "api") == [f"Bearer {first}", f"Bearer {second}"]
+        assert response.request.headers["Authorization"] == f"Bearer {second}"
+        assert response.history == []
+
+    def test_after_a_short_one_the_same(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(BUSY, on="api")
+        assert iris.get("/echo").ok
+        assert tokens_seen(sandbox, "api") == [f"Bearer {sandbox.issued[-1]}"] * 2
+        assert sandbox.count("token") == 1
+
+    def test_another_sessions_is_left_alone(self, iris, session, sandbox, pauses) -> None:
+        other = session()
+        iris.fetch_token()
+        sandbox.inject(BUSY, on="api")
+        assert iris.get("/echo", auth=other.bearer).ok
+        assert tokens_seen(sandbox, "api") == [f"Bearer {sandbox.issued[-1]}"] * 2
+        assert iris.access_token != sandbox.issued[-1]
+
+    def test_the_callers_prepared_request_is_not_signed(self, iris, sandbox, pauses) -> None:
+        prepared = requests.Request("GET", f"{sandbox.base_url}/echo").prepare()
+        sandbox.inject(BUSY, on="api")
+        assert iris.send(prepared).ok
+        assert "Authorization" not in prepared.headers
+
+    def test_a_401_after_a_wait_is_mended(self, iris, sandbox, pauses) -> None:
+        iris.fetch_token()
+        sandbox.inject(BUSY, on="api")
+        sandbox.inject(Fault(status=401, body="{}"), on="api")
+        sandbox.inject(BUSY, on="api")
+        response = iris.get("/echo")
+        assert response.ok
+        assert [each.status_code for each in response.history] == [401]
+        assert sandbox.count("api") == 4
+
+
+class TestBodies:
+    @pytest.mark.parametrize("fault", [BUSY, Fault(drop="after")])
+    def test_a_file_goes_again_from_where_it_stood(self, iris, sandbox, pauses, fault) -> None:
+        file = io.BytesIO(b"skip,body")
+        file.seek(5)
+        sandbox.inject(fault, on="api", times=2)
+        assert iris.put("/echo", data=file).json()["size"] == 4
+        bodies = [seen.body for seen in sandbox.seen if seen.server == "api"]
+        assert bodies == [b"body"] * 3
+
+    def test_what_cannot_be_rewound_is_not_sent_again(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(BUSY, on="api")
+        assert iris.put("/echo", data=(piece for piece in [b"a", b"b"])).status_code == 503
+        sandbox.inject(Fault(drop="after"), on="api")
+        with pytest.raises(requests.ConnectionError):
+            iris.put("/echo", data=(piece for piece in [b"a", b"b"]))
+        assert (sandbox.count("api"), pauses) == (2, [])
+
+
+class TestCallsDeclaredIdempotent:
+    @pytest.mark.parametrize("fault", [BUSY, Fault(drop="after"), Fault(truncate=3)])
+    def test_are_retried(self, iris, sandbox, pauses, fault) -> None:
+        sandbox.inject(fault, on="api", times=2)
+        assert iris.post("/echo", json={"a": 1}, idempotent=True).json()["method"] == "POST"
+        assert len({seen.body for seen in sandbox.seen if seen.server == "api"}) == 1
+        assert sandbox.count("api") == 3
+
+    def test_by_a_policy_for_other_methods_too(self, session, sandbox) -> None:
+        iris = session(retry=Retry(2, status_forcelist=[503], allowed_methods=["GET"]))
+        sandbox.inject(BUSY, on="api")
+        assert iris.post("/echo", idempotent=True).ok
+
+    def test_with_each_hop(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(BUSY, on="api", path="/echo")
+        url = redirect(sandbox, "/echo", status=307)
+        assert iris.post(url, data=b"body", idempotent=True).json()["size"] == 4
+
+    def test_and_no_other_ones(self, iris, sandbox, pauses) -> None:
+        def hook(response: requests.Response, **_: object) -> None:
+            if response.request.body == b"outer":
+                sandbox.inject(BUSY, on="api")
+                inner.append(iris.post("/echo", data=b"inner").status_code)
+
+        inner: list[int] = []
+        assert iris.post("/echo", data=b"outer", idempotent=True, hooks={"response": hook}).ok
+        assert inner == [503]
+        with pytest.raises(requests.exceptions.MissingSchema):
+            iris.post("x", idempotent=True)
+        sandbox.inject(BUSY, on="api")
+        assert iris.post("/echo").status_code == 503
+
+    def test_in_a_thread_of_requests_futures(self, iris, sandbox, pauses) -> None:
+        with FuturesSession(session=iris) as futures:
+            sandbox.inject(BUSY, on="api")
+            assert futures.post(f"{sandbox.base_url}/echo", idempotent=True).result().ok
+
+
+def test_a_policy_keeps_its_kind_when_it_changes() -> None:
+    once = retry_of(3).increment("GET").new(total=7)
+    assert (type(once), once.get_backoff_time() >= 0.5) == (type(DEFAULT_RETRY), True)
+    assert DEFAULT_RETRY.total == 4
+
+
+def test_an_answer_that_is_no_failure_can_be_in_the_list() -> None:
+    response = requests.Response()
+    response.status_code = 202
+    response.raw = None
+    assert after_response(Retry(1, status_forcelist=[202]), "GET", response) is not None
+    assert after_response(Retry(1, status_forcelist=[503]), "GET", response) is None
