@@ -200,6 +200,7 @@ class TestConnections:
     def test_that_end_in_the_handshake(self, session) -> None:
         accepted = []
         server = socket.create_server(("127.0.0.1", 0))
+        server.settimeout(10)
 
         def accept() -> None:
             for _ in range(5):
