@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ConnectionError
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.util import Retry
 
 from .body import position_of, rewound
@@ -147,7 +148,9 @@ class IrisAdapter(HTTPAdapter):
             super().cert_verify(conn, url, verify, cert)
             return
         files = TlsFiles()
-        super().cert_verify(files, url, verify, cert)
+        # up to requests 2.32.4 True names no file, as a context for it was kept elsewhere
+        bundle = DEFAULT_CA_BUNDLE_PATH if verify is True else verify
+        super().cert_verify(files, url, bundle, cert)
         try:
             conn.conn_kw["ssl_context"] = self._contexts.context(files)
         except Exception:  # requests says what is wrong with the files, when it connects
