@@ -112,7 +112,7 @@ def _again(
         return None
     if not wait:
         wait = retries.get_backoff_time()
-    elif retries.backoff_jitter:  # threads that were told the same time do not come at the same
+    else:  # threads that were told the same time do not all come at that time
         wait += random.uniform(0, retries.backoff_jitter)  # noqa: S311
     return Again(reason, wait, retries)
 

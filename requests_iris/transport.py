@@ -122,7 +122,7 @@ class IrisAdapter(HTTPAdapter):
         log.warning(
             "%s %s %s; trying again in %.1f s (repetition %d)",
             request.method,
-            (request.url or "").partition("?")[0],
+            (request.url or "").partition("#")[0].partition("?")[0],
             again.reason,
             again.wait,
             len(again.retries.history),

@@ -106,6 +106,13 @@ class TestWhat:
             _ = response.content
         assert sandbox.count("api") == 1
 
+    def test_a_streamed_call_goes_on_with_its_connection(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(BUSY, on="api", times=2)
+        with iris.get("/echo", stream=True) as response:
+            assert not response._content_consumed
+            assert response.json()["method"] == "GET"
+        assert len({seen.connection_id for seen in sandbox.seen if seen.server == "api"}) == 1
+
     @pytest.mark.parametrize("method", ["POST", "PATCH"])
     @pytest.mark.parametrize("fault", [BUSY, Fault(status=429, headers={"Retry-After": "1"})])
     def test_posts_get_the_answer(self, iris, sandbox, pauses, method, fault) -> None:
@@ -359,7 +366,7 @@ class TestHowLong:
         iris.fetch_token()
         sandbox.inject(Fault(status=429, headers={"Retry-After": "7"}), on="api")
         sandbox.inject(Fault(drop="before"), on="api")
-        iris.get("/echo", params={"name": "s3cret"})
+        iris.get("/echo#s3cret", params={"name": "s3cret"})
         lines = [r for r in caplog.records if r.name == "requests_iris"]
         assert [r.levelno for r in lines] == [logging.WARNING] * 2
         url = f"{sandbox.base_url}/echo"
