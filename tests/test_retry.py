@@ -468,6 +468,9 @@ class TestCallsDeclaredIdempotent:
         assert inner == [503]
         with pytest.raises(requests.exceptions.MissingSchema):
             iris.post("x", idempotent=True)
+        prepared = requests.Request("POST", f"{sandbox.base_url}/echo").prepare()
+        sandbox.inject(BUSY, on="api")
+        assert iris.send(prepared).status_code == 503
         sandbox.inject(BUSY, on="api")
         assert iris.post("/echo").status_code == 503
 

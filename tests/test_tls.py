@@ -74,6 +74,18 @@ class TestSharing:
         assert connections(sandbox, "api") == 8
         assert loads == {(sandbox.ca_file, None): 1}
 
+    def test_threads_that_start_together_make_one(self, loads) -> None:
+        contexts, files = SharedContexts(), TlsFiles(ca_certs=requests.certs.where())
+        barrier = Barrier(8)
+
+        def context(_: int) -> ssl.SSLContext:
+            barrier.wait()
+            return contexts.context(files)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(pool.map(context, range(8)))) == 1
+        assert loads == {(files.ca_certs, None): 1}
+
     def test_those_of_other_hosts_have_their_own_as_in_requests(self, iris, sandbox, loads) -> None:
         get_at_once(iris, f"{sandbox.foreign_url}/echo", 4)
         assert loads == {(sandbox.ca_file, None): 4}
