@@ -134,22 +134,18 @@ class IrisSession(OAuth2Session, requests.Session):
         )
         # OAuth2Session's stand-in switches netrc off for every host, and cannot be pickled.
         self.auth = None
-        self._mount(
-            IrisAdapter(
+        # in the place of requests' own; by http no host is ours, unless it is a loopback one
+        by_http = any(origin.startswith("http:") for origin in self._origins)
+        for prefix in ("https://", "http://") if by_http else ("https://",):
+            adapter = IrisAdapter(
                 origins=self._origins,
                 token_url=token_url,
                 sign_anew=self._sign_anew,
                 retry=retry,
                 pool_maxsize=pool_maxsize,
             )
-        )
+            self.mount(prefix, adapter)
         _sessions.add(self)
-
-    def _mount(self, adapter: IrisAdapter) -> None:
-        """In the place of requests' own. By http no host is ours, unless it is a loopback one."""
-        self.mount("https://", adapter)
-        if any(origin.startswith("http:") for origin in self._origins):
-            self.mount("http://", adapter)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

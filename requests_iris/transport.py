@@ -166,7 +166,8 @@ class IrisAdapter(HTTPAdapter):
 
 
 def _read(response: Response) -> Response:
-    _ = response.content
+    if not response.is_redirect:  # requests forgives those a body that cannot be decoded
+        _ = response.content
     return response
 
 

@@ -40,6 +40,7 @@ class TestMounting:
         adapters = IrisSession(allowed_hosts=["http://127.0.0.1:8080"]).adapters
         assert list(adapters) == list(requests.Session().adapters)
         assert {type(adapter) for adapter in adapters.values()} == {IrisAdapter}
+        assert len(set(adapters.values())) == 2  # each is closed once
 
     def test_an_adapter_mounted_later_wins(self, iris, sandbox) -> None:
         iris.mount("https://", HTTPAdapter())
