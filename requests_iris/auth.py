@@ -11,6 +11,7 @@ from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 
+from .body import position_of, rewound
 from .hosts import may_see_token
 from .source import TokenSource
 from .token import Bearer
@@ -82,7 +83,7 @@ def replayed(
     if bearer is None:
         return response
     source.reject(bearer)
-    if not _rewound(response.request.body, position):
+    if not rewound(response.request.body, position):
         return response
     # before a renewal that may fail: read to its end, so that the connection can be used again
     _ = response.content
@@ -102,30 +103,6 @@ def replayed(
     again.request = request
     again._iris_rejected = response  # type: ignore[attr-defined]
     return again
-
-
-def position_of(body: Any) -> int | None:
-    """Where a body stands; None for one that is there whole, or that cannot tell."""
-    try:
-        position: int | None = None if _is_plain(body) else body.tell()
-    except (AttributeError, OSError, ValueError):
-        return None
-    return position
-
-
-def _rewound(body: Any, position: int | None) -> bool:
-    if _is_plain(body):
-        return True
-    try:
-        body.seek(position)
-    except (AttributeError, TypeError, OSError, ValueError):
-        return False
-    return True
-
-
-def _is_plain(body: object) -> bool:
-    """Whether a body is there whole, and does not need rewinding."""
-    return body is None or isinstance(body, (bytes, str, bytearray, memoryview))
 
 
 def with_rejected(response: Response) -> Response:

@@ -7,6 +7,7 @@ import os
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import requests
@@ -20,13 +21,13 @@ from .auth import (
     BearerAuth,
     made_here,
     ours_to_sign,
-    position_of,
     replayed,
     signature_of,
     takes_token,
     with_rejected,
     withhold_token,
 )
+from .body import position_of
 from .credentials import Credentials, from_environment, parse_scope
 from .errors import SettingError
 from .hosts import check_url, may_see_token, origins_of
@@ -334,9 +335,9 @@ class IrisSession(OAuth2Session, requests.Session):
         resume: Mapping[str, Any] | None,
         arguments: dict[str, Any],
     ) -> Generator[Page, None, None]:
-        return pages(
-            self.request, url, method=method, key=key, workers=workers, resume=resume, **arguments
-        )
+        # a walk only reads, by whatever method
+        read = partial(self.request, idempotent=True)
+        return pages(read, url, method=method, key=key, workers=workers, resume=resume, **arguments)
 
     @property
     def bearer(self) -> BearerAuth:

@@ -96,19 +96,23 @@ class IrisAdapter(HTTPAdapter):
         2. If the policy, or the body of the request, does not allow another, that is the result.
         3. Else it waits as long as the server says, or the policy,
         4. and has the request signed anew, since a token may be over by then.
+
+        If the last attempt fails, the error is that of the first, as requests would raise it.
         """
         once = partial(super().send, request, stream, timeout, verify, cert, proxies)
         if self._retry.total == 0 or not may_see_token(request.url or "", self._api):
             return once()
         retries = self._retry.new(allowed_methods=None) if idempotent_call.get() else self._retry
         method, position = request.method or "", position_of(request.body)
+        errors: list[Exception] = []
         while True:
             try:
                 response = once() if stream else _read(once())
             except (ConnectionError, ChunkedEncodingError) as error:
+                errors.append(error)
                 again = after_error(retries, method, error)
                 if again is None or not rewound(request.body, position):
-                    raise
+                    raise errors.pop(0)  # noqa: B904 - the last one is its context
             else:
                 again = after_response(retries, method, response)
                 if again is None or not rewound(request.body, position):

@@ -27,13 +27,6 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture
-def iris(sandbox: Sandbox) -> Iterator[IrisSession]:
-    with IrisSession(**sandbox.settings) as iris:
-        iris.verify = sandbox.ca_file
-        yield iris
-
-
 class SkippingClock(Clock):
     """The clocks of the system, set forward instead of slept through."""
 
@@ -51,9 +44,17 @@ class SkippingClock(Clock):
 
 
 @pytest.fixture
+def iris(sandbox: Sandbox) -> Iterator[IrisSession]:
+    """A session that does not really wait before it repeats a request."""
+    with IrisSession(**sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        iris.adapters["https://"]._clock = SkippingClock()
+        yield iris
+
+
+@pytest.fixture
 def clock(iris: IrisSession) -> SkippingClock:
-    """The clock of the session `iris`."""
-    clock = SkippingClock()
+    """The clock of the session `iris`, all of it."""
+    clock = iris.adapters["https://"]._clock
     iris._source._clock = iris._source._endpoint._clock = clock
-    iris.adapters["https://"]._clock = clock
     return clock

@@ -19,9 +19,10 @@ FLOORS: list[set[str]] = [
     {"session"},
     {"auth", "pagination"},
     {"source"},
-    {"token_endpoint"},
+    {"token_endpoint", "transport"},
+    {"retry", "tls"},
     {"token", "hosts", "credentials", "forms"},
-    {"errors", "problems"},
+    {"errors", "problems", "body", "clock"},
 ]
 #: What only the session's room may know: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}

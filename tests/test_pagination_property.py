@@ -16,6 +16,7 @@ from requests.adapters import BaseAdapter
 from requests_iris import IrisSession, pagination
 from requests_iris.sandbox import Fault, Sandbox
 
+from .conftest import SkippingClock
 from .test_pagination import FORMS, ids, walkers
 
 FAULTS = st.sampled_from(
@@ -39,6 +40,7 @@ FAULTS = st.sampled_from(
 def shared() -> Iterator[tuple[Sandbox, IrisSession]]:
     with Sandbox(machines=250) as sandbox, IrisSession(**sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
+        iris.adapters["https://"]._clock = SkippingClock()
         yield sandbox, iris
 
 

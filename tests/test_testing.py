@@ -112,7 +112,7 @@ def test_each_test_has_a_sandbox_of_its_own(run) -> None:
             assert not iris_sandbox.seen
             assert not iris_session.token
             assert iris_session.get("/api/asset/v1/assets").ok
-            iris_sandbox.inject(Fault(status=503), on="api")
+            iris_sandbox.inject(Fault(status=500), on="api")
         """
     )
     result.assert_outcomes(passed=2)
@@ -128,8 +128,8 @@ def test_the_session_and_the_test_share_one_sandbox(run) -> None:
             iris_sandbox.expire_access_tokens()
             assert iris_session.get("/api/asset/v1/assets").ok
             assert iris_sandbox.count("refresh_token") == 1
-            iris_sandbox.inject(Fault(status=503, body="busy"), on="api")
-            assert iris_session.get("/api/asset/v1/assets").status_code == 503
+            iris_sandbox.inject(Fault(status=500, body="broken"), on="api")
+            assert iris_session.get("/api/asset/v1/assets").status_code == 500
         """
     )
     result.assert_outcomes(passed=1)

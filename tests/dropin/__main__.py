@@ -42,22 +42,16 @@ TOKENS = {
     "tokens are sent": lambda run: bool(run.sent),
     "tokens are sent to allowed hosts only": lambda run: not run.stray,
 }
-CONTRARY = frozenset(
-    {
-        # It lets netrc answer for a session without auth=, and asks an allowed host with it.
-        "tests/test_requests.py::TestRequests::test_basicauth_with_netrc",
-        # Its server breaks off one reply and is gone when the request is sent again.
-        "tests/test_lowlevel.py::test_chunked_encoding_error",
-    }
-)
+# It lets netrc answer for a session without auth=, and asks an allowed host with it.
+NETRC = frozenset({"tests/test_requests.py::TestRequests::test_basicauth_with_netrc"})
 CAUGHT = {"its leak is seen": lambda run: bool(run.stray)}
 
 REFERENCE = Mode("reference", "requests.Session itself", NO_TOKEN)
 MODES = (
     Mode("dropin", "IrisSession()", NO_TOKEN),
     Mode("armed", "credentials, no allowed host", NO_TOKEN),
-    Mode("signing", "the suite's hosts are allowed", TOKENS, CONTRARY),
-    Mode("expiring", "the same, tokens over at once", TOKENS, CONTRARY),
+    Mode("signing", "the suite's hosts are allowed", TOKENS, NETRC),
+    Mode("expiring", "the same, tokens over at once", TOKENS, NETRC),
     Mode("forgetful", "broken: loses params", {}, broken=True),
     Mode("leaky", "broken: signs everything", CAUGHT, broken=True),
 )
