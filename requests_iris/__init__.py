@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     )
     from .problems import Problem, problem_of
     from .session import IrisSession
+    from .stores import FileTokenStore, RedisTokenStore, TokenStore
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "FileTokenStore",
     "GraphQLError",
     "IncompleteListError",
     "InvalidClientError",
@@ -34,16 +36,25 @@ __all__ = [
     "MissingSettingError",
     "NotAListError",
     "Problem",
+    "RedisTokenStore",
     "SettingError",
     "TokenError",
     "TokenRefusedError",
     "TokenReplyError",
+    "TokenStore",
     "TokenUnreachableError",
     "problem_of",
 ]
 
 #: The rooms of the public names that are no errors.
-_ROOMS = {"IrisSession": "session", "Problem": "problems", "problem_of": "problems"}
+_ROOMS = {
+    "FileTokenStore": "stores",
+    "IrisSession": "session",
+    "Problem": "problems",
+    "RedisTokenStore": "stores",
+    "TokenStore": "stores",
+    "problem_of": "problems",
+}
 
 # Public names come when they are first asked for (PEP 562): pytest loads `requests_iris.testing` at
 # each start, and with it this file. Type checkers must not see it, or every name would be there.

@@ -33,6 +33,7 @@ from .errors import SettingError
 from .hosts import check_url, may_see_token, origins_of
 from .pagination import Page, Progress, items, pages, progress_bar, responses
 from .source import TokenSource
+from .stores import TokenStore, open_store
 from .token import Token
 from .token_endpoint import TokenEndpoint
 from .transport import POOL_MAXSIZE, IrisAdapter, idempotent_call
@@ -73,6 +74,9 @@ class IrisSession(OAuth2Session, requests.Session):
         ``expires_at`` is not believed; such a token is used until it is refused.
     :param token_updater: called with each new token, the first included, as a dict, by the thread
         that got it. What it raises reaches the call that needed the token, which is not lost.
+    :param token_store: where the token is shared with other processes: a path, a URL that begins
+        with ``file:///``, ``redis://`` or ``rediss://``, or a :class:`TokenStore`
+        (``TRACKUNIT_TOKEN_STORE``). Each API User, client and scope has a place of its own there.
     :param base_url: where a URL that begins with one slash belongs (``TRACKUNIT_BASE_URL``).
     :param token_url: the token endpoint (``TRACKUNIT_TOKEN_URL``).
     :param allowed_hosts: the hosts that may see the token, such as ``example.org:8443``: exact host
@@ -105,6 +109,7 @@ class IrisSession(OAuth2Session, requests.Session):
         scope: str | Iterable[str] | None = None,
         token: Mapping[str, Any] | None = None,
         token_updater: Callable[[dict[str, Any]], object] | None = None,
+        token_store: TokenStore | str | os.PathLike[str] | None = None,
         base_url: str | None = None,
         token_url: str | None = None,
         allowed_hosts: Iterable[str] | None = None,
@@ -116,6 +121,8 @@ class IrisSession(OAuth2Session, requests.Session):
         environ = os.environ
         base_url = base_url or from_environment("base_url", environ) or BASE_URL
         token_url = token_url or from_environment("token_url", environ) or TOKEN_URL
+        if token_store is None:
+            token_store = from_environment("token_store", environ)
         if scope is None:
             scope = from_environment("scope", environ) or SCOPE
         self.base_url = check_url(base_url, setting="base_url").rstrip("/")
@@ -126,6 +133,7 @@ class IrisSession(OAuth2Session, requests.Session):
             Credentials(client_id, client_secret, username, password).completed(environ),
             parse_scope(scope),
             leeway=_checked_leeway(leeway),
+            store=None if token_store is None else open_store(token_store),
         )
         super().__init__(  # type: ignore[call-arg]
             client=LegacyApplicationClient(client_id),
@@ -360,7 +368,8 @@ class IrisSession(OAuth2Session, requests.Session):
 
         Members are named as in RFC 6749 section 5.1, with ``expires_at`` in seconds since the
         epoch and ``scope`` as a list. It holds secrets. Assign a saved one to go on with it, ``{}``
-        to forget it.
+        to forget it. Neither touches the token store: the next request takes what is there if the
+        session holds nothing, the next renewal if that serves longer.
         """
         token = self._source.token
         return token.as_dict() if token else {}

@@ -13,7 +13,7 @@ import os
 import random
 import threading
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
@@ -24,6 +24,8 @@ from requests import PreparedRequest, Response
 from .clock import Clock
 from .credentials import Credentials
 from .errors import InvalidClientError, IrisError, SettingError, TokenRefusedError
+from .sharing import Busy, Sharing
+from .stores import TokenStore, key_of
 from .token import Bearer, Token
 from .token_endpoint import Send, TokenEndpoint
 
@@ -31,6 +33,9 @@ log = logging.getLogger("requests_iris")
 
 #: Seconds after which a call to the token endpoint gives up, its repetitions included.
 BUDGET = 10.0
+#: Seconds to wait for a store's lock: longer than a renewal that another process may be making, and
+#: than Redis keeps the lock of a process that has died.
+LOCK_WAIT = 20.0
 #: Seconds before an early renewal that failed, or brought nothing, is tried again (and jitter).
 EARLY_RENEWAL_PAUSE = 30.0
 #: Seconds for which credentials that were refused are not tried again.
@@ -40,6 +45,7 @@ COUNTERS = ("password", "refresh_token", "tokens", "replays", "waits")
 
 Updater = Callable[[dict[str, Any]], object]
 Grant = Callable[[float], Token]
+Renewal = Callable[[], Token]
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,8 @@ class _Flight(Future[Token]):
 
     def land_with(self, error: BaseException) -> None:
         # what stops the leader, such as Ctrl-C, is not meant for the others: they try themselves
-        if isinstance(error, Exception):
+        # and a token that lives for one need not live for another
+        if isinstance(error, Exception) and not isinstance(error, Busy):
             self.set_exception(error)
         else:
             self.cancel()
@@ -108,6 +115,7 @@ class TokenSource:
         *,
         leeway: float,
         budget: float = BUDGET,
+        store: TokenStore | None = None,
         environ: Mapping[str, str] = os.environ,
         clock: Clock | None = None,
     ) -> None:
@@ -119,12 +127,14 @@ class TokenSource:
         self._budget = budget
         self._environ = environ
         self._clock = clock or Clock()
+        self._sharing = Sharing(store)
         self._held: _Held | None = None
         self._start_anew()
 
     def __getstate__(self) -> dict[str, Any]:
         # what belongs to this process: threads, a monotonic clock, an environment
-        left_out = ("_guard", "_flight", "_early_from", "_refusal", "_counts", "_environ")
+        left_out = {"_guard", "_flight", "_early_from", "_refusal", "_counts", "_environ"}
+        left_out |= {"_rejected", "_found"}
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -136,6 +146,9 @@ class TokenSource:
         self._refusal: _Refusal | None = None
         self._early_from = -math.inf
         self._counts: Counter[str] = Counter()
+        # what a store may still hold, and must not be taken from there
+        self._rejected: deque[Bearer] = deque(maxlen=16)
+        self._found: Token | None = None  # the last one taken from a store
         self._forget_threads()
         _sources.add(self)
 
@@ -188,19 +201,20 @@ class TokenSource:
     def reject(self, bearer: Bearer) -> None:
         """Says that a server did not accept it. A token that has replaced it is left alone."""
         with self._guard:
+            self._rejected.append(bearer)
             held = self._held
             if held is not None and held.bearer == bearer:
                 self._held = replace(held, aging_at=-math.inf, stale_at=-math.inf)
 
     def sign_in(self, send: Send) -> Token:
         """A new token by the password grant, whatever there was before."""
-        return self._alone(lambda deadline: self._by_password(send, deadline))
+        return self._alone(lambda: self._shared(lambda by: self._by_password(send, by)))
 
     def refresh(self, refresh_token: str | None, send: Send) -> Token:
         """A new token by the refresh_token grant, of `refresh_token` or else of the one held."""
 
         def grant(deadline: float) -> Token:
-            token = self.token or Token("")
+            token = self._last_issued() or Token("")
             token = replace(token, refresh_token=refresh_token or token.refresh_token)
             if token.refresh_token is None:
                 raise SettingError(
@@ -209,7 +223,7 @@ class TokenSource:
                 )
             return self._by_refresh_token(token, send, deadline)
 
-        return self._alone(grant)
+        return self._alone(lambda: self._shared(grant))
 
     def _renewed_in_time(self, send: Send) -> Bearer:
         """The header for a token that is aging, stale or not there.
@@ -239,7 +253,9 @@ class TokenSource:
         """Renews. While the old token lives, nobody needs to hear of a failure."""
         token = None
         try:
-            token = self._fly(flight, lambda deadline: self._renew(send, deadline))
+            token = self._fly(flight, lambda: self._renewed(send, 0 if living else LOCK_WAIT))
+        except Busy:
+            log.debug("another process renews the token")
         except IrisError as error:
             if living is None:
                 raise
@@ -249,14 +265,14 @@ class TokenSource:
             self._early_from = self._clock.monotonic() + pause
         return token.bearer if token else living.bearer  # type: ignore[union-attr]
 
-    def _alone(self, grant: Grant) -> Token:
-        """Carries out `grant` when no other renewal is on its way."""
+    def _alone(self, renewal: Renewal) -> Token:
+        """Carries out `renewal` when no other renewal is on its way."""
         while True:
             other = self._flight
             if other is None:
                 flight = self._take_off(self._held)
                 if flight is not None:
-                    return self._fly(flight, grant)
+                    return self._fly(flight, renewal)
             else:
                 other.wait(raise_error=False)
                 other.over.wait()
@@ -269,16 +285,17 @@ class TokenSource:
             self._flight = _Flight()
             return self._flight
 
-    def _fly(self, flight: _Flight, grant: Grant) -> Token:
+    def _fly(self, flight: _Flight, renewal: Renewal) -> Token:
         """Gets the token, lets those go on who wait for it, and tells the updater.
 
-        The updater is told last: it may wait for a thread that waits for the token.
+        The updater is told last: it may wait for a thread that waits for the token. A token that
+        a sibling has stored is not told again.
         """
         try:
-            token = grant(self._clock.monotonic() + self._budget)
+            token = renewal()
             self._adopt(token)
             flight.set_result(token)
-            if self.updater is not None:
+            if self.updater is not None and token is not self._found:
                 self.updater(token.as_dict())
         except BaseException as error:
             if not flight.done():
@@ -292,6 +309,8 @@ class TokenSource:
     def _adopt(self, token: Token) -> None:
         known = self.token
         self.token = token
+        if token is self._found:
+            return
         self.count("tokens")
         if (
             token.scope
@@ -304,12 +323,36 @@ class TokenSource:
                 " ".join(self.scope),
             )
 
-    def _renew(self, send: Send, deadline: float) -> Token:
-        """The order of renewing: 1. refresh_token grant, 2. where that is refused, password grant.
+    def _renewed(self, send: Send, wait: float) -> Token:
+        """What a sibling has stored, else a new one; `wait` is for the store's lock, in seconds."""
+        found = self._from_sibling()
+        return found or self._shared(lambda deadline: self._renew(send, deadline), wait)
 
-        A fault on the way to the token endpoint never leads from 1 to 2.
+    def _shared(self, grant: Grant, wait: float = LOCK_WAIT) -> Token:
+        """Carries out `grant` with the store's lock held, and stores what it brings.
+
+        Only now does the time for the grant begin. Without the lock nothing is stored: it could
+        take the place of a newer token.
         """
-        token = self.token
+        key = self._key()
+        with self._sharing.locked(key, wait) as held:
+            token = grant(self._clock.monotonic() + self._budget)
+            if held and token is not self._found:
+                self._sharing.save(key, token)
+        return token
+
+    def _renew(self, send: Send, deadline: float) -> Token:
+        """The order of renewing.
+
+        1. What a sibling has stored while this process waited for the lock.
+        2. The refresh_token grant, with the refresh token that was issued last.
+        3. Where that is refused, the store once more: a sibling without the lock was faster.
+        4. The password grant. A fault on the way to the token endpoint never leads here.
+        """
+        found = self._from_sibling()
+        if found is not None:
+            return found
+        token = self._last_issued()
         if token is None or token.refresh_token is None:
             return self._by_password(send, deadline)
         try:
@@ -318,7 +361,39 @@ class TokenSource:
             raise  # the same client would sign in
         except TokenRefusedError as error:
             log.info("the refresh token of token %s was refused: %s", token.fingerprint, error)
-            return self._by_password(send, deadline)
+            return self._from_sibling() or self._by_password(send, deadline)
+
+    def _from_sibling(self) -> Token | None:
+        """The stored token, if it serves longer than the one held."""
+        token = self._sharing.load(self._key())
+        held = self._held
+        if (
+            token is None
+            or token.bearer in self._rejected
+            or self._clock.time() >= token.stale_at(self._leeway)
+            or (held is not None and token.aging_at <= held.aging_at)
+        ):
+            return None
+        self._sharing.works()
+        self._found = token
+        log.info("token %s comes from the store", token.fingerprint)
+        return token
+
+    def _last_issued(self) -> Token | None:
+        """The token held or the one stored, whichever ends later: its refresh token is good."""
+        held, stored = self.token, self._sharing.load(self._key())
+        if stored is None or stored.refresh_token is None:
+            return held
+        if held is None or held.refresh_token is None:
+            return stored
+        return max(stored, held, key=lambda token: token.expires_at or 0)
+
+    def _key(self) -> str | None:
+        """Where the store keeps this API User's token; None for a session that is nobody's."""
+        who = self.credentials.completed(self._environ)
+        if who.client_id is None or who.username is None:
+            return None
+        return key_of(self.token_url, who.client_id, who.username, sorted(set(self.scope)))
 
     def _by_password(self, send: Send, deadline: float) -> Token:
         return self._ask(

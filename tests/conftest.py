@@ -11,6 +11,8 @@ from requests_iris import IrisSession
 from requests_iris.clock import Clock
 from requests_iris.sandbox import Sandbox
 
+from .redis_server import redis_server  # noqa: F401
+
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> None:

@@ -1,0 +1,92 @@
+"""Sharing a token through a store, which may fail at any time without stopping anything."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from .stores import TokenStore
+from .token import Token
+
+log = logging.getLogger("requests_iris")
+
+
+class Busy(Exception):
+    """Another process is renewing, and there is no need to wait for it."""
+
+
+class Sharing:
+    """A store whose faults are told once and survived; without a store it does nothing.
+
+    Threads share it: the lead of a renewal, of which there is one, is alone in here.
+    """
+
+    def __init__(self, store: TokenStore | None = None) -> None:
+        self._store = store
+        self._failing = False
+        self._faults = 0
+
+    @contextmanager
+    def locked(self, key: str | None, wait: float) -> Iterator[bool]:
+        """Holds the store's lock, if it can be had, and tells whether it is held.
+
+        :param key: None for no sharing.
+        :param wait: seconds to wait for it; 0 means one try.
+        :raises Busy: if another one holds it and `wait` is 0.
+        """
+        faults, lock = self._faults, ExitStack()
+        held = self._acquire(lock, key, wait)
+        try:
+            yield held
+        finally:
+            try:
+                lock.close()
+            except Exception as error:
+                self._tell(error)
+        if held and self._faults == faults:
+            self.works()
+
+    def load(self, key: str | None) -> Token | None:
+        """What is stored, if it can be had and used."""
+        if self._store is None or key is None:
+            return None
+        try:
+            saved = self._store.load(key)
+            return None if saved is None else Token.from_dict(saved)
+        except Exception as error:
+            self._tell(error)
+            return None
+
+    def save(self, key: str | None, token: Token) -> None:
+        """Stores it, if that is possible. The lock is held."""
+        if self._store is None or key is None:
+            return
+        try:
+            self._store.save(key, token.as_dict())
+        except Exception as error:
+            self._tell(error)
+
+    def works(self) -> None:
+        """The next fault is news again."""
+        self._failing = False
+
+    def _acquire(self, lock: ExitStack, key: str | None, wait: float) -> bool:
+        if self._store is None or key is None:
+            return False
+        try:
+            lock.enter_context(self._store.lock(key, wait))
+        except Exception as error:
+            if isinstance(error, TimeoutError) and not wait:
+                raise Busy from None
+            self._tell(error)
+            return False
+        return True
+
+    def _tell(self, error: Exception) -> None:
+        self._faults += 1
+        level = logging.DEBUG if self._failing else logging.WARNING
+        self._failing = True
+        # an error's own words may hold what it was about, such as a URL or a token
+        reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+        log.log(level, "the token store failed, this session goes on alone: %s", reason)
