@@ -140,6 +140,8 @@ class TokenSource:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._environ = os.environ
+        if self._held is not None:  # a Bearer is pickled as its fingerprint
+            self._held = replace(self._held, bearer=self._held.token.bearer)
         self._start_anew()
 
     def _start_anew(self) -> None:

@@ -6,8 +6,12 @@ import errno
 import json
 import logging
 import os
+import pickle
 import re
 import stat
+import subprocess
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -387,3 +391,64 @@ def test_a_store_that_hangs_on_its_lock_is_left_alone_after_a_while(
     assert len(warnings(caplog)) == 1
     assert not shared.store.path.exists()
     assert sandbox.count("password") == 1
+
+
+def test_an_unpickled_session_goes_on_with_its_token(shared, sandbox) -> None:
+    shared.one.token_updater = None
+    shared.one.get(ASSETS)
+    with pickle.loads(pickle.dumps(shared.one)) as unpickled:
+        assert unpickled.get(ASSETS).ok
+        sandbox.expire_access_tokens()
+        assert unpickled.get(ASSETS).ok
+    assert sandbox.count("api", 401) == 1
+    assert unpickled.token == shared.stored()
+
+
+@pytest.mark.parametrize(
+    ("module", "extra", "place"),
+    [("filelock", "file", "tokens.json"), ("redis", "redis", "redis://localhost")],
+)
+def test_a_missing_extra_is_named_when_the_session_is_made(
+    monkeypatch, module: str, extra: str, place: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ModuleNotFoundError, match=rf"requests-iris\[{extra}\]"):
+        IrisSession(token_store=place)
+
+
+def test_the_library_alone_loads_no_extra() -> None:
+    code = "import sys, requests_iris; print({'redis', 'filelock', 'pytest'} & {*sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert loaded.stdout.strip() == b"set()"
+
+
+def test_a_store_of_no_use_tells_no_secret(sandbox, caplog) -> None:
+    class Broken:
+        def lock(self, key, wait):
+            return nullcontext()
+
+        def load(self, key):
+            raise ValueError("redis://:hunter2@host")
+
+        def save(self, key, token):
+            raise RuntimeError(str(token))
+
+    caplog.set_level(logging.DEBUG)
+    with IrisSession(**sandbox.settings, token_store=Broken()) as iris:
+        iris.verify = sandbox.ca_file
+        assert iris.get(ASSETS).ok
+    assert len(warnings(caplog)) == 1
+    assert "hunter2" not in caplog.text
+    assert sandbox.issued[0] not in caplog.text
+
+
+def test_a_full_disk_is_told_once(shared, sandbox, monkeypatch, caplog) -> None:
+    def full(key: str, token: dict) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shared.store, "save", full)
+    for _ in range(3):
+        assert shared.one.get(ASSETS).ok
+        sandbox.expire_access_tokens()
+    assert [text for text in warnings(caplog) if "No space" in text] == warnings(caplog)
+    assert len(warnings(caplog)) == 1

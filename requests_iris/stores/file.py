@@ -8,7 +8,6 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +33,12 @@ class FileTokenStore:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        if find_spec("filelock") is None:
+        try:
+            import filelock  # noqa: F401
+        except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
                 'FileTokenStore needs filelock: pip install "requests-iris[file]"', name="filelock"
-            )
+            ) from error
         self.path = _checked(path)
         self._reported = False
 

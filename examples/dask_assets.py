@@ -1,0 +1,63 @@
+"""Reads the details of all assets on a Dask cluster, with one token for all of its workers.
+
+    pip install "requests-iris[redis]" distributed
+    TRACKUNIT_TOKEN_STORE=redis://localhost:6379/0 python examples/dask_assets.py
+
+Credentials come from the TRACKUNIT_* variables. The session is pickled into the tasks with them.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from distributed import Client, LocalCluster
+
+from requests_iris import IrisSession
+
+#: Assets a task: each task unpickles the session, and with it gets connections of its own.
+BATCH = 100
+#: Assets a page, the most that IRIS gives.
+PAGE = 1000
+
+
+def details(iris: IrisSession, ids: list[str]) -> list[dict[str, Any]]:
+    """One task: the details of some assets."""
+    with iris:
+        replies = [iris.get(f"/api/asset/v1/assets/{asset}") for asset in ids]
+    for reply in replies:
+        reply.raise_for_status()
+    return [reply.json() for reply in replies]
+
+
+def all_ids(iris: IrisSession) -> list[str]:
+    ids: list[str] = []
+    while True:
+        page = {"page": len(ids) // PAGE, "size": PAGE}
+        reply = iris.get("/api/asset/v1/assets", params=page)
+        reply.raise_for_status()
+        content = reply.json()["content"]
+        ids += [asset["id"] for asset in content]
+        if len(content) < PAGE:
+            return ids
+
+
+def read_all(iris: IrisSession, client: Client) -> list[dict[str, Any]]:
+    """The details of all assets, read by the workers of `client`."""
+    ids = all_ids(iris)
+    batches = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
+    tasks = [client.submit(details, iris, batch, pure=False) for batch in batches]
+    return [asset for batch in client.gather(tasks) for asset in batch]
+
+
+def main() -> None:
+    with (
+        LocalCluster(n_workers=4, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+        IrisSession() as iris,
+    ):
+        print(len(read_all(iris, client)), "assets", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

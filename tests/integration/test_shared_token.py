@@ -1,0 +1,249 @@
+"""Sixteen processes with one token: in a file, and in Redis."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from requests_iris import (
+    FileTokenStore,
+    InvalidGrantError,
+    IrisSession,
+    RedisTokenStore,
+    SettingError,
+)
+from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.stores import TokenStore
+
+from ..redis_server import RedisServer
+
+ASSETS = "/api/asset/v1/assets"
+PROCESSES = 16
+EXPIRIES = 5
+#: Seconds after which a worker that does not answer is taken for hung.
+HUNG = 60
+#: What sessions with one store may do, and what may happen to their tokens.
+STEPS = ("all send", "expire", "revoke", "forget", "sign in", "refresh")
+
+# not fork: the threads of the sandbox and of the test would be forked with their locks
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload([__name__, "filelock", "redis"])
+
+
+def work(account: dict[str, Any], ca_file: str, store: TokenStore, pipe: Any) -> None:
+    """Sends a request whenever it is told to, and tells how it went."""
+    with IrisSession(**account, token_store=store) as iris:
+        iris.verify = ca_file
+        pipe.send("ready")
+        while pipe.recv():
+            try:
+                pipe.send(iris.get(ASSETS, params={"size": 1}).status_code)
+            except Exception as error:
+                pipe.send(repr(error))
+
+
+class Worker:
+    def __init__(self, sandbox: Sandbox, store: TokenStore) -> None:
+        self._pipe, theirs = _context.Pipe()
+        arguments = (sandbox.settings, sandbox.ca_file, store, theirs)
+        self._process = _context.Process(target=work, args=arguments, daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def tell(self) -> None:
+        self._pipe.send(True)
+
+    def answer(self) -> Any:
+        assert self._pipe.poll(HUNG), "a worker hangs"
+        return self._pipe.recv()
+
+    def kill(self) -> None:
+        os.kill(self._process.pid or 0, signal.SIGKILL)
+        self.join()
+
+    def join(self) -> None:
+        self._process.join(HUNG)
+        self._process.close()
+        self._pipe.close()
+
+    def stop(self) -> None:
+        self._pipe.send(False)
+        self.join()
+
+
+class Crew:
+    """Processes that start together, and send their requests at the same time."""
+
+    def __init__(self, sandbox: Sandbox, store: TokenStore, size: int = PROCESSES) -> None:
+        self.sandbox, self.store = sandbox, store
+        self.workers: list[Worker] = []
+        self.add(size)
+
+    def add(self, number: int) -> None:
+        new = [Worker(self.sandbox, self.store) for _ in range(number)]
+        assert {worker.answer() for worker in new} == {"ready"}
+        self.workers += new
+
+    def all_send(self) -> None:
+        for worker in self.workers:
+            worker.tell()
+
+    def answers(self) -> set[Any]:
+        return {worker.answer() for worker in self.workers}
+
+    def kill(self, number: int) -> None:
+        """Kills some of them by SIGKILL, whatever they are doing."""
+        for worker in random.sample(self.workers, number):
+            self.workers.remove(worker)
+            worker.kill()
+
+
+@contextmanager
+def crew(sandbox: Sandbox, store: TokenStore, size: int = PROCESSES) -> Iterator[Crew]:
+    crew = Crew(sandbox, store, size)
+    yield crew
+    for worker in crew.workers:
+        worker.stop()
+
+
+@pytest.fixture(params=["file", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> TokenStore:
+    if request.param == "file":
+        return FileTokenStore(tmp_path / "token.json")
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return RedisTokenStore(server.url, lock_lasts=3)
+
+
+def stored_refresh_token(store: TokenStore, sandbox: Sandbox) -> Any:
+    with IrisSession(**sandbox.settings) as iris:
+        token = store.load(iris._source._key() or "")
+    assert token
+    return token["refresh_token"]
+
+
+def test_sixteen_processes_sign_in_once_and_renew_once_an_expiry(
+    sandbox: Sandbox, store: TokenStore
+) -> None:
+    with crew(sandbox, store) as workers:
+        for expiries in range(EXPIRIES + 1):
+            workers.all_send()
+            assert workers.answers() == {200}
+            assert sandbox.count("token") == 1 + expiries
+            assert stored_refresh_token(store, sandbox) == sandbox.refresh_token
+            sandbox.expire_access_tokens()
+            if expiries:  # between two renewals nothing can be lost
+                workers.kill(2)
+                workers.add(2)
+    assert (sandbox.count("password"), sandbox.count("refresh_token")) == (1, EXPIRIES)
+    assert sandbox.refused == 0
+
+
+def test_processes_killed_at_any_moment_cost_at_most_the_token_that_they_alone_knew(
+    sandbox: Sandbox, store: TokenStore
+) -> None:
+    """Who is killed between the reply and the write takes the new refresh token with it.
+
+    The next one is refused once and signs in by password: so much is lost to each such kill, and
+    no request fails.
+    """
+    kills = 0
+    with crew(sandbox, store) as workers:
+        for _ in range(EXPIRIES):
+            workers.all_send()
+            time.sleep(random.uniform(0, 0.15))  # the moment is what varies
+            workers.kill(2)
+            kills += 2
+            assert workers.answers() == {200}
+            workers.add(2)
+            sandbox.expire_access_tokens()
+        workers.all_send()
+        assert workers.answers() == {200}
+        assert stored_refresh_token(store, sandbox) == sandbox.refresh_token
+    lost = len(sandbox.issued) - (EXPIRIES + 1)
+    assert sandbox.refused <= lost <= kills
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["before the grant", "after the grant"])
+def test_a_holder_killed_in_the_middle_of_its_renewal_does_not_block_the_others(
+    sandbox: Sandbox, store: TokenStore, lost: bool
+) -> None:
+    with crew(sandbox, store, 3) as workers:
+        workers.all_send()
+        assert workers.answers() == {200}
+        sandbox.expire_access_tokens()
+        # the true answer comes late, its work done; another one comes late, and nothing is done
+        sandbox.inject(Fault(delay=HUNG, status=None if lost else 503), on="token")
+        victim = workers.workers.pop()
+        victim.tell()
+        wait_until(lambda: sandbox.count("refresh_token") == 1)
+        victim.kill()
+        workers.all_send()
+        assert workers.answers() == {200}
+        assert stored_refresh_token(store, sandbox) == sandbox.refresh_token
+    assert sandbox.refused == lost
+    assert sandbox.count("password") == 1 + lost
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(STEPS)), max_size=12))
+def test_whatever_sessions_do_the_stored_refresh_token_is_the_one_issued_last(
+    steps: list[tuple[int, str]],
+) -> None:
+    with TemporaryDirectory() as directory, Sandbox(machines=1) as sandbox, ExitStack() as stack:
+        store = FileTokenStore(Path(directory) / "token.json")
+        sessions = [
+            stack.enter_context(IrisSession(**sandbox.settings, token_store=store))
+            for _ in range(3)
+        ]
+        for session in sessions:
+            session.verify = sandbox.ca_file
+        for number, step in steps:
+            run_step(step, sessions[number], sessions, sandbox)
+            if sandbox.issued:
+                assert stored_refresh_token(store, sandbox) == sandbox.refresh_token
+
+
+def run_step(
+    step: str, session: IrisSession, sessions: list[IrisSession], sandbox: Sandbox
+) -> None:
+    if step == "expire":
+        sandbox.expire_access_tokens()
+    elif step == "revoke":
+        sandbox.revoke_refresh_tokens()
+        sandbox.expire_access_tokens()
+    elif step == "forget":
+        session.token = {}
+    elif step == "sign in":
+        session.fetch_token()
+    elif step == "refresh":
+        with suppress(SettingError, InvalidGrantError):  # none yet, or revoked
+            session.refresh_token()
+    else:  # all at once: which of them renews is the system's choice
+
+        def succeeds(each: IrisSession) -> bool:
+            # the second time if both its token and the one that was stored had been revoked: the
+            # first gets a 401, and so does its replay with the stored one, which is final
+            return any(each.get(ASSETS).ok for _ in range(2))
+
+        with ThreadPoolExecutor(len(sessions)) as pool:
+            assert all(pool.map(succeeds, sessions))
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    ends = time.monotonic() + HUNG
+    while not done():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
