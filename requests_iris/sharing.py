@@ -26,6 +26,7 @@ class Sharing:
         self._store = store
         self._failing = False
         self._faults = 0
+        self._alone = False  # in a renewal without the lock: a store that hangs hangs only once
 
     @contextmanager
     def locked(self, key: str | None, wait: float) -> Iterator[bool]:
@@ -37,9 +38,11 @@ class Sharing:
         """
         faults, lock = self._faults, ExitStack()
         held = self._acquire(lock, key, wait)
+        self._alone = not held
         try:
             yield held
         finally:
+            self._alone = False
             try:
                 lock.close()
             except Exception as error:
@@ -49,7 +52,7 @@ class Sharing:
 
     def load(self, key: str | None) -> Token | None:
         """What is stored, if it can be had and used."""
-        if self._store is None or key is None:
+        if self._store is None or key is None or self._alone:
             return None
         try:
             saved = self._store.load(key)

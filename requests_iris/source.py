@@ -77,8 +77,8 @@ class _Flight(Future[Token]):
         self.over = threading.Event()
 
     def land_with(self, error: BaseException) -> None:
-        # what stops the leader, such as Ctrl-C, is not meant for the others: they try themselves
-        # and a token that lives for one need not live for another
+        # what stops the leader, such as Ctrl-C, is not meant for the others: they try themselves;
+        # so they do if it left the renewal to another process, since for them the token may be over
         if isinstance(error, Exception) and not isinstance(error, Busy):
             self.set_exception(error)
         else:
@@ -134,7 +134,7 @@ class TokenSource:
     def __getstate__(self) -> dict[str, Any]:
         # what belongs to this process: threads, a monotonic clock, an environment
         left_out = {"_guard", "_flight", "_early_from", "_refusal", "_counts", "_environ"}
-        left_out |= {"_rejected", "_found"}
+        left_out |= {"_rejected", "_found"}  # known again after one 401; one flight's
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

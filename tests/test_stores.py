@@ -8,6 +8,7 @@ import logging
 import os
 import pickle
 import re
+import socket
 import stat
 import subprocess
 import sys
@@ -451,4 +452,19 @@ def test_a_full_disk_is_told_once(shared, sandbox, monkeypatch, caplog) -> None:
         assert shared.one.get(ASSETS).ok
         sandbox.expire_access_tokens()
     assert [text for text in warnings(caplog) if "No space" in text] == warnings(caplog)
+    assert len(warnings(caplog)) == 1
+
+
+def test_a_redis_that_hangs_is_asked_twice_and_no_more(sandbox, monkeypatch, caplog) -> None:
+    monkeypatch.setattr("requests_iris.stores.redis.TIMEOUT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        with IrisSession(**sandbox.settings, token_store=url) as iris:
+            iris.verify = sandbox.ca_file
+            assert iris.get(ASSETS).ok
+        silent.settimeout(0)
+        for _ in range(2):  # once to load, once to lock
+            silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
     assert len(warnings(caplog)) == 1

@@ -113,6 +113,7 @@ def _client(url: str) -> Redis:
     try:
         from redis import Redis
         from redis.backoff import NoBackoff
+        from redis.exceptions import ConnectionError
         from redis.retry import Retry
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
@@ -122,7 +123,8 @@ def _client(url: str) -> Redis:
         url,
         socket_connect_timeout=TIMEOUT,
         socket_timeout=TIMEOUT,
-        retry=Retry(NoBackoff(), 1),  # a connection that was closed while it was idle
+        # for a connection that was closed while it was idle; not after a timeout
+        retry=Retry(NoBackoff(), 1, (ConnectionError,)),
     )
     return client
 
