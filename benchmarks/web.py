@@ -23,6 +23,7 @@ import trustme
 
 #: Elements in the list, and in a page unless the request says.
 ELEMENTS, SIZE = 1000, 20
+FIRST_ID = 10_000_000
 
 
 @dataclass
@@ -85,7 +86,7 @@ async def _serve(pipe: Connection, ca_file: Path, delay: float, elements: int) -
             while head := await reader.readuntil(b"\r\n\r\n"):
                 await asyncio.sleep(delay)
                 writer.write(_answer(head.split(b" ", 2)[1].decode(), elements))
-        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError, ssl.SSLError):
             writer.close()
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context, backlog=256)
@@ -100,7 +101,8 @@ def _answer(target: str, elements: int) -> bytes:
     size, number = int(query.get("size", [SIZE])[0]), int(query.get("page", [0])[0])
     ids = range(number * size, min((number + 1) * size, elements))
     page = {
-        "content": [{"id": each, "name": f"Machine {each}"} for each in ids],
+        # of one length each, so that long lists have no larger pages
+        "content": [{"id": FIRST_ID + each, "name": f"Machine {each:08}"} for each in ids],
         "number": number,
         "size": size,
         "numberOfElements": len(ids),

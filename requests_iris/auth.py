@@ -75,7 +75,8 @@ def replayed(
     """After a 401 to a request with our token: renews the token and sends the request once more.
 
     A body that cannot be rewound is not sent again, and a second 401 is final: then the caller gets
-    the 401. The first one stays in the ``history`` of the second response.
+    the 401. The first one stays in the ``history`` of the second response. A token that comes from
+    a store does not count: it may have been revoked long ago.
 
     :param position: of :func:`position_of`, taken before the request was sent.
     """
@@ -102,6 +103,8 @@ def replayed(
     again.history.append(response)
     again.request = request
     again._iris_rejected = response  # type: ignore[attr-defined]
+    if again.status_code == 401 and source.is_from_store(renewed):
+        return replayed(again, position, source, send, resend, **send_settings)
     return again
 
 

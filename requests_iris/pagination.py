@@ -79,6 +79,7 @@ def responses(found: Generator[Page, None, None]) -> Iterator[Response]:
     with closing(found):
         for page in found:
             yield page.response
+            del page  # not kept while the next one is read
 
 
 def items(found: Generator[Page, None, None], progress: Progress | None) -> Iterator[Any]:
@@ -90,6 +91,7 @@ def items(found: Generator[Page, None, None], progress: Progress | None) -> Iter
             if progress is not None:
                 progress(done, page.total)
             yield from page.elements
+            del page
 
 
 def progress_bar() -> Progress:
@@ -136,6 +138,7 @@ class _Walk:
         while call is not None:
             page, call = self._next(call, partial(self.read, call))
             yield page
+            del page
 
     def ahead(self, call: Call, workers: int) -> Generator[Page, None, None]:
         """The first page tells the form; then as many calls are on their way as there are workers.
@@ -168,12 +171,15 @@ class _Walk:
             )
 
         pending: deque[tuple[Call, Future[tuple[Response, Document]]]] = deque()
-        begin(workers)
+        # as many again wait their turn, so that a worker need not wait for the one who uses pages
+        begin(2 * workers)
         while pending:
             call, future = pending.popleft()
             page, _ = self._next(call, future.result)
+            del future
             begin(1)
             yield page
+            del page
 
     def read(self, call: Call) -> tuple[Response, Document]:
         """Sends a call, and waits where GraphQL asks for it."""

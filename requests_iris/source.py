@@ -208,6 +208,11 @@ class TokenSource:
             if held is not None and held.bearer == bearer:
                 self._held = replace(held, aging_at=-math.inf, stale_at=-math.inf)
 
+    def is_from_store(self, bearer: Bearer) -> bool:
+        """Whether it was taken from the store last, and not got from the token endpoint."""
+        found = self._found
+        return found is not None and found.bearer == bearer
+
     def sign_in(self, send: Send) -> Token:
         """A new token by the password grant, whatever there was before."""
         return self._alone(lambda: self._shared(lambda by: self._by_password(send, by)))

@@ -304,6 +304,15 @@ def test_a_rejected_token_is_not_taken_again_but_a_siblings_newer_one_is(shared,
     assert shared.updates == [1, 1]
 
 
+def test_where_the_stored_token_is_revoked_too_the_caller_hears_of_neither(shared, sandbox) -> None:
+    shared.one.get(ASSETS)
+    shared.two.get(ASSETS)
+    shared.two.refresh_token()
+    sandbox.revoke_access_tokens()
+    response = shared.one.get(ASSETS)
+    assert [each.status_code for each in (*response.history, response)] == [401, 401, 200]
+
+
 def test_after_a_refused_refresh_token_the_store_is_read_once_more(
     shared, sandbox, monkeypatch
 ) -> None:
