@@ -1,0 +1,242 @@
+"""Every fault of the token endpoint, at every age of the token.
+
+What the caller sees, how often is asked and for how long, and that the next request recovers.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import formatdate
+
+import pytest
+
+from requests_iris import IrisSession, TokenError, TokenReplyError, TokenUnreachableError
+from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.source import BUDGET
+
+from ..conftest import SkippingClock
+
+#: Seconds that the machine may take over and above the waiting.
+SLACK = 2.0
+#: More than any call asks.
+ALWAYS = 20
+#: Token requests that one call makes at most.
+AT_MOST = 6
+
+
+@contextmanager
+def closed_port(sandbox: Sandbox) -> Iterator[str]:
+    with socket.socket() as bound:  # bound, so that nobody else listens there meanwhile
+        bound.bind(("127.0.0.1", 0))
+        yield f"https://127.0.0.1:{bound.getsockname()[1]}/token"
+
+
+@contextmanager
+def untrusted_certificate(sandbox: Sandbox) -> Iterator[str]:
+    with Sandbox() as other:
+        yield other.token_url
+        assert other.seen == ()  # no secret got as far as that
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault, the error that it ends in, and the token requests that one grant makes of it.
+
+    :ivar lost: whether the server issues what never arrives, so that a refresh token is used up.
+    """
+
+    fault: object
+    error: type[TokenError]
+    requests: int
+    retryable: bool = True
+    lost: bool = False
+
+
+def patience(retry_after: str | None, requests: int) -> Row:
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    return Row(Fault(status=429, body="{}", headers=headers), TokenReplyError, requests)
+
+
+def nonsense(**answer: object) -> Row:
+    return Row(Fault(**answer), TokenReplyError, 1, retryable=False)
+
+
+UNAVAILABLE = {"error": "temporarily_unavailable"}
+TABLE = {
+    "500": Row(Fault(status=500, body="oops"), TokenReplyError, 3),
+    "502": Row(Fault(status=502, body=""), TokenReplyError, 3),
+    "503 with HTML": Row(Fault(status=503, body="<html>Sorry</html>"), TokenReplyError, 3),
+    "503 with an OAuth error": Row(Fault(status=503, body=UNAVAILABLE), TokenReplyError, 3),
+    "429": patience(None, 3),
+    "429, in 2 s": patience("2", 3),
+    "429, in 6 s": patience("6", 2),
+    "429, in 60 s": patience("60", 1),
+    "429, at a date that is past": patience(formatdate(0, usegmt=True), 3),
+    "429, at a date that is far": patience(formatdate(4e9, usegmt=True), 1),
+    "429, at no time": patience("soon", 3),
+    "404": nonsense(status=404, body="<html>Not here</html>"),
+    "400 without an error": nonsense(status=400, body="no"),
+    "a redirect": nonsense(redirect="https://127.0.0.1:9/"),
+    "an empty body": nonsense(status=200, body=""),
+    "JSON, but no object": nonsense(status=200, body="[1]"),
+    "an object, but no token": nonsense(status=200, body="{}"),
+    "truncated JSON": nonsense(status=200, body='{"access_token": "abc'),
+    "1 MB of garbage": nonsense(status=200, body="\x00<{[" * 250_000),
+    "closed in the middle": Row(Fault(truncate=20), TokenUnreachableError, 3, lost=True),
+    "closed before the work": Row(Fault(drop="before"), TokenUnreachableError, 3),
+    "closed after the work": Row(Fault(drop="after"), TokenUnreachableError, 3, lost=True),
+    "a hang": Row(Fault(delay=60), TokenUnreachableError, 1, lost=True),
+    "a trickle": Row(Fault(trickle=0.1), TokenUnreachableError, 1, lost=True),
+    "connection refused": Row(closed_port, TokenUnreachableError, 3),
+    "TLS failure": Row(untrusted_certificate, TokenUnreachableError, 3),
+}
+SLOW = {"a hang", "a trickle"}
+PASSING = {
+    name: row for name, row in TABLE.items() if row.requests > 1 and isinstance(row.fault, Fault)
+}
+
+each_fault = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
+
+
+@pytest.fixture(autouse=True)
+def _short_budget_for_real_time(iris: IrisSession, request: pytest.FixtureRequest) -> None:
+    """The clock skips pauses, and cannot skip what a socket waits for."""
+    assert iris._source._budget == BUDGET == 10
+    if any(name in request.node.name for name in SLOW):
+        iris._source._budget = 0.6
+
+
+@pytest.fixture
+def down(iris: IrisSession, sandbox: Sandbox, clock: SkippingClock):
+    """A context in which the token endpoint has the fault of a row.
+
+    Leaving it checks how many requests were made of it, and how long that took.
+    """
+
+    @contextmanager
+    def context(row: Row) -> Iterator[None]:
+        before, start = asked(iris), clock.monotonic()
+        sandbox.forget()
+        if isinstance(row.fault, Fault):
+            sandbox.inject(row.fault, on="token", times=ALWAYS)
+            yield
+            sandbox.clear_faults()
+            assert sandbox.count("token") == row.requests
+        else:
+            endpoint = iris._source._endpoint
+            there = endpoint.url
+            with row.fault(sandbox) as endpoint.url:
+                yield
+            endpoint.url = there
+            assert sandbox.count("token") == 0
+        assert asked(iris) - before == row.requests
+        assert clock.monotonic() - start <= iris._source._budget + SLACK
+
+    return context
+
+
+def asked(iris: IrisSession) -> int:
+    return iris.counters["password"] + iris.counters["refresh_token"]
+
+
+def fails(iris: IrisSession, row: Row) -> None:
+    with pytest.raises(TokenError) as caught:
+        iris.get("/echo")
+    assert type(caught.value) is row.error
+    assert caught.value.retryable is row.retryable
+
+
+def recovers(iris: IrisSession, *, requests: int) -> None:
+    """The next request gets a new token, by so many token requests, and that token is good."""
+    before, old = asked(iris), iris.access_token
+    assert iris.get("/echo").ok
+    assert asked(iris) - before == requests
+    assert iris.access_token != old
+
+
+@each_fault
+def test_at_the_first_sign_in(iris, sandbox: Sandbox, down, row: Row) -> None:
+    with down(row):
+        fails(iris, row)
+    assert sandbox.count("api") == 0
+    assert not iris.authorized
+    recovers(iris, requests=1)
+
+
+@each_fault
+def test_while_aging(iris, sandbox: Sandbox, clock, down, row: Row) -> None:
+    """Nobody hears of it: the token lives. It is tried again when the pause is over."""
+    iris.get("/echo")
+    clock.sleep(3000)
+    before = iris.token
+    with down(row):
+        assert iris.get("/echo").ok
+        assert iris.get("/echo").ok
+    assert iris.token == before
+    clock.sleep(40)
+    recovers(iris, requests=2 if row.lost else 1)
+    assert sandbox.count("api") == sandbox.count("api", 200) == 3
+
+
+@each_fault
+def test_when_stale(iris, sandbox: Sandbox, clock, down, row: Row) -> None:
+    iris.get("/echo")
+    clock.sleep(3600)
+    before = iris.token
+    with down(row):
+        fails(iris, row)
+    assert sandbox.count("api") == 0
+    assert iris.token == before  # with its refresh token, which may still be good
+    recovers(iris, requests=2 if row.lost else 1)
+
+
+@each_fault
+@pytest.mark.parametrize("call", [IrisSession.fetch_token, IrisSession.refresh_token])
+def test_a_fresh_token_stays_when_a_new_one_was_asked_for(iris, down, row: Row, call) -> None:
+    iris.get("/echo")
+    before = iris.token
+    with down(row), pytest.raises(row.error):
+        call(iris)
+    assert iris.token == before
+    assert iris.get("/echo").ok
+    assert iris.token == before
+
+
+@pytest.mark.parametrize("row", PASSING.values(), ids=PASSING)
+@pytest.mark.parametrize("age", [None, 3000, 3600])
+def test_one_that_passes_is_seen_by_nobody(iris, sandbox: Sandbox, clock, row: Row, age) -> None:
+    if age is not None:
+        iris.get("/echo")
+        clock.sleep(age)
+    sandbox.inject(row.fault, on="token")
+    used_up = row.lost and age is not None
+    recovers(iris, requests=3 if used_up else 2)
+    assert iris.access_token == sandbox.issued[-1]
+
+
+def test_the_longest_way_to_a_token(iris, sandbox: Sandbox, clock: SkippingClock) -> None:
+    """Two tries of the refresh token are lost, it is refused, so are two of the password."""
+    iris.get("/echo")
+    clock.sleep(3600)
+    start = clock.monotonic()
+    for lost, times in ((Fault(drop="after"), 2), (Fault(), 1), (Fault(drop="before"), 2)):
+        sandbox.inject(lost, on="token", times=times)
+    recovers(iris, requests=AT_MOST)
+    assert clock.monotonic() - start <= BUDGET
+
+
+def test_it_fails_where_the_longest_way_does(iris, sandbox: Sandbox, clock) -> None:
+    iris.get("/echo")
+    clock.sleep(3600)
+    before, start = asked(iris), clock.monotonic()
+    for lost, times in ((Fault(drop="after"), 2), (Fault(), 1), (Fault(drop="before"), ALWAYS)):
+        sandbox.inject(lost, on="token", times=times)
+    with pytest.raises(TokenUnreachableError):
+        iris.get("/echo")
+    assert asked(iris) - before == AT_MOST
+    assert clock.monotonic() - start <= BUDGET
+    sandbox.clear_faults()
+    recovers(iris, requests=2)
