@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import os
+import threading
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import requests
@@ -39,8 +41,6 @@ from .token_endpoint import TokenEndpoint
 from .transport import POOL_MAXSIZE, IrisAdapter, idempotent_call
 
 if TYPE_CHECKING:
-    from http.cookiejar import CookieJar
-
     from requests import _types as _t
     from urllib3.util import Retry
 #: Where the APIs of IRIS are.
@@ -590,11 +590,13 @@ _sessions: weakref.WeakSet[IrisSession] = weakref.WeakSet()
 
 
 def _let_go_of_parent() -> None:
-    """Gives each session of a forked child new connections and locks, the way unpickling does."""
+    """Gives each session of a forked child new connections and locks."""
     for session in _sessions:
-        for part in (session.cookies, *session.adapters.values()):
-            if isinstance(part, (RequestsCookieJar, HTTPAdapter)):
-                part.__setstate__(part.__getstate__())
+        if isinstance(session.cookies, CookieJar):
+            session.cookies._cookies_lock = threading.RLock()
+        for adapter in session.adapters.values():
+            if isinstance(adapter, HTTPAdapter):
+                adapter.__setstate__(adapter.__getstate__())  # as unpickling does
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

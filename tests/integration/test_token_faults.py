@@ -16,6 +16,7 @@ import pytest
 from requests_iris import IrisSession, TokenError, TokenReplyError, TokenUnreachableError
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.source import BUDGET
+from requests_iris.token_endpoint import REPLY_AT_MOST
 
 from ..conftest import SkippingClock
 
@@ -240,3 +241,10 @@ def test_it_fails_where_the_longest_way_does(iris, sandbox: Sandbox, clock) -> N
     assert clock.monotonic() - start <= BUDGET
     sandbox.clear_faults()
     recovers(iris, requests=2)
+
+
+def test_a_reply_is_read_so_far_and_no_further(iris: IrisSession, sandbox: Sandbox) -> None:
+    sandbox.inject(Fault(status=404, body="x" * 1_000_000), on="token")
+    with pytest.raises(TokenReplyError) as caught:
+        iris.get("/echo")
+    assert len(caught.value.response.content) == REPLY_AT_MOST
