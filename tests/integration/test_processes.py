@@ -200,7 +200,8 @@ def _get(iris: IrisSession) -> int:
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_multiprocessing(iris: IrisSession, method: str) -> None:
+def test_multiprocessing(iris: IrisSession, sandbox: Sandbox, method: str) -> None:
+    """The children go on with the token of the parent."""
     iris.get("/echo")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
@@ -209,3 +210,4 @@ def test_multiprocessing(iris: IrisSession, method: str) -> None:
         assert pool.map_async(_get, [iris] * 4).get(STUCK) == [200] * 4
     pool.join()
     assert iris.get("/echo").ok
+    assert (sandbox.count("token"), sandbox.count("api", 401)) == (1, 0)
