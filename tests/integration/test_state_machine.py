@@ -3,33 +3,64 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from requests_iris import IrisError, IrisSession
+from requests_iris import IrisSession, TokenError
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..conftest import SkippingClock
 
-FAULTS = [
-    Fault(status=500),
-    Fault(status=404),
-    Fault(status=200, body="[1]"),
-    Fault(drop="before"),
-    Fault(drop="after"),
-    Fault(truncate=20),
-    Fault(expires_in=0),
-    Fault(scope="api"),
+THREADS = 4
+#: Token requests that a renewal makes at most.
+AT_MOST = 6
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A fault, and what it means.
+
+    :ivar tries: how often a grant is tried against it; 0 if a token comes nevertheless.
+    :ivar lost: whether the server does its work, and only the answer is lost.
+    """
+
+    fault: Fault
+    tries: int
+    lost: bool = False
+
+
+NO_TROUBLE = Trouble(Fault(), tries=0)
+TROUBLES = [
+    Trouble(Fault(status=500), tries=3),
+    Trouble(Fault(drop="before"), tries=3),
+    Trouble(Fault(drop="after"), tries=3, lost=True),
+    Trouble(Fault(truncate=20), tries=3, lost=True),
+    Trouble(Fault(status=404), tries=1),
+    Trouble(Fault(status=200, body="[1]"), tries=1),
+    Trouble(Fault(expires_in=0), tries=0),
+    Trouble(Fault(scope="api"), tries=0),
 ]
 
 
 class Life(RuleBasedStateMachine):
+    """A session, its sandbox, and what should be known of the token that the session holds.
+
+    :ivar good: whether the server accepts it.
+    :ivar rejected: whether the session has been told that the server does not.
+    :ivar paused: whether an early renewal has failed just now.
+    :ivar overtaken: whether the server has issued a newer one that never arrived.
+    :ivar used_up: the refresh tokens whose use was answered, and the answer arrived.
+    """
+
     def __init__(self) -> None:
         super().__init__()
-        self.lost = False
-        self.sandbox = Sandbox().start()
+        self.good = self.rejected = self.paused = self.overtaken = False
+        self.used_up: set[str] = set()
+        self.sandbox = Sandbox(machines=0).start()
         self.clock = SkippingClock()
         self._use(IrisSession(**self.sandbox.settings))
         self.iris.verify = self.sandbox.ca_file
@@ -42,40 +73,55 @@ class Life(RuleBasedStateMachine):
         self.iris.close()
         self.sandbox.close()
 
+    # What can happen.
+
     @rule()
     def request(self) -> None:
-        assert self.iris.get("/echo").ok
+        self._step(lambda: self.iris.get("/echo").ok)
 
-    @rule(fault=st.sampled_from(FAULTS), times=st.integers(1, 7))
-    def request_with_a_fault(self, fault: Fault, times: int) -> None:
-        self.sandbox.forget()
-        # from here on the server may have issued what never arrived
-        self.lost = self.lost or not (fault.status or fault.drop == "before")
-        self.sandbox.inject(fault, on="token", times=times)
-        try:
-            assert self.iris.get("/echo").ok
-        except IrisError:
-            assert self.sandbox.count("token") > 0
-        self.sandbox.clear_faults()
-        assert self.sandbox.count("token") <= 6
+    @rule(trouble=st.sampled_from(TROUBLES), times=st.integers(1, 7))
+    def request_in_trouble(self, trouble: Trouble, times: int) -> None:
+        self._step(lambda: self.iris.get("/echo").ok, trouble, times)
+
+    @rule()
+    def requests_at_once(self) -> None:
+        def all_at_once() -> bool:
+            with ThreadPoolExecutor(THREADS) as pool:
+                return all(reply.ok for reply in pool.map(self.iris.get, ["/echo"] * THREADS))
+
+        issued = len(self.sandbox.issued)
+        self._step(all_at_once)
+        assert len(self.sandbox.issued) - issued <= 1
 
     @rule()
     def request_elsewhere(self) -> None:
-        response = self.iris.get(self.sandbox.foreign_url + "/echo")
-        assert "Authorization" not in response.request.headers
+        """Needs no token, and so asks for none."""
+        self.sandbox.forget()
+        assert self.iris.get(self.sandbox.foreign_url + "/echo").ok
+        assert self.sandbox.count("token") == 0
+        self._nothing_went_elsewhere()
+
+    @rule()
+    def request_that_is_sent_elsewhere(self) -> None:
+        there = {"to": self.sandbox.foreign_url + "/echo"}
+        self._step(lambda: self.iris.get("/redirect", params=there).ok)
+        assert self.sandbox.count("foreign") == 1
 
     @rule()
     def expire(self) -> None:
-        self.clock.sleep(3600)
+        self.pass_time(3600)
         self.sandbox.expire_access_tokens()
+        self.good = False
 
     @rule(seconds=st.sampled_from([40, 1000, 3000]))
     def pass_time(self, seconds: int) -> None:
         self.clock.sleep(seconds)
+        self.paused = False
 
     @rule()
     def revoke(self) -> None:
         self.sandbox.revoke_access_tokens()
+        self.good = False
 
     @rule()
     def revoke_refresh_tokens(self) -> None:
@@ -85,24 +131,73 @@ class Life(RuleBasedStateMachine):
     def go_on_from_a_pickle(self) -> None:
         self.iris.close()
         self._use(pickle.loads(pickle.dumps(self.iris)))
+        self.paused = self.rejected = False
+
+    # What must come of it.
+
+    def _step(self, work, trouble: Trouble = NO_TROUBLE, times: int = 1) -> None:
+        """Does the work, which succeeds if it can."""
+        age, early = self.age, self.early
+        can_succeed = self._can_succeed(trouble, times)
+        held, issued = self.iris.access_token, len(self.sandbox.issued)
+        self.sandbox.forget()
+        self.sandbox.inject(trouble.fault, on="token", times=times)
+        try:
+            succeeded = work()
+        except TokenError:
+            succeeded = False
+        self.sandbox.clear_faults()
+        assert succeeded == can_succeed
+        assert self.sandbox.max_concurrent_token_requests <= 1
+        assert self.sandbox.count("token") <= AT_MOST * (1 + early)
+        self._nothing_went_elsewhere()
+        self._no_refresh_token_was_used_again(times if trouble.tries else 0)
+        if self.iris.access_token != held:
+            self.good, self.rejected, self.overtaken = True, False, False
+        else:
+            self.rejected |= not succeeded and age != "stale"
+            self.paused |= early
+            self.overtaken |= trouble.lost and len(self.sandbox.issued) > issued
+
+    @property
+    def age(self) -> str:
+        token = self.iris.token
+        if not token or self.rejected or token["expires_in"] == 0:
+            return "stale"
+        left = token["expires_at"] - self.clock.time()
+        return "fresh" if left > 900 else "aging" if left > 60 else "stale"
+
+    @property
+    def early(self) -> bool:
+        """Whether the next request tries to renew a token that still lives."""
+        return self.age == "aging" and not self.paused
+
+    def _can_succeed(self, trouble: Trouble, times: int) -> bool:
+        """With the token held, or with one that is got before the tries come to their end.
+
+        A token that is renewed early, in vain, and then rejected, is renewed once more.
+        """
+        if trouble.tries == 0 or (self.good and self.age != "stale"):
+            return True
+        return times < trouble.tries * (1 + self.early)
+
+    def _nothing_went_elsewhere(self) -> None:
+        for seen in self.sandbox.seen:
+            assert seen.server != "foreign" or "Authorization" not in seen.headers
+
+    def _no_refresh_token_was_used_again(self, unanswered: int) -> None:
+        """Unless its use was among the first ones, so many of which got no true answer."""
+        asked = [seen for seen in self.sandbox.seen if seen.server == "token"]
+        for number, seen in enumerate(asked):
+            refresh_token = seen.form.get("refresh_token")
+            assert refresh_token not in self.used_up
+            if refresh_token and number >= unanswered:
+                self.used_up.add(refresh_token)
 
     @invariant()
     def the_token_held_is_the_newest(self) -> None:
         held = self.iris.access_token
-        assert self.lost or held is None or held == self.sandbox.issued[-1]
-
-    @invariant()
-    def no_refresh_token_is_used_twice(self) -> None:
-        used = [
-            seen.form["refresh_token"]
-            for seen in self.sandbox.seen
-            if seen.status == 200 and "refresh_token" in seen.form
-        ]
-        assert self.lost or len(used) == len(set(used))
-
-    @invariant()
-    def never_two_renewals_at_once(self) -> None:
-        assert self.sandbox.max_concurrent_token_requests <= 1
+        assert held is None or self.overtaken == (held != self.sandbox.issued[-1])
 
 
 TestLife = Life.TestCase
@@ -110,7 +205,7 @@ TestLife.settings = settings(
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=30,
-    stateful_step_count=20,
+    max_examples=100,
+    stateful_step_count=30,
     suppress_health_check=list(HealthCheck),
 )
