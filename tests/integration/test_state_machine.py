@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -85,9 +86,15 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def requests_at_once(self) -> None:
+        start = threading.Barrier(THREADS)
+
+        def get(_: int) -> bool:
+            start.wait()
+            return self.iris.get("/echo").ok
+
         def all_at_once() -> bool:
             with ThreadPoolExecutor(THREADS) as pool:
-                return all(reply.ok for reply in pool.map(self.iris.get, ["/echo"] * THREADS))
+                return all(pool.map(get, range(THREADS)))
 
         issued = len(self.sandbox.issued)
         self._step(all_at_once)
@@ -139,6 +146,7 @@ class Life(RuleBasedStateMachine):
         """Does the work, which succeeds if it can."""
         age, early = self.age, self.early
         can_succeed = self._can_succeed(trouble, times)
+        needs_token = not self.good or early or age == "stale"
         held, issued = self.iris.access_token, len(self.sandbox.issued)
         self.sandbox.forget()
         self.sandbox.inject(trouble.fault, on="token", times=times)
@@ -149,7 +157,9 @@ class Life(RuleBasedStateMachine):
         self.sandbox.clear_faults()
         assert succeeded == can_succeed
         assert self.sandbox.max_concurrent_token_requests <= 1
+        assert needs_token == (self.sandbox.count("token") > 0)
         assert self.sandbox.count("token") <= AT_MOST * (1 + early)
+        assert self.iris.access_token or not held
         self._nothing_went_elsewhere()
         self._no_refresh_token_was_used_again(times if trouble.tries else 0)
         if self.iris.access_token != held:
