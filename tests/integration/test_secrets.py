@@ -7,6 +7,8 @@ import logging
 import traceback
 import warnings
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -15,6 +17,7 @@ from requests_iris import IrisError, IrisSession
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..conftest import SkippingClock
+from .test_token_faults import closed_port, untrusted_certificate
 
 FAULTS = {
     "500": Fault(status=500, body="oops"),
@@ -30,6 +33,10 @@ FAULTS = {
     "closed after the work": Fault(drop="after"),
     "hang": Fault(delay=30),
     "trickle": Fault(trickle=0.1),
+    "invalid_grant": Fault(status=400, body={"error": "invalid_grant"}),
+    "invalid_client": Fault(status=401, body={"error": "invalid_client"}),
+    "connection refused": closed_port,
+    "TLS failure": untrusted_certificate,
 }
 #: What URL encoding, JSON and base64 change.
 ODD = 'päss "w\\rd+%&=/?🚜'
@@ -89,8 +96,21 @@ def told_of(error: BaseException) -> str:
     return text
 
 
+@contextmanager
+def in_force(fault, iris: IrisSession, sandbox: Sandbox) -> Iterator[None]:
+    """At the token endpoint, which for some faults has to be another one."""
+    if isinstance(fault, Fault):
+        sandbox.inject(fault, on="token", times=9)
+        yield
+        sandbox.clear_faults()
+    else:
+        with fault(sandbox) as iris._source._endpoint.url:
+            yield
+        iris._source._endpoint.url = sandbox.token_url
+
+
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_nothing_leaks(fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_leaks(fault, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     text = ""
     with (
@@ -101,18 +121,20 @@ def test_nothing_leaks(fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
         warnings.simplefilter("always")
         iris.verify = sandbox.ca_file
         clock = iris._source._clock = iris._source._endpoint._clock = SkippingClock()
-        iris._source._budget = 0.6 if fault.delay or fault.trickle else 10
+        iris._source._budget = 0.6 if fault in (FAULTS["hang"], FAULTS["trickle"]) else 10
         for step in (lambda: None, lambda: clock.sleep(3600), sandbox.revoke_access_tokens):
             step()
-            sandbox.inject(fault, on="token", times=9)
-            try:
-                iris.get("/echo")
-            except IrisError as error:
-                text += told_of(error)
-            sandbox.clear_faults()
+            with in_force(fault, iris, sandbox):
+                try:
+                    iris.get("/echo")
+                except IrisError as error:
+                    text += told_of(error)
+            clock.sleep(61)  # for so long a refusal is remembered
             text += shown(iris.get("/echo"), iris, iris._source, iris._source.token, iris.bearer)
             text += shown(iris._source.credentials, iris._source._held)
-        secrets = [ODD, ODD[::-1], str(sandbox.refresh_token), *sandbox.issued]
+        basic = b64encode(f"{iris.client_id}:{ODD[::-1]}".encode()).decode()
+        secrets = [ODD, ODD[::-1], basic, str(sandbox.refresh_token), *sandbox.issued]
+        assert basic in {seen.headers["Authorization"][6:] for seen in sandbox.seen}
     logged = "\n".join(logging.Formatter().format(record) for record in caplog.records)
     assert "new token" in logged
     assert "urllib3" in {record.name.split(".")[0] for record in caplog.records}

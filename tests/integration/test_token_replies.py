@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,12 +11,20 @@ from hypothesis import strategies as st
 from requests_iris import IrisError, IrisSession
 from requests_iris.sandbox import Fault, Sandbox
 
-from .test_secrets import SkippingClock, leaks, told_of
+from .test_secrets import SkippingClock, leaks, shown, told_of
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 VALUES = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(max_size=5), SCALARS)
-NAMES = ["access_token", "refresh_token", "expires_in", "scope", "token_type", "error"]
-OBJECTS = st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, VALUES)).map(json.dumps)
+NAMES = ["expires_in", "scope", "token_type", "error"]
+#: What a token begins with here, so that none stands in a text by accident.
+MARK = "made-up-"
+TOKENS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20).map(MARK.__add__)
+MEMBERS = {
+    "access_token": VALUES | TOKENS,
+    "refresh_token": VALUES | TOKENS,
+    **dict.fromkeys(NAMES, VALUES),
+}
+OBJECTS = st.fixed_dictionaries({}, optional=MEMBERS)
 HEADER_VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
 HEADERS = st.dictionaries(
     st.sampled_from(["Retry-After", "Content-Type", "Content-Encoding", "Set-Cookie", "Location"]),
@@ -42,12 +50,15 @@ def shared():
     body=OBJECTS | st.binary(max_size=60),
     headers=HEADERS,
 )
-def test_no_exception_but_ours(shared: Sandbox, status, body, headers) -> None:
-    secrets = [shared.settings["password"], shared.settings["client_secret"]]
+def test_no_exception_but_ours(shared: Sandbox, caplog, status, body, headers) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.clear()
+    secrets = [shared.settings["password"], shared.settings["client_secret"], *tokens_in(body)]
+    fault = Fault(status=status, body=body, headers=headers)
     with IrisSession(**shared.settings) as iris:
         iris.verify = shared.ca_file
         iris._source._clock = iris._source._endpoint._clock = SkippingClock()
-        shared.inject(Fault(status=status, body=body, headers=headers), on="token", times=9)
+        shared.inject(fault, on="token", times=9)
         told = ""
         try:
             iris.fetch_token()
@@ -55,4 +66,12 @@ def test_no_exception_but_ours(shared: Sandbox, status, body, headers) -> None:
             told = told_of(error)
         finally:
             shared.clear_faults()
-        assert leaks(told, secrets) == []
+        told += shown(iris, iris._source, iris._source.token, iris._source._held)
+    told += "\n".join(logging.Formatter().format(record) for record in caplog.records)
+    assert leaks(told, secrets) == []
+
+
+def tokens_in(body: object) -> list[str]:
+    members = body if isinstance(body, dict) else {}
+    tokens = (members.get(name) for name in ("access_token", "refresh_token"))
+    return [token for token in tokens if str(token).startswith(MARK)]
