@@ -98,6 +98,11 @@ class _Flight(Future[Token]):
             raise copy.copy(error) from error.__cause__
         return None
 
+    def wait_until_over(self, seconds: float) -> None:
+        """Until the updater has been told, too. Not for ever: it may wait for this thread."""
+        if not self.over.wait(seconds):
+            raise IrisError(f"token_updater has not come to its end for {seconds:g} seconds")
+
 
 class TokenSource:
     """Holds the token of one API User and renews it.
@@ -208,6 +213,10 @@ class TokenSource:
             if held is not None and held.bearer == bearer:
                 self._held = replace(held, aging_at=-math.inf, stale_at=-math.inf)
 
+    def _is_rejected(self, token: Token) -> bool:
+        held = self._held
+        return held is not None and held.token is token and held.stale_at == -math.inf
+
     def is_from_store(self, bearer: Bearer) -> bool:
         """Whether it was taken from the store last, and not got from the token endpoint."""
         found = self._found
@@ -235,14 +244,15 @@ class TokenSource:
     def _renewed_in_time(self, send: Send) -> Bearer:
         """The header for a token that is aging, stale or not there.
 
-        1. One that lives is used while it is being renewed, or has just not been.
+        1. One that lives is used while it is fresh, is being renewed, or has just not been.
         2. Else one thread renews it,
         3. and those that need a new one wait for that thread.
         """
         while True:
-            held, flight = self._held, self._flight
-            living = held if held and self._clock.time() < held.stale_at else None
-            if living and (flight or self._clock.monotonic() < self._early_from):
+            held, flight, now = self._held, self._flight, self._clock.time()
+            living = held if held and now < held.stale_at else None
+            pausing = self._clock.monotonic() < self._early_from
+            if living and (flight or pausing or now < living.aging_at):
                 return living.bearer
             if flight is None:
                 flight = self._take_off(held)
@@ -253,8 +263,9 @@ class TokenSource:
             else:
                 self.count("waits")
                 token = flight.wait()
-                if token is not None:
+                if token is not None and not self._is_rejected(token):
                     return token.bearer
+                flight.wait_until_over(self._budget)
 
     def _lead(self, flight: _Flight, living: _Held | None, send: Send) -> Bearer:
         """Renews. While the old token lives, nobody needs to hear of a failure."""
@@ -282,7 +293,7 @@ class TokenSource:
                     return self._fly(flight, renewal)
             else:
                 other.wait(raise_error=False)
-                other.over.wait()
+                other.wait_until_over(self._budget)
 
     def _take_off(self, held: _Held | None) -> _Flight | None:
         """The lead of a renewal; None for a thread that comes too late."""

@@ -77,6 +77,35 @@ def test_a_late_401_for_an_old_token_renews_nothing(iris: IrisSession, sandbox: 
     assert sandbox.count("token") == 0
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_who_has_seen_no_renewal_on_its_way_still_finds_the_one_there_is(
+    iris: IrisSession, sandbox: Sandbox, clock: SkippingClock, together: bool
+) -> None:
+    """Both threads find a stale token and nobody at it; then one comes in first, or is done."""
+    iris.get("/echo")
+    clock.sleep(3600)
+    sandbox.forget()
+    both, done = threading.Barrier(2, timeout=STUCK), threading.Event()
+    looks = threading.local()
+
+    def time() -> float:
+        looks.count = getattr(looks, "count", 0) + 1
+        if looks.count == 2:  # the look at what is held, and at who renews it, is over
+            first = both.wait() == 0
+            assert first or together or done.wait(STUCK)
+        return SkippingClock.time(clock)
+
+    def get(_: int) -> bool:
+        ok = iris.get("/echo").ok
+        done.set()
+        return ok
+
+    clock.time = time  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(get, range(2), timeout=STUCK))
+    assert sandbox.count("token") == 1
+
+
 def test_while_one_thread_renews_early_the_others_go_on(
     iris: IrisSession, sandbox: Sandbox, clock: SkippingClock
 ) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
-from requests_iris import IrisSession
+from requests_iris import IrisError, IrisSession
 from requests_iris.sandbox import Fault, Sandbox
 
 #: Seconds after which a thread that still waits is taken for stuck.
@@ -52,3 +53,42 @@ def test_others_ask_for_a_new_one_after_it_has_been_told(iris: IrisSession) -> N
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: iris.fetch_token(), range(16)))
     assert overlaps == [False] * 16
+
+
+def test_a_token_rejected_before_it_has_been_told_is_replaced_after_that(
+    iris: IrisSession, sandbox: Sandbox
+) -> None:
+    told, go_on = threading.Event(), threading.Event()
+
+    def tell(token: dict[str, object]) -> None:
+        told.set()
+        assert go_on.wait(STUCK)
+
+    iris.token_updater = tell
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(iris.get, "/echo")
+        assert told.wait(STUCK)
+        sandbox.revoke_access_tokens()
+        other = pool.submit(iris.get, "/echo")
+        give_up = time.monotonic() + STUCK
+        while iris.counters["waits"] == 0:
+            assert time.monotonic() < give_up
+        go_on.set()
+        assert other.result(STUCK).ok
+        assert leader.result(STUCK).ok
+    assert sandbox.count("token") == 2
+
+
+def test_one_that_waits_for_a_thread_that_waits_for_it_gets_an_error(iris: IrisSession) -> None:
+    """In place of a deadlock: the thread asks for a newer token, which must be told after it."""
+    errors: list[BaseException | None] = []
+
+    def tell(token: dict[str, object]) -> None:
+        iris._source._budget = 0.3
+        errors.append(ThreadPoolExecutor(1).submit(iris.fetch_token).exception(STUCK))
+
+    iris.token_updater = tell
+    assert iris.get("/echo").ok
+    (error,) = errors
+    assert isinstance(error, IrisError)
+    assert "token_updater" in str(error)
