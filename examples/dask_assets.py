@@ -17,8 +17,6 @@ from requests_iris import IrisSession
 
 #: Assets a task: each task unpickles the session, and with it gets connections of its own.
 BATCH = 100
-#: Assets a page, the most that IRIS gives.
-PAGE = 1000
 
 
 def details(iris: IrisSession, ids: list[str]) -> list[dict[str, Any]]:
@@ -31,15 +29,7 @@ def details(iris: IrisSession, ids: list[str]) -> list[dict[str, Any]]:
 
 
 def all_ids(iris: IrisSession) -> list[str]:
-    ids: list[str] = []
-    while True:
-        page = {"page": len(ids) // PAGE, "size": PAGE}
-        reply = iris.get("/api/asset/v1/assets", params=page)
-        reply.raise_for_status()
-        content = reply.json()["content"]
-        ids += [asset["id"] for asset in content]
-        if len(content) < PAGE:
-            return ids
+    return [asset["id"] for asset in iris.items("/api/asset/v1/assets")]
 
 
 def read_all(iris: IrisSession, client: Client) -> list[dict[str, Any]]:

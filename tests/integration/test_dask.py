@@ -48,4 +48,4 @@ def test_workers_read_2000_assets_with_one_token_request(
         assert [asset["id"] for asset in assets] == ids
         assert sandbox.count("token") == 1
         assert sandbox.count("api", 401) == 0
-        assert sandbox.count("api", 200) == ASSETS + (3 if signed_in else 0)  # and the lists
+        assert sandbox.count("api", 200) == ASSETS + (2 if signed_in else 0)  # and the lists
