@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -85,7 +84,6 @@ def _peak(server: Web, expected: int) -> int:
     """What the walk takes at most over what there was before."""
     with _ours(server) as iris:
         iris.get(PATH)
-        gc.collect()
         before = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
         elements = sum(1 for _ in iris.items(PATH, params={"size": LARGE}))

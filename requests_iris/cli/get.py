@@ -126,11 +126,14 @@ def _print(lines: Any) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Any]:
+    """What is told of each page, if there is a terminal to show it on; else False."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield False
+        return
     columns = TextColumn("Read"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    shown = console.is_terminal
     # rich would print what goes to standard output above its bar, on standard error
-    with Progress(*columns, console=console, disable=not shown, redirect_stdout=False) as bar:
+    with Progress(*columns, console=console, redirect_stdout=False) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
