@@ -322,3 +322,63 @@ def test_a_bar_counts_to_the_total(monkeypatch, iris) -> None:
     monkeypatch.setattr(sys, "stderr", terminal)
     list(iris.items(ASSETS, params={"size": 100}, progress=True))
     assert "250/250" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        [{"rel": "self", "href": "{base}/2"}, {"rel": "last", "href": "{base}/9"}],
+        [{"rel": "self", "href": "{base}/2"}, {"rel": "next", "href": "{base}/5"}],
+        [{"rel": "self", "href": "{base}/7"}, {"rel": "next", "href": "{base}/3"}],
+    ],
+    ids=["another last page", "a page left out", "another page than asked for"],
+)
+def test_links_that_do_not_fit_are_an_error(sandbox, iris, links) -> None:
+    walk = iris.pages(f"{FLEET}/1")
+    next(walk)
+    base = f"{sandbox.base_url}{FLEET}"
+    told = [{"rel": each["rel"], "href": each["href"].format(base=base)} for each in links]
+    if "last" not in {each["rel"] for each in told}:
+        told.append({"rel": "last", "href": f"{base}/3"})
+    sandbox.inject(Fault(reply={"Links": told}), on="api")
+    with pytest.raises(IncompleteListError):
+        list(walk)
+
+
+def test_an_aemp_page_that_is_not_full_and_not_the_last_is_an_error(sandbox, iris) -> None:
+    walk = iris.pages(f"{FLEET}/1")
+    next(walk)
+    sandbox.inject(Fault(reply={"Equipment": [{}] * 99}), on="api")
+    with pytest.raises(IncompleteListError, match="not full"):
+        list(walk)
+
+
+@pytest.mark.parametrize("cursor", [None, "", "same"])
+def test_a_next_page_without_a_new_cursor_is_an_error(sandbox, iris, cursor) -> None:
+    fields = {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": cursor}}
+    sandbox.inject(Fault(status=200, body={"data": {"assets": fields}}), on="api")
+    variables = {"first": 10, "after": "same"}
+    with pytest.raises(IncompleteListError, match="no cursor"):
+        list(iris.items(GRAPHQL, method="POST", json={"query": QUERY, "variables": variables}))
+
+
+def test_a_later_page_without_its_connection_is_an_error(sandbox, iris) -> None:
+    url, arguments, _ = FORMS["graphql"]
+    walk = iris.pages(url, **arguments)
+    next(walk)
+    sandbox.inject(Fault(status=200, body={"data": {}}), on="api")
+    with pytest.raises(IncompleteListError, match="no connection"):
+        list(walk)
+
+
+def test_nodes_may_stand_in_the_place_of_edges(sandbox, iris) -> None:
+    found = {"nodes": [{"id": "1"}, {"id": "2"}], "pageInfo": {"hasNextPage": False}}
+    sandbox.inject(Fault(status=200, body={"data": {"site": {"machines": found}}}), on="api")
+    query = {"query": "{ site { machines { nodes { id } pageInfo { hasNextPage } } } }"}
+    assert ids(iris.items(GRAPHQL, method="POST", json=query)) == ["1", "2"]
+
+
+def test_a_page_that_is_no_json_object_is_an_error(sandbox, iris) -> None:
+    sandbox.inject(Fault(status=200, body="[1]"), on="api")
+    with pytest.raises(IncompleteListError, match="no JSON object, but text/html"):
+        list(iris.items(ASSETS))
