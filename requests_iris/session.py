@@ -274,16 +274,20 @@ class IrisSession(OAuth2Session, requests.Session):
         allowed one. A hop from another host, or with the caller's authentication, is not.
         """
         headers = prepared_request.headers
-        if signature_of(prepared_request):
-            del headers["Authorization"]
+        signature = signature_of(prepared_request)
+        if not may_see_token(prepared_request.url or "", self._origins):
+            if signature:
+                del headers["Authorization"]
+            super().rebuild_auth(prepared_request, response)
+        elif signature:
+            # requests makes the hop after this one of it, and not of the copy that send signs
+            headers["Authorization"] = signature.redacted
         else:
             withhold_token(prepared_request)
-        if not may_see_token(prepared_request.url or "", self._origins):
-            super().rebuild_auth(prepared_request, response)
-        elif "Authorization" in headers and self.should_strip_auth(
-            response.request.url or "", prepared_request.url or ""
-        ):
-            del headers["Authorization"]
+            if "Authorization" in headers and self.should_strip_auth(
+                response.request.url or "", prepared_request.url or ""
+            ):
+                del headers["Authorization"]
 
     def pages(
         self,

@@ -134,6 +134,23 @@ class TestRedirects:
         assert response.ok
         assert [hop.status_code for hop in response.history] == [status]
 
+    def test_each_hop_of_a_chain_on_the_same_host_is_signed(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        chain = redirect(sandbox, redirect(sandbox, redirect(sandbox, "/echo")))
+        response = iris.get(chain)
+        assert response.ok
+        assert tokens_seen(sandbox, "api") == [f"Bearer {sandbox.issued[-1]}"] * 4
+
+    def test_a_chain_that_leaves_and_comes_back_is_not_signed_again(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        at_home = redirect(sandbox, redirect(sandbox, "/echo"))
+        away = redirect(sandbox, at_home, via="foreign")
+        assert iris.get(redirect(sandbox, redirect(sandbox, away))).status_code == 401
+        assert len(tokens_seen(sandbox, "api")) == 2
+        assert tokens_seen(sandbox, "foreign") == []
+
     def test_to_another_host_the_token_stays_behind(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
