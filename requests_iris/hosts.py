@@ -25,6 +25,14 @@ def may_see_token(url: str, origins: frozenset[str]) -> bool:
     return match is not None and match[0].lower() in origins
 
 
+def is_plain_http(url: str) -> bool:
+    """Whether a request to `url` can be read on its way: then that must not lead off the machine.
+
+    A loopback address is all that may see secrets in clear, and a proxy would see them too.
+    """
+    return url[:5].lower() == "http:"
+
+
 def origins_of(hosts: Iterable[str], *, setting: str = "allowed_hosts") -> frozenset[str]:
     """The origins meant by hosts such as ``example.org``, ``example.org:8443``, ``http://127.0.0.1:80``.
 

@@ -32,7 +32,7 @@ from .auth import (
 from .body import position_of
 from .credentials import Credentials, from_environment, parse_scope
 from .errors import SettingError
-from .hosts import check_url, may_see_token, origins_of
+from .hosts import check_url, is_plain_http, may_see_token, origins_of
 from .pagination import Page, Progress, items, pages, progress_bar, responses
 from .source import TokenSource
 from .stores import TokenStore, open_store
@@ -144,7 +144,7 @@ class IrisSession(OAuth2Session, requests.Session):
         # OAuth2Session's stand-in switches netrc off for every host, and cannot be pickled.
         self.auth = None
         # in the place of requests' own; by http no host is ours, unless it is a loopback one
-        by_http = any(origin.startswith("http:") for origin in self._origins)
+        by_http = any(map(is_plain_http, (*self._origins, token_url)))
         for prefix in ("https://", "http://") if by_http else ("https://",):
             adapter = IrisAdapter(
                 origins=self._origins,

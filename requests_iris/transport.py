@@ -20,7 +20,7 @@ from urllib3.util import Retry
 from .body import position_of, rewound
 from .clock import Clock
 from .errors import SettingError
-from .hosts import may_see_token, origins_of
+from .hosts import is_plain_http, may_see_token, origins_of
 from .retry import Again, after_error, after_response, retry_of
 from .tls import SharedContexts, TlsFiles
 
@@ -89,7 +89,8 @@ class IrisAdapter(HTTPAdapter):
         cert: _t.CertType = None,
         proxies: dict[str, str] | None = None,
     ) -> Response:
-        """As in requests; to an API host it is sent again where the policy says so.
+        """As in requests; to an API host it is sent again where the policy says so, and by plain
+        http, to ours, through no proxy.
 
         1. A whole reply, or an error, of one attempt. A body that is not streamed is read here, as
            a connection may be dropped in the middle of it.
@@ -99,6 +100,8 @@ class IrisAdapter(HTTPAdapter):
 
         If the last attempt fails, the error is that of the first, as requests would raise it.
         """
+        if is_plain_http(request.url or "") and may_see_token(request.url or "", self._known):
+            proxies = None
         once = partial(super().send, request, stream, timeout, verify, cert, proxies)
         if self._retry.total == 0 or not may_see_token(request.url or "", self._api):
             return once()

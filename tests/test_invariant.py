@@ -6,11 +6,17 @@ no authentication of its own, and no foreign host sent us there.
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 import requests
 
 from requests_iris import IrisSession
 from requests_iris.sandbox import Sandbox
+
+#: Someone who signs in to a server that takes everybody.
+USER = {"client_id": "me", "client_secret": "mine", "username": "me", "password": "mine"}
 
 
 def tokens_seen(sandbox: Sandbox, server: str) -> list[str]:
@@ -190,6 +196,48 @@ class TestRedirects:
         away = iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo"), allow_redirects=False)
         assert iris.send(away.next).ok
         assert tokens_seen(sandbox, "foreign") == []
+
+
+class TestPlainHttp:
+    """It may carry secrets to a loopback address, and so to no proxy."""
+
+    @pytest.mark.parametrize("by", ["session", "request", "environment"])
+    def test_no_proxy_sees_what_goes_there(self, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[str] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            """A target; and a proxy, which is asked for whole URLs (RFC 9112 section 3.2.2)."""
+
+            def do_GET(self) -> None:
+                asked.append(self.path)
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = b'{"access_token": "a", "token_type": "Bearer"}'
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET
+
+            def log_message(self, *_: object) -> None:
+                """Silent."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+            url = f"http://127.0.0.1:{server.server_address[1]}"
+            proxies = {"http": url}
+            try:
+                with IrisSession(**USER, base_url=url, token_url=f"{url}/token") as iris:
+                    if by == "session":
+                        iris.proxies = proxies
+                    if by == "environment":
+                        monkeypatch.setenv("http_proxy", url)
+                    assert iris.get("/echo", proxies=proxies if by == "request" else None).ok
+                    assert asked == ["/token", "/echo"]
+                    iris.get("http://example.org/", proxies=proxies)
+                    assert asked[2:] == ["http://example.org/"]
+            finally:
+                server.shutdown()
 
 
 class TestNetrc:
