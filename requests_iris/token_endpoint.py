@@ -190,12 +190,14 @@ class _Reply:
         return self.status in (408, 429) or self.status >= 500
 
     def for_everybody(self) -> Response:
-        """The response, fit to hang on an error: without the request, and with a body cleaned.
+        """The response, fit to hang on an error: without the request, and cleaned.
 
         A body that may hold a token, which none of our secrets would find, is left out whole.
         """
         holds_token = self.status < 300 or re.search(r"(access|refresh)_token\W", self.text)
         self.response.request = PreparedRequest()
+        for name, value in self.response.headers.items():
+            self.response.headers[name] = self.exchange.cleaned(value)
         self.response.encoding = "utf-8"
         self.response._content = b"" if holds_token else self.exchange.cleaned(self.text).encode()
         return self.response

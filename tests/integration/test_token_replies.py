@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import pickle
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from requests_iris import IrisError, IrisSession
+from requests_iris import IrisError, IrisSession, TokenReplyError
 from requests_iris.sandbox import Fault, Sandbox
 
 from .test_secrets import SkippingClock, leaks, shown, told_of
@@ -75,3 +76,13 @@ def tokens_in(body: object) -> list[str]:
     members = body if isinstance(body, dict) else {}
     tokens = (members.get(name) for name in ("access_token", "refresh_token"))
     return [token for token in tokens if str(token).startswith(MARK)]
+
+
+def test_headers_of_the_reply_that_repeat_a_secret_are_cleaned(iris, sandbox) -> None:
+    password = sandbox.settings["password"]
+    there = f"{sandbox.foreign_url}/sign-in?password={password}"
+    sandbox.inject(Fault(redirect=there), on="token")
+    with pytest.raises(TokenReplyError) as caught:
+        iris.get("/echo")
+    assert caught.value.response.headers["Location"].endswith("?password=[secret]")
+    assert password.encode() not in pickle.dumps(caught.value)
