@@ -26,7 +26,15 @@ LIMIT = 100
 #: A query that names one of these knows what page it wants.
 _PAGING = {"size", "page", "limit", "after", "before"}
 #: Members that tell of more pages: a list with one of them is not a whole one.
-_MORE = ("next", "nextPage", "hasMore", "hasNext", "hasNextPage", "nextCursor", "cursor", "offset")
+_MORE = re.compile(
+    r"(?:@odata\.)?next_?(?:page|cursor|link|url|href|offset|page_?token|token)?"
+    r"|has_?(?:more|next)(?:_?page)?|cursor|offset|continuation_?token",
+    re.IGNORECASE,
+)
+#: Objects that such a member may be in.
+_MORE_IN = ("links", "Links", "_links", "paging", "pagination", "meta", "metadata", "pageInfo")
+#: How many elements there are, if that is said.
+_TOTALS = ("total", "totalCount", "total_count")
 _AEMP_PATH = re.compile(r"/15143/-3/.*/\d+$")
 
 
@@ -171,17 +179,15 @@ def form_of(call: Call, document: Document, key: str | None, total: int | None) 
             "name the one that is with key=",
             keys=names,
         )
-    if _member(document, "Links") is not None:
+    if isinstance(_member(document, "Links"), list):
         return Links(call, document, key)
     if {"totalElements", "totalPages", "number"} & set(document):
         return Pages(call, document, key, total)
+    cursors = Cursors(call, key)
+    if not cursors.cursor(document):
+        _check_tells_of_no_more(document, key)
     if {"after", "before", "limit"} & set(document) or key == "content":
-        return Cursors(call, key)
-    if hint := [name for name in _MORE if document.get(name) not in (None, False, "")]:
-        raise NotAListError(
-            f"the reply tells of more pages in a form that is not known ({', '.join(hint)})",
-            keys=tuple(document),
-        )
+        return cursors
     whole = Form(key)
     whole.total = len(whole.elements(document))
     return whole
@@ -247,8 +253,12 @@ class Cursors(Form):
         self._direction = "before" if "before" in call.args else "after"
         self._seen: set[int] = set()
 
+    def cursor(self, document: Document) -> Any:
+        """What leads to the next page, if there may be one."""
+        return document.get(self._direction)
+
     def following(self, call: Call, document: Document) -> Call | None:
-        cursor = document.get(self._direction)
+        cursor = self.cursor(document)
         came_by = call.args.get(self._direction)
         if not self.elements(document) or not cursor or cursor == came_by:
             return None
@@ -278,7 +288,12 @@ class Links(Form):
                 raise IncompleteListError(
                     f"on page {number} the link {rel!r} leads to page {links[rel]}"
                 )
-        if not ("next" in links or (self._last is not None and self._last > number)):
+        goes_on = "next" in links
+        if goes_on and self._last is not None and self._last <= number:
+            raise IncompleteListError(
+                f"page {number} has a next one, and the last page is {self._last}"
+            )
+        if not goes_on and (self._last is None or self._last <= number):
             return None
         if (found := len(self.elements(document))) != self._size or not found:
             raise IncompleteListError(f"page {number} is not full, and it is not the last one")
@@ -303,7 +318,7 @@ class Links(Form):
             )
             if not (siblings and number.isdecimal()):
                 raise IncompleteListError(f"the link {link.get('rel')!r} leads out of the list")
-            links[str(link.get("rel"))] = int(number)
+            links[str(link.get("rel")).lower()] = int(number)
         return links
 
 
@@ -330,7 +345,13 @@ class Connection(Form):
 
     def following(self, call: Call, document: Document) -> Call | None:
         info = self._connection(document)["pageInfo"]
-        if not info.get("hasNextPage"):
+        if not isinstance(info.get("hasNextPage"), bool):
+            raise NotAListError(
+                "the reply does not say whether it is the last page: "
+                "the query must ask for pageInfo { hasNextPage endCursor }",
+                keys=tuple(document),
+            )
+        if not info["hasNextPage"]:
             return None
         if not call.declares("after"):
             raise NotAListError(
@@ -354,9 +375,10 @@ class Connection(Form):
 
 
 def graphql_errors(document: Document) -> tuple[dict[str, Any], ...]:
-    """The errors of a GraphQL reply."""
-    errors = document.get("errors")
-    return tuple(each for each in errors if isinstance(each, dict)) if errors else ()
+    """The errors of a GraphQL reply; what is no object is taken for the message of one."""
+    errors = document.get("errors") or []
+    each_error = errors if isinstance(errors, list) else [errors]
+    return tuple(each if isinstance(each, dict) else {"message": str(each)} for each in each_error)
 
 
 def checked_resume(resume: Any) -> dict[str, Any]:
@@ -396,7 +418,7 @@ def _key_of(document: Document) -> str | None:
     lists = [
         name
         for name, value in document.items()
-        if isinstance(value, list) and name.lower() != "links"
+        if isinstance(value, list) and name.lower() not in ("links", "errors")
     ]
     return lists[0] if len(lists) == 1 else None
 
@@ -425,8 +447,29 @@ def _check_partial(document: Document) -> None:
             raise IncompleteListError("IRIS says that this is a part of the list (isPartial)")
 
 
+def _check_tells_of_no_more(document: Document, key: str) -> None:
+    """:raises NotAListError: for a reply that is not all, and does not say how to read the rest."""
+    places = [document, *(document.get(name) for name in _MORE_IN)]
+    hints = [
+        name
+        for place in places
+        if isinstance(place, dict)
+        for name, value in place.items()
+        if _MORE.fullmatch(name) and value not in (None, "") and value is not False
+    ]
+    found = len(_list_at(document, key))
+    hints += [name for name in _TOTALS if (_count(document, name) or 0) > found]
+    if hints:
+        raise NotAListError(
+            f"the reply tells of more pages in a form that is not known ({', '.join(hints)})",
+            keys=tuple(document),
+        )
+
+
 def _check_new(cursor: Any, seen: set[int]) -> None:
     """:raises IncompleteListError: for a cursor that has been seen: the walk would never end."""
+    if not isinstance(cursor, (str, int)):
+        raise IncompleteListError(f"a cursor is no text, but a {type(cursor).__name__}")
     mark = hash(cursor)  # a number takes less memory than a cursor
     if mark in seen:
         raise IncompleteListError("a cursor has come for the second time")

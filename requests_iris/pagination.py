@@ -276,7 +276,7 @@ def _wait_of(response: Response) -> float | None:
         each["extensions"].get("resetIn") for each in errors if _code_of(each) == "RATE_LIMITED"
     ]
     milliseconds = [wait for wait in waits if isinstance(wait, (int, float))]
-    return max(milliseconds) / 1000 if milliseconds else None
+    return max(0, *milliseconds) / 1000 if milliseconds else None
 
 
 def _code_of(error: dict[str, Any]) -> Any:

@@ -382,3 +382,82 @@ def test_a_page_that_is_no_json_object_is_an_error(sandbox, iris) -> None:
     sandbox.inject(Fault(status=200, body="[1]"), on="api")
     with pytest.raises(IncompleteListError, match="no JSON object, but text/html"):
         list(iris.items(ASSETS))
+
+
+class TestALaterPageThatCannotBeFound:
+    """A list that goes on in a way that is not known is refused, not taken for a whole one."""
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"nextPage": 2},
+            {"hasNext": True},
+            {"has_more": True},
+            {"limit": 1, "nextCursor": "b"},
+            {"limit": 1, "offset": 0},
+            {"limit": 1, "total": 9},
+            {"totalCount": 9},
+            {"@odata.nextLink": "/?skip=1"},
+            {"_links": {"next": {"href": "/?skip=1"}}},
+            {"links": {"next": "/?skip=1"}},
+            {"paging": {"nextPageToken": "b"}},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("key", ["content", "plans"])
+    def test_in_a_reply_of_one_list(self, iris, sandbox, key, more) -> None:
+        sandbox.inject(Fault(status=200, body={key: [1], **more}), on="api")
+        with pytest.raises(NotAListError, match="tells of more pages"):
+            list(iris.items("/api/odd"))
+
+    @pytest.mark.parametrize(
+        "less",
+        [
+            {"nextPage": None, "hasNext": False, "total": 1, "links": {"next": None}},
+            {"limit": 9, "after": None, "total": 1},
+        ],
+        ids=str,
+    )
+    def test_one_that_says_that_it_is_whole_is_read(self, iris, sandbox, less) -> None:
+        sandbox.inject(Fault(status=200, body={"content": [1], **less}), on="api")
+        assert list(iris.items("/api/odd")) == [1]
+
+    @pytest.mark.parametrize("info", [{}, {"hasNextPage": None}, {"hasNextPage": "true"}])
+    def test_in_a_connection_that_does_not_say_whether_it_ends(self, iris, sandbox, info) -> None:
+        connection = {"edges": [{"node": 1}], "pageInfo": {"endCursor": "a", **info}}
+        sandbox.inject(Fault(status=200, body={"data": {"assets": connection}}), on="api")
+        with pytest.raises(NotAListError, match="hasNextPage"):
+            list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))
+
+    @pytest.mark.parametrize("errors", [["no"], {"message": "no"}, "no"], ids=str)
+    def test_graphql_errors_in_an_odd_form_are_errors(self, iris, sandbox, errors) -> None:
+        connection = {"edges": [{"node": 1}], "pageInfo": {"hasNextPage": False}}
+        body = {"data": {"assets": connection}, "errors": errors}
+        sandbox.inject(Fault(status=200, body=body), on="api")
+        with pytest.raises(GraphQLError, match="no"):
+            list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))
+
+    def test_errors_are_no_elements(self, iris, sandbox) -> None:
+        body = {"data": None, "errors": [{"message": "no"}]}
+        sandbox.inject(Fault(status=200, body=body), on="api")
+        with pytest.raises(NotAListError):
+            list(iris.items(GRAPHQL, method="POST", data=json.dumps({"query": QUERY})))
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_links_that_contradict_each_other(self, iris, sandbox, workers) -> None:
+        """A next page after the last one: with workers, the walk used to end at the last one."""
+        url = f"{sandbox.base_url}{FLEET}/"
+        links = [{"rel": "last", "href": f"{url}1"}, {"rel": "next", "href": f"{url}2"}]
+        sandbox.inject(Fault(reply={"Links": links}), on="api")
+        with pytest.raises(IncompleteListError, match="last page is 1"):
+            list(iris.items(f"{FLEET}/1", workers=workers))
+
+    def test_the_names_of_links_in_upper_case(self, iris, sandbox) -> None:
+        links = [{"rel": "Last", "href": f"{sandbox.base_url}{FLEET}/3"}]
+        sandbox.inject(Fault(reply={"Links": links}), on="api")
+        assert len(list(iris.items(f"{FLEET}/1"))) == 250
+
+    def test_a_cursor_that_is_no_text(self, iris, sandbox) -> None:
+        sandbox.inject(Fault(status=200, body={"content": [1], "after": {"id": 1}}), on="api")
+        with pytest.raises(IncompleteListError, match="no text"):
+            list(iris.items("/api/odd"))
