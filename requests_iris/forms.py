@@ -70,7 +70,7 @@ class Call:
         if call.query is not None:
             first = {"first": LIMIT} if call.declares("first") else {}
             return call._with_variables({**first, **call.variables})
-        if _PAGING & set(call.args) or _AEMP_PATH.search(urlsplit(text).path):
+        if _PAGING & set(call.params) or _AEMP_PATH.search(urlsplit(text).path):
             return call
         return call._with_query(size=SIZE)
 
@@ -82,7 +82,8 @@ class Call:
         return replace(self, arguments={**self.arguments, "headers": headers})
 
     @property
-    def args(self) -> dict[str, str]:
+    def params(self) -> dict[str, str]:
+        """The query of the URL, decoded."""
         return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
 
     @property
@@ -227,7 +228,7 @@ class Pages(Form):
         return (self._call(call, n) for n in range(_page_asked_by(call) + 1, self._end))
 
     def _call(self, call: Call, number: int) -> Call:
-        query = {"size": call.args.get("size", self._size), "page": number}
+        query = {"size": call.params.get("size", self._size), "page": number}
         return call.moved(query=query, total=self._total)
 
     def _counts(self, document: Document) -> tuple[int, int]:
@@ -250,7 +251,7 @@ class Cursors(Form):
 
     def __init__(self, call: Call, key: str) -> None:
         super().__init__(key)
-        self._direction = "before" if "before" in call.args else "after"
+        self._direction = "before" if "before" in call.params else "after"
         self._seen: set[int] = set()
 
     def cursor(self, document: Document) -> Any:
@@ -259,11 +260,11 @@ class Cursors(Form):
 
     def following(self, call: Call, document: Document) -> Call | None:
         cursor = self.cursor(document)
-        came_by = call.args.get(self._direction)
+        came_by = call.params.get(self._direction)
         if not self.elements(document) or not cursor or cursor == came_by:
             return None
         _check_new(cursor, self._seen)
-        size = {} if {"limit", "size"} & set(call.args) - {"size"} else {"limit": LIMIT}
+        size = {} if "limit" in call.params else {"limit": LIMIT}
         return call.moved(query={**size, self._direction: cursor})
 
 
@@ -481,7 +482,7 @@ def _member(document: Document, name: str) -> Any:
 
 
 def _page_asked_by(call: Call) -> int:
-    page = call.args.get("page", "0")
+    page = call.params.get("page", "0")
     return int(page) if page.isdecimal() else 0
 
 

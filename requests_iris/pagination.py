@@ -196,10 +196,10 @@ class _Walk:
         self, call: Call, fetch: Callable[[], tuple[Response, Document]]
     ) -> tuple[Page, Call | None]:
         """The next page of the order, checked, and the call after it."""
-        with self._told(call.place):
+        with self._noting(call.place):
             response, document = fetch()
         # a page that does not fit will not fit the next time: there is no place to go on
-        with self._told({}, response):
+        with self._noting({}, response):
             call = replace(call, asked=(response.history or [response])[0].url)
             if self._form is None:
                 self._form = form_of(call, document, self._key, self._total)
@@ -210,26 +210,26 @@ class _Walk:
         return Page(response, elements, self._form.total), following
 
     @contextmanager
-    def _told(self, place: Mapping[str, Any], response: Response | None = None) -> Iterator[None]:
-        """What fails in here tells what was read before, and where to go on."""
+    def _noting(self, place: Mapping[str, Any], response: Response | None = None) -> Iterator[None]:
+        """Notes on an error what was read before it, and where to go on."""
         try:
             yield
         except ListError as error:
             error.response = error.response or response
-            self._tell(error, place)
+            self._note(error, place)
             raise
         except RequestException as error:
             if not self._pages:
                 raise  # nothing was read: it is the caller's first request that fails
-            told = IncompleteListError(
+            incomplete = IncompleteListError(
                 f"page {self._pages + 1} could not be read ({type(error).__name__}: {error})",
                 retryable=getattr(error, "retryable", True),
                 response=error.response,
             )
-            self._tell(told, place)
-            raise told from error
+            self._note(incomplete, place)
+            raise incomplete from error
 
-    def _tell(self, error: ListError, place: Mapping[str, Any]) -> None:
+    def _note(self, error: ListError, place: Mapping[str, Any]) -> None:
         error.pages_read, error.elements_read = self._pages, self._elements
         error.resume = dict(place) or None
 
