@@ -13,12 +13,12 @@ import click
 from requests import RequestException, Response
 from requests.adapters import HTTPAdapter
 
-from .. import IrisSession, MissingSettingError
+from .. import IrisSession
+from ..credentials import PREFIX
 
 #: The settings without which there is no token, and their variables.
 CREDENTIALS = {
-    name: f"TRACKUNIT_{name.upper()}"
-    for name in ("client_id", "client_secret", "username", "password")
+    name: PREFIX + name.upper() for name in ("client_id", "client_secret", "username", "password")
 }
 #: Seconds that the clocks may be apart before it is worth a word; an HTTP date has whole seconds.
 CLOCKS_APART = 5.0
@@ -87,7 +87,7 @@ def examine(iris: IrisSession) -> Report:
     iris.mount(report.token_url, clock)
     try:
         token = iris.fetch_token()
-    except (MissingSettingError, RequestException) as error:
+    except RequestException as error:
         report.error = str(error)
     else:
         report.scope_granted = " ".join(token.get("scope", ())) or None

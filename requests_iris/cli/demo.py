@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections import Counter
@@ -16,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from .. import IrisSession
+from ..credentials import PREFIX
+from ..token import fingerprint
 from .sandbox import running_sandbox
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def demo(machines: int, token_lifetime: float) -> None:
 
 def _forget_settings() -> None:
     # The demo's session must not sign in, nor keep a token, where its caller's would.
-    for name in [name for name in os.environ if name.startswith("TRACKUNIT_")]:
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
 
 
@@ -112,7 +113,7 @@ class Demo:
         self._renewals += len(self._sandbox.issued) > 1
         self._say(
             f"{'Renewed' if self._renewals else 'Signed in'} by the {grant} grant: token "
-            f"{_fingerprint(token['access_token'])}, scope {' '.join(token['scope'])!r}, "
+            f"{fingerprint(token['access_token'])}, scope {' '.join(token['scope'])!r}, "
             f"good for {token['expires_in']:g} s."
         )
 
@@ -132,7 +133,7 @@ class Demo:
         mine = {"Authorization": f"Bearer {old}"}
         while (answer := iris.get(ASSETS, headers=mine)).ok:
             time.sleep(MARGIN)
-        self._say(f"Expired: the API answers token {_fingerprint(old)} with {answer.status_code}.")
+        self._say(f"Expired: the API answers token {fingerprint(old)} with {answer.status_code}.")
 
     def _report(self) -> None:
         expected, found = Counter(self._sandbox.asset_ids), Counter(self._ids)
@@ -151,7 +152,3 @@ class Demo:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, emoji=False)
-
-
-def _fingerprint(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()[:8]

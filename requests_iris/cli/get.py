@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from typing import Any
 import click
 from requests import RequestException
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from .. import IrisSession, problem_of
-from .writers import FORMATS, CannotWrite, json_lines, replacing
+from ..pagination import Progress
+from .writers import FORMATS, CannotWrite, Write, json_lines, replacing
 
 #: What an AEMP list must be asked for, which answers with XML otherwise.
 ASK_FOR_JSON = {"Accept": "application/json"}
@@ -104,7 +106,7 @@ def _get_list(iris: IrisSession, url: str, output: Path | None, **arguments: Any
                 write(elements, file)
 
 
-def _format_of(output: Path) -> Any:
+def _format_of(output: Path) -> Write:
     try:
         return FORMATS[output.suffix.lower()]
     except KeyError:
@@ -113,7 +115,7 @@ def _format_of(output: Path) -> Any:
         ) from None
 
 
-def _print(lines: Any) -> None:
+def _print(lines: Iterable[str]) -> None:
     """Prints to a pipe that may close, as `head` does when it has seen enough."""
     try:
         for line in lines:
@@ -125,7 +127,7 @@ def _print(lines: Any) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def _progress() -> Iterator[Progress | Literal[False]]:
     """What is told of each page, if there is a terminal to show it on; else False."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -133,7 +135,7 @@ def _progress() -> Iterator[Any]:
         return
     columns = TextColumn("Read"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     # rich would print what goes to standard output above its bar, on standard error
-    with Progress(*columns, console=console, redirect_stdout=False) as bar:
+    with Bar(*columns, console=console, redirect_stdout=False) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

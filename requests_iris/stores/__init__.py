@@ -42,10 +42,7 @@ class TokenStore(Protocol):
         """Keeps `token`, which JSON can hold. Only called with the lock held."""
 
 
-Place = TokenStore | str | os.PathLike[str]
-
-
-def open_store(place: Place) -> TokenStore:
+def open_store(place: TokenStore | str | os.PathLike[str]) -> TokenStore:
     """The store at a path or URL; a store is returned as it is. Nothing is opened or made yet.
 
     :raises SettingError: if it is none of them.

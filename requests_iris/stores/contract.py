@@ -1,8 +1,10 @@
 """What every token store must do, as a suite for pytest.
 
-class TestMyStore(StoreContract):
-    def make_store(self, tmp_path):
-        return MyStore(tmp_path / "tokens")
+::
+
+    class TestMyStore(StoreContract):
+        def make_store(self, tmp_path):
+            return MyStore(tmp_path / "tokens")
 """
 
 from __future__ import annotations
