@@ -46,8 +46,8 @@ __all__ = [
     "problem_of",
 ]
 
-#: The rooms of the public names that are no errors.
-_ROOMS = {
+#: The modules of the public names that are no errors.
+_MODULES = {
     "FileTokenStore": "stores",
     "IrisSession": "session",
     "Problem": "problems",
@@ -65,9 +65,9 @@ if not TYPE_CHECKING:
 
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        room = import_module(f".{_ROOMS.get(name, 'errors')}", __name__)
+        module = import_module(f".{_MODULES.get(name, 'errors')}", __name__)
         # kept, so that it is asked for once; a thread that comes in between keeps the same object
-        return globals().setdefault(name, getattr(room, name))
+        return globals().setdefault(name, getattr(module, name))
 
     def __dir__():
         return sorted({*globals(), *__all__})

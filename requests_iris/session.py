@@ -1,4 +1,4 @@
-"""IrisSession: the only room that knows the inside of requests.Session."""
+"""IrisSession: the only module that knows the inside of requests.Session."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .credentials import Credentials, from_environment, parse_scope
 from .errors import SettingError
 from .hosts import check_url, is_plain_http, may_see_token, origins_of
 from .pagination import Page, Progress, items, pages, progress_bar, responses
-from .source import TokenSource
+from .source import TokenSource, Updater
 from .stores import TokenStore, open_store
 from .token import Token
 from .token_endpoint import TokenEndpoint
@@ -43,6 +43,7 @@ from .transport import POOL_MAXSIZE, IrisAdapter, idempotent_call
 if TYPE_CHECKING:
     from requests import _types as _t
     from urllib3.util import Retry
+
 #: Where the APIs of IRIS are.
 BASE_URL = "https://iris.trackunit.com"
 #: Where IRIS issues tokens.
@@ -108,7 +109,7 @@ class IrisSession(OAuth2Session, requests.Session):
         password: str | None = None,
         scope: str | Iterable[str] | None = None,
         token: Mapping[str, Any] | None = None,
-        token_updater: Callable[[dict[str, Any]], object] | None = None,
+        token_updater: Updater | None = None,
         token_store: TokenStore | str | os.PathLike[str] | None = None,
         base_url: str | None = None,
         token_url: str | None = None,
@@ -401,12 +402,12 @@ class IrisSession(OAuth2Session, requests.Session):
         self.token = {}
 
     @property
-    def token_updater(self) -> Callable[[dict[str, Any]], object] | None:
+    def token_updater(self) -> Updater | None:
         """Called with each new token, as a dict."""
         return self._source.updater
 
     @token_updater.setter
-    def token_updater(self, updater: Callable[[dict[str, Any]], object] | None) -> None:
+    def token_updater(self, updater: Updater | None) -> None:
         self._source.updater = updater
 
     @property
@@ -518,7 +519,7 @@ class IrisSession(OAuth2Session, requests.Session):
             return withhold_token
         return None if self.auth else made_here  # a session's own must not be hidden
 
-    def _joined(self, url: Any) -> str:
+    def _joined(self, url: _t.UriType | None) -> str:
         """`url` as requests understands it: bytes decoded, other objects as their str."""
         text = url.decode("utf-8") if isinstance(url, bytes) else str(url)
         one_slash = text.startswith("/") and not text.startswith("//")
@@ -578,7 +579,7 @@ def _checked_leeway(leeway: float) -> float:
     return leeway
 
 
-def _checked_timeout(timeout: Any) -> Any:
+def _checked_timeout(timeout: _t.TimeoutType) -> _t.TimeoutType:
     for seconds in timeout if isinstance(timeout, tuple) else (timeout,):
         if isinstance(seconds, (int, float)) and not seconds > 0:
             raise SettingError(

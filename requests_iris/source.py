@@ -1,7 +1,7 @@
 """Where the current token comes from: it is used while it is fresh, and renewed in time.
 
-This room has the only lock. Threads share a source: the token is an immutable value, replaced in
-one assignment, and whoever finds it fresh reads it without the lock.
+Threads share a source: the token is an immutable value, replaced in one assignment, and whoever
+finds it fresh reads it without the lock, which is held for such assignments only, never for I/O.
 """
 
 from __future__ import annotations
@@ -43,8 +43,11 @@ REFUSAL_LASTS = 60.0
 #: What is counted: token requests by grant, tokens got, requests replayed, waits for a token.
 COUNTERS = ("password", "refresh_token", "tokens", "replays", "waits")
 
+#: Called with each new token, as a dict.
 Updater = Callable[[dict[str, Any]], object]
+#: Asks for a token until a deadline on the monotonic clock.
 Grant = Callable[[float], Token]
+#: A whole renewal, the store included.
 Renewal = Callable[[], Token]
 
 
@@ -343,8 +346,7 @@ class TokenSource:
 
     def _renewed(self, send: Send, wait: float) -> Token:
         """What a sibling has stored, else a new one; `wait` is for the store's lock, in seconds."""
-        found = self._from_sibling()
-        return found or self._shared(lambda deadline: self._renew(send, deadline), wait)
+        return self._from_sibling() or self._shared(lambda by: self._renew(send, by), wait)
 
     def _shared(self, grant: Grant, wait: float = LOCK_WAIT) -> Token:
         """Carries out `grant` with the store's lock held, and stores what it brings.

@@ -1,6 +1,6 @@
 """pytest fixtures: an IRIS to test against, without an account and without the network.
 
-pytest loads this room at each start, in every environment that has the package installed. So
+pytest loads this module at each start, in every environment that has the package installed. So
 nothing is imported here that the fixtures alone need.
 """
 
