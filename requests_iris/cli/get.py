@@ -34,7 +34,12 @@ Examples:
 )
 @click.argument("url", metavar="PATH_OR_URL")
 @click.option(
-    "-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Of the query; repeatable."
+    "-p",
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="For the query; repeatable.",
 )
 @click.option("--all", "whole", is_flag=True, help="The whole list, element by element.")
 @click.option(
@@ -44,12 +49,12 @@ Examples:
     show_default=True,
     help="Pages to read at once, with --all.",
 )
-@click.option("--key", help="With --all: the member of a reply that holds the list, if it is odd.")
+@click.option("--key", help="Where the list is in an odd reply, with --all; names with dots.")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A file; with --all its ending says the format: .jsonl, .csv or .parquet.",
+    help="A file to write to; with --all its ending says the format: .jsonl, .csv or .parquet.",
 )
 def get(
     url: str,
@@ -68,11 +73,21 @@ def get(
     # a kill, like Ctrl-C, must leave no half file behind
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     query = [_name_and_value(param) for param in params]
+    if not whole:
+        _check_options_of_one_reply(workers, key, output)
     with _told_in_one_line(), IrisSession() as iris:
         if whole:
             _get_list(iris, url, output, params=query, workers=workers, key=key)
         else:
             _get_reply(iris, url, output, params=query)
+
+
+def _check_options_of_one_reply(workers: int, key: str | None, output: Path | None) -> None:
+    """Refuses what is for lists: without --all a .csv would be one page, and no CSV."""
+    if workers > 1 or key is not None:
+        raise click.UsageError("--workers and --key need --all")
+    if output is not None and output.suffix.lower() in FORMATS:
+        raise click.UsageError(f"a {output.suffix} file needs --all; one reply is written as JSON")
 
 
 def _get_reply(iris: IrisSession, url: str, output: Path | None, **arguments: Any) -> None:

@@ -26,12 +26,14 @@ BATCH = 10_000
 
 
 class CannotWrite(Exception):
-    """A list cannot be written in the format that was asked for."""
+    """What was read cannot be written where, or in the format, that was asked for."""
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[IO[bytes]]:
     """A file that takes the place of `target` when the block ends well, and is gone if not."""
+    if not target.parent.is_dir():
+        raise CannotWrite(f"there is no directory {target.parent}")
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -86,6 +87,16 @@ class TestOneReply:
         assert "is not NAME=VALUE" in result.stderr
         assert account.seen == ()
 
+    @pytest.mark.parametrize(
+        "options", [["--workers", "2"], ["--key", "content"], ["-o", "a.csv"], ["-o", "a.JSONL"]]
+    )
+    def test_what_is_for_lists_is_refused(self, account: Sandbox, options: list[str]) -> None:
+        """Else a file that is called .csv would hold one page, as JSON."""
+        result = get(ASSETS, *options)
+        assert result.exit_code == 2
+        assert re.search("needs? --all", result.stderr)
+        assert account.seen == ()
+
 
 class TestWholeList:
     @pytest.mark.parametrize("workers", ["1", "4"])
@@ -126,6 +137,7 @@ class TestWholeList:
     ) -> None:
         result = get(ASSETS, "--all", "-o", str(tmp_path / "no" / "fleet.csv"))
         assert result.exit_code == 1
+        assert f"there is no directory {tmp_path / 'no'}" in result.stderr
         assert account.seen == ()
 
     @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
