@@ -394,7 +394,7 @@ def checked_resume(resume: Any) -> dict[str, Any]:
         isinstance(value, kinds.get(name, ())) for name, value in resume.items()
     ):
         return resume
-    raise SettingError("resume takes the resume of a ListError", setting="resume")
+    raise SettingError("resume must be the resume of a ListError", setting="resume")
 
 
 def _with_params(url: str, params: Any) -> str:

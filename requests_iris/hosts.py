@@ -40,7 +40,7 @@ def origins_of(hosts: Iterable[str], *, setting: str = "allowed_hosts") -> froze
 
     :raises SettingError: for an entry that is no host, or one that would be reached without TLS.
     """
-    if isinstance(hosts, str):
+    if isinstance(hosts, (str, bytes)) or not isinstance(hosts, Iterable):
         hosts = [hosts]
     return frozenset(origin for host in hosts for origin in _spellings(_with_scheme(host), setting))
 
@@ -63,7 +63,7 @@ def _spellings(url: str, setting: str) -> set[str]:
     match = _ORIGIN.match(url) if isinstance(url, str) else None
     if match is None:
         raise SettingError(
-            f"{setting} takes an https URL with a plain host name, not {_shown(url)}",
+            f"{setting} must name a plain host, as https://example.org does, not {_shown(url)}",
             setting=setting,
         )
     scheme, name, port = match[1].lower(), match[2].lower(), match[3]
@@ -87,8 +87,6 @@ def _is_loopback(name: str) -> bool:
 
 def _shown(url: object) -> str:
     """A URL for a message: without what stands before an @, which may be a password."""
-    return (
-        repr(re.sub(r".*@", "...@", url, flags=re.DOTALL))
-        if isinstance(url, str)
-        else repr(type(url))
-    )
+    if not isinstance(url, str):
+        return type(url).__name__
+    return repr(re.sub(r".*@", "...@", url, flags=re.DOTALL))

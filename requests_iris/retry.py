@@ -58,6 +58,8 @@ class Again:
 def retry_of(setting: Retry | int | None) -> Retry:
     """The policy that a setting means: a number is that of repetitions, 0 and False are none.
 
+    None and True mean the default.
+
     :raises SettingError: for anything else.
     """
     if setting is None or setting is True:
@@ -67,7 +69,7 @@ def retry_of(setting: Retry | int | None) -> Retry:
     if isinstance(setting, int) and setting >= 0:
         return DEFAULT_RETRY.new(total=int(setting))
     raise SettingError(
-        f"retry takes a number of repetitions, 0 for none, or a urllib3 Retry, not {setting!r}",
+        f"retry must be a number of repetitions, 0 for none, or a urllib3 Retry, not {setting!r}",
         setting="retry",
     )
 

@@ -18,6 +18,7 @@ from requests import PreparedRequest, Request, Response
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests_oauthlib import OAuth2Session
+from urllib3.util import Timeout
 
 from .auth import (
     BearerAuth,
@@ -408,6 +409,10 @@ class IrisSession(OAuth2Session, requests.Session):
 
     @token_updater.setter
     def token_updater(self, updater: Updater | None) -> None:
+        if not (updater is None or callable(updater)):
+            raise SettingError(
+                f"token_updater must be callable, or None, not {updater!r}", setting="token_updater"
+            )
         self._source.updater = updater
 
     @property
@@ -574,18 +579,22 @@ def _hooks_with(first: Callable[..., Response], hooks: Any) -> dict[str, Any]:
 
 
 def _checked_leeway(leeway: float) -> float:
-    if not leeway >= 0:
+    if not (isinstance(leeway, (int, float)) and leeway >= 0):
         raise SettingError(f"leeway must be 0 seconds or more, not {leeway!r}", setting="leeway")
     return leeway
 
 
 def _checked_timeout(timeout: _t.TimeoutType) -> _t.TimeoutType:
-    for seconds in timeout if isinstance(timeout, tuple) else (timeout,):
-        if isinstance(seconds, (int, float)) and not seconds > 0:
-            raise SettingError(
-                f"default_timeout must be more than 0 seconds, or None, not {timeout!r}",
-                setting="default_timeout",
-            )
+    pair = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+    usable = len(pair) == 2 and all(
+        seconds is None or (isinstance(seconds, (int, float)) and seconds > 0) for seconds in pair
+    )
+    if not (usable or isinstance(timeout, Timeout)):
+        raise SettingError(
+            f"default_timeout must be more than 0 seconds, two such numbers, or None, "
+            f"not {timeout!r}",
+            setting="default_timeout",
+        )
     return timeout
 
 

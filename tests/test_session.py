@@ -10,6 +10,7 @@ import pytest
 import requests
 from oauthlib.oauth2 import LegacyApplicationClient, OAuth2Error
 from requests_oauthlib import OAuth2Session
+from urllib3.util import Timeout
 
 import requests_iris
 from requests_iris import (
@@ -78,12 +79,18 @@ class TestSettings:
             {"base_url": "iris"},
             {"allowed_hosts": ["http://example.org"]},
             {"allowed_hosts": ["*"]},
+            {"allowed_hosts": 8443},
+            {"allowed_hosts": b"example.org"},
             {"scope": "api\noffline_access"},
             {"scope": 7},
             {"leeway": -1},
             {"leeway": float("nan")},
+            {"leeway": "60"},
             {"default_timeout": -1},
             {"default_timeout": (10, 0)},
+            {"default_timeout": (10, 60, 60)},
+            {"default_timeout": "60"},
+            {"token_updater": "print"},
             {"token": {"refresh_token": "s3cret"}},
             {"token": {"access_token": "s3cret\n"}},
             {"token": "s3cret"},
@@ -394,6 +401,10 @@ class TestOfTheParents:
 
 
 class TestTimeouts:
+    @pytest.mark.parametrize("timeout", [None, 5, 0.5, (5, None), (5, 60), Timeout(5)], ids=str)
+    def test_each_form_that_requests_has_is_taken(self, timeout) -> None:
+        assert IrisSession(default_timeout=timeout).default_timeout == timeout
+
     @pytest.fixture
     def timeouts(self, iris: IrisSession) -> list[object]:
         seen: list[object] = []
