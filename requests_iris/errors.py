@@ -38,16 +38,16 @@ class IrisError(RequestException):
     :ivar response: the :class:`requests.Response` that told of the error, or None.
     """
 
-    retryable = False
-
     def __init__(
         self,
         message: str = "",
         *,
+        retryable: bool = False,
         request: PreparedRequest | None = None,
         response: Response | None = None,
     ) -> None:
         super().__init__(message, request=request, response=response)
+        self.retryable = retryable
 
 
 class SettingError(IrisError, ValueError):
@@ -63,6 +63,8 @@ class SettingError(IrisError, ValueError):
 
 class MissingSettingError(SettingError):
     """A token is needed, and a setting without which there is none was given nowhere.
+
+    Where several are missing, the message names all, and these the first.
 
     :ivar variable: the environment variable that can hold the setting.
     """
@@ -80,9 +82,8 @@ class TokenError(IrisError):
     :ivar status_code: the HTTP status of the token endpoint's reply, or None without one.
     """
 
-    def __init__(self, message: str = "", *, retryable: bool = False, **context: Any) -> None:
+    def __init__(self, message: str = "", **context: Any) -> None:
         super().__init__(message, **context)
-        self.retryable = retryable
         self.status_code: int | None = getattr(self.response, "status_code", None)
 
 
@@ -152,14 +153,12 @@ class ListError(IrisError):
         self,
         message: str = "",
         *,
-        retryable: bool = False,
         pages_read: int = 0,
         elements_read: int = 0,
         resume: dict[str, Any] | None = None,
         **context: Any,
     ) -> None:
         super().__init__(message, **context)
-        self.retryable = retryable
         self.pages_read = pages_read
         self.elements_read = elements_read
         self.resume = resume
