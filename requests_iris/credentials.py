@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from .errors import MissingSettingError, SettingError
 
@@ -14,7 +15,12 @@ PREFIX = "TRACKUNIT_"
 
 def from_environment(setting: str, environ: Mapping[str, str]) -> str | None:
     """The setting's variable, such as ``TRACKUNIT_SCOPE``; an empty one counts as not set."""
-    return environ.get(PREFIX + setting.upper()) or None
+    return environ.get(variable_of(setting)) or None
+
+
+def variable_of(setting: str) -> str:
+    """The name of the variable that can hold a setting."""
+    return PREFIX + setting.upper()
 
 
 @dataclass(frozen=True)
@@ -46,26 +52,31 @@ class Credentials:
 
         :raises MissingSettingError: if one of them is missing.
         """
-        return self._given("client_id"), self._given("client_secret")
+        client_id, client_secret = self._given("client_id", "client_secret")
+        return client_id, client_secret
 
     @property
     def user(self) -> tuple[str, str]:
-        """username and password.
+        """username and password, which no one can use without the client.
 
-        :raises MissingSettingError: if one of them is missing.
+        :raises MissingSettingError: if one of them, or of :attr:`client`, is missing.
         """
-        return self._given("username"), self._given("password")
+        *_, username, password = self._given("client_id", "client_secret", "username", "password")
+        return username, password
 
-    def _given(self, name: str) -> str:
-        value: str | None = getattr(self, name)
-        if value is None:
+    def _given(self, *names: str) -> list[str]:
+        """All that is missing is told at once, so that nobody has to find out one by one."""
+        given: dict[str, Any] = {name: getattr(self, name) for name in names}
+        missing = [name for name, value in given.items() if value is None]
+        if missing:
             raise MissingSettingError(
-                f"a token is needed and {name} is missing: pass {name}= to the session, "
-                f"or set {PREFIX}{name.upper()}",
-                setting=name,
-                variable=PREFIX + name.upper(),
+                f"a token is needed, but there is no {', '.join(missing)}: "
+                f"pass {', '.join(f'{name}=' for name in missing)} to the session, "
+                f"or set {', '.join(map(variable_of, missing))}",
+                setting=missing[0],
+                variable=variable_of(missing[0]),
             )
-        return value
+        return list(given.values())
 
 
 def parse_scope(scope: object) -> tuple[str, ...]:

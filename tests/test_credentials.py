@@ -51,6 +51,23 @@ def test_a_missing_one_is_told_with_its_setting_and_variable(name: str) -> None:
     assert (caught.value.setting, caught.value.variable) == (name, variable)
 
 
+def test_all_that_are_missing_are_told_at_once() -> None:
+    with pytest.raises(MissingSettingError) as caught:
+        _ = Credentials(client_id="c", username="u").user
+    assert str(caught.value) == (
+        "a token is needed, but there is no client_secret, password: "
+        "pass client_secret=, password= to the session, "
+        "or set TRACKUNIT_CLIENT_SECRET, TRACKUNIT_PASSWORD"
+    )
+    assert caught.value.setting == "client_secret"
+    assert caught.value.variable == "TRACKUNIT_CLIENT_SECRET"
+
+
+def test_the_client_alone_needs_no_user() -> None:
+    """A refresh token is used without a password."""
+    assert Credentials(client_id="c", client_secret="s").client == ("c", "s")
+
+
 def test_the_repr_hides_secret_and_password() -> None:
     shown = repr(Credentials("the id", "hush", "the user", "hush"))
     assert shown == "Credentials(client_id='the id', username='the user')"

@@ -14,11 +14,11 @@ from requests import RequestException, Response
 from requests.adapters import HTTPAdapter
 
 from .. import IrisSession
-from ..credentials import PREFIX
+from ..credentials import variable_of
 
 #: The settings without which there is no token, and their variables.
 CREDENTIALS = {
-    name: PREFIX + name.upper() for name in ("client_id", "client_secret", "username", "password")
+    name: variable_of(name) for name in ("client_id", "client_secret", "username", "password")
 }
 #: Seconds that the clocks may be apart before it is worth a word; an HTTP date has whole seconds.
 CLOCKS_APART = 5.0
