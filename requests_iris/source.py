@@ -17,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from requests import PreparedRequest, Response
 
@@ -49,6 +49,8 @@ Updater = Callable[[dict[str, Any]], object]
 Grant = Callable[[float], Token]
 #: A whole renewal, the store included.
 Renewal = Callable[[], Token]
+#: What a grant is made of, besides the credentials: a scope, or a token to refresh.
+Subject = TypeVar("Subject")
 
 
 @dataclass(frozen=True)
@@ -333,11 +335,8 @@ class TokenSource:
         if token is self._found:
             return
         self.count("tokens")
-        if (
-            token.scope
-            and set(token.scope) != set(self.scope)
-            and (known is None or known.scope != token.scope)
-        ):
+        is_news = known is None or known.scope != token.scope
+        if is_news and token.scope and set(token.scope) != set(self.scope):
             log.warning(
                 "the granted scope is %r, asked for was %r",
                 " ".join(token.scope),
@@ -416,24 +415,19 @@ class TokenSource:
         return key_of(self.token_url, who.client_id, who.username, sorted(set(self.scope)))
 
     def _by_password(self, send: Send, deadline: float) -> Token:
-        return self._ask(
-            "password",
-            send,
-            lambda credentials, send: self._endpoint.password_grant(
-                credentials, self.scope, send, deadline
-            ),
-        )
+        return self._ask("password", self._endpoint.password_grant, self.scope, send, deadline)
 
     def _by_refresh_token(self, token: Token, send: Send, deadline: float) -> Token:
-        return self._ask(
-            "refresh_token",
-            send,
-            lambda credentials, send: self._endpoint.refresh_grant(
-                credentials, token, send, deadline
-            ),
-        )
+        return self._ask("refresh_token", self._endpoint.refresh_grant, token, send, deadline)
 
-    def _ask(self, grant: str, send: Send, ask: Callable[[Credentials, Send], Token]) -> Token:
+    def _ask(
+        self,
+        grant: str,
+        ask: Callable[[Credentials, Subject, Send, float], Token],
+        subject: Subject,
+        send: Send,
+        deadline: float,
+    ) -> Token:
         """Asks for a token by one grant; requests are counted, refusals remembered."""
 
         def counting(request: PreparedRequest, timeout: float) -> Response:
@@ -445,21 +439,24 @@ class TokenSource:
         self._raise_if_refused_before(asked)
         why, start = self._state_of_token(), self._clock.monotonic()
         try:
-            token = ask(credentials, counting)
+            token = ask(credentials, subject, counting, deadline)
         except TokenRefusedError as error:
             # a refused refresh token says nothing of the credentials
             if grant == "password" or isinstance(error, InvalidClientError):
                 self._refusal = _Refusal(asked, error, self._clock.monotonic() + REFUSAL_LASTS)
             raise
+        self._log_new(token, grant, why, self._clock.monotonic() - start)
+        return token
+
+    def _log_new(self, token: Token, grant: str, why: str, seconds: float) -> None:
         log.info(
             "new token %s by the %s grant (the old one: %s) in %.2f s, valid %s",
             token.fingerprint,
             grant,
             why,
-            self._clock.monotonic() - start,
+            seconds,
             "until it is refused" if token.expires_in is None else f"for {token.expires_in:g} s",
         )
-        return token
 
     def _raise_if_refused_before(self, asked: tuple[Credentials, tuple[str, ...]]) -> None:
         refusal = self._refusal
