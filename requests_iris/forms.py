@@ -308,16 +308,11 @@ class Links(Form):
     def _linked(self, call: Call, document: Document) -> dict[str, int]:
         """The page numbers that the links lead to; they all belong to this list."""
         links = {}
-        here = urlsplit(call.asked)
+        here = _parent_of(call.asked)
         for link in _member(document, "Links") or []:
-            href = urlsplit(str(link.get("href")))
-            base, _, number = href.path.rpartition("/")
-            siblings = (href.scheme, href.netloc, base) == (
-                here.scheme,
-                here.netloc,
-                here.path.rpartition("/")[0],
-            )
-            if not (siblings and number.isdecimal()):
+            href = str(link.get("href"))
+            number = urlsplit(href).path.rpartition("/")[2]
+            if _parent_of(href) != here or not number.isdecimal():
                 raise IncompleteListError(f"the link {link.get('rel')!r} leads out of the list")
             links[str(link.get("rel")).lower()] = int(number)
         return links
@@ -479,6 +474,12 @@ def _check_new(cursor: Any, seen: set[int]) -> None:
 
 def _member(document: Document, name: str) -> Any:
     return document.get(name, document.get(name.lower()))
+
+
+def _parent_of(url: str) -> tuple[str, str, str]:
+    """Scheme, host, and the path without its last part."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc, parts.path.rpartition("/")[0]
 
 
 def _page_asked_by(call: Call) -> int:
