@@ -145,7 +145,11 @@ class IrisSession(OAuth2Session, requests.Session):
         )
         # OAuth2Session's stand-in switches netrc off for every host, and cannot be pickled.
         self.auth = None
-        # in the place of requests' own; by http no host is ours, unless it is a loopback one
+        self._mount_adapters(token_url, retry, pool_maxsize)
+        _sessions.add(self)
+
+    def _mount_adapters(self, token_url: str, retry: Retry | int | None, pool_maxsize: int) -> None:
+        """In the place of requests' own; by http no host is ours, unless it is a loopback one."""
         by_http = any(map(is_plain_http, (*self._origins, token_url)))
         for prefix in ("https://", "http://") if by_http else ("https://",):
             adapter = IrisAdapter(
@@ -156,7 +160,6 @@ class IrisSession(OAuth2Session, requests.Session):
                 pool_maxsize=pool_maxsize,
             )
             self.mount(prefix, adapter)
-        _sessions.add(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -591,7 +594,7 @@ def _checked_timeout(timeout: _t.TimeoutType) -> _t.TimeoutType:
     )
     if not (usable or isinstance(timeout, Timeout)):
         raise SettingError(
-            f"default_timeout must be more than 0 seconds, two such numbers, or None, "
+            "default_timeout must be more than 0 seconds, two such numbers, or None, "
             f"not {timeout!r}",
             setting="default_timeout",
         )
