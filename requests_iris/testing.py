@@ -60,5 +60,3 @@ def _lead_to(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name, value in sandbox.environ.items():
         monkeypatch.setenv(name, value)
-    others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    monkeypatch.setenv("no_proxy", f"127.0.0.1,{others}")

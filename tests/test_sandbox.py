@@ -140,11 +140,24 @@ class TestAddress:
         urls = sandbox.base_url, sandbox.token_url, sandbox.foreign_url
         assert len({address(url)[1] for url in urls}) == 3
 
-    def test_settings_and_environ_say_the_same(self, sandbox):
+    @pytest.mark.parametrize(
+        ("name", "before", "after"),
+        [
+            ("no_proxy", "example.org", "127.0.0.1,example.org"),
+            ("NO_PROXY", "example.org", "127.0.0.1,example.org"),
+            ("no_proxy", "", "127.0.0.1"),
+        ],
+    )
+    def test_settings_and_environ_say_the_same(self, sandbox, monkeypatch, name, before, after):
+        """And that no proxy is to be asked for us, beside what the environment says of others."""
+        for each in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(each, raising=False)
+        monkeypatch.setenv(name, before)
         variables = {name: f"TRACKUNIT_{name.upper()}" for name in sandbox.settings}
         assert sandbox.environ == {
             **{variables[name]: value for name, value in sandbox.settings.items()},
             "REQUESTS_CA_BUNDLE": sandbox.ca_file,
+            "no_proxy": after,
         }
 
     def test_credentials_can_be_given(self):

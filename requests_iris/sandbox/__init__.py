@@ -23,7 +23,7 @@ try:
     from .ledger import Ledger, Seen
     from .limits import Limits, RetryAfter
     from .problems import Problem
-    from .server import App, Delivery, Request, Server
+    from .server import HOST, App, Delivery, Request, Server
 except ModuleNotFoundError as error:  # pragma: no cover
     if error.name not in ("trustme", "werkzeug"):
         raise
@@ -189,9 +189,15 @@ class Sandbox:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The same as variables of the environment, and the one that makes requests trust us."""
+        """The same as variables of the environment, and those that make requests trust us.
+
+        A proxy that the environment names would look for us on its own loopback: `no_proxy` is the
+        one in force now, with our address before it.
+        """
         settings = {f"TRACKUNIT_{name.upper()}": value for name, value in self.settings.items()}
-        return {**settings, "REQUESTS_CA_BUNDLE": self.ca_file}
+        others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        no_proxy = f"{HOST},{others}" if others else HOST
+        return {**settings, "REQUESTS_CA_BUNDLE": self.ca_file, "no_proxy": no_proxy}
 
     # What the authorization server holds.
 

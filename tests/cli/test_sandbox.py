@@ -23,7 +23,7 @@ def test_it_prints_what_a_shell_needs_serves_and_stops(stop):
     with subprocess.Popen(
         [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        variables = dict(exported(process.stdout.readline()) for _ in range(8))
+        variables = dict(exported(process.stdout.readline()) for _ in range(9))
         token = ask_for_token(variables)
         process.send_signal(stop)
         rest, errors = process.communicate(timeout=10)
