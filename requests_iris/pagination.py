@@ -183,10 +183,10 @@ class _Walk:
 
     def read(self, call: Call) -> tuple[Response, Document]:
         """Sends a call, and waits where GraphQL asks for it."""
-        for _ in range(WAITS):
+        for waits_left in range(WAITS, -1, -1):
             response = self._request(call.method, call.url, **call.arguments)
             wait = _wait_of(response) if call.query is not None else None
-            if wait is None or wait > LONGEST_WAIT:
+            if wait is None or wait > LONGEST_WAIT or not waits_left:
                 break
             log.warning("GraphQL has no points left: going on in %.1f s", wait)
             self._sleep(wait)

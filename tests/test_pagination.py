@@ -186,6 +186,19 @@ def test_graphql_waits_for_its_limit_within_the_cap(sandbox, iris) -> None:
     assert slept == [2.5, 2.5]
 
 
+def test_graphql_waits_for_a_page_five_times_and_sends_once_more(sandbox, iris) -> None:
+    """A wait after the last call would be for nothing."""
+    limited = {"errors": [{"extensions": {"code": "RATE_LIMITED", "resetIn": 2500}}]}
+    sandbox.inject(Fault(status=200, body=limited), on="api", times=10)
+    slept: list[float] = []
+    arguments = {"method": "POST", "json": {"query": QUERY}, "sleep": slept.append}
+    with pytest.raises(GraphQLError) as caught:
+        list(pagination.pages(iris.request, GRAPHQL, **arguments))
+    assert caught.value.retryable
+    assert slept == [2.5] * 5
+    assert sandbox.count("api") == 6
+
+
 @pytest.mark.parametrize(
     "extensions", [{"code": "RATE_LIMITED", "resetIn": 9e9}, {"code": "QUERY_COMPLEXITY_REACHED"}]
 )
