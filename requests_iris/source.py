@@ -23,7 +23,7 @@ from requests import PreparedRequest, Response
 
 from .clock import Clock
 from .credentials import Credentials
-from .errors import InvalidClientError, IrisError, SettingError, TokenRefusedError
+from .errors import InvalidClientError, IrisError, SettingError, TokenError, TokenRefusedError
 from .sharing import Busy, Sharing
 from .stores import TokenStore, key_of
 from .token import Bearer, Token
@@ -92,7 +92,7 @@ class _Flight(Future[Token]):
     def wait(self, *, raise_error: bool = True) -> Token | None:
         """What the leader got: the token or, as a copy for this thread, the error; or None."""
         if self.leader == threading.get_ident():
-            raise IrisError("a request needs the token that its own thread is about to get")
+            raise TokenError("a request needs the token that its own thread is about to get")
         try:
             error = self.exception()
         except CancelledError:
@@ -106,7 +106,7 @@ class _Flight(Future[Token]):
     def wait_until_over(self, seconds: float) -> None:
         """Until the updater has been told, too. Not for ever: it may wait for this thread."""
         if not self.over.wait(seconds):
-            raise IrisError(f"token_updater has not come to its end for {seconds:g} seconds")
+            raise TokenError(f"token_updater has not come to its end for {seconds:g} seconds")
 
 
 class TokenSource:

@@ -6,7 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from requests_iris import IrisError, IrisSession
+from requests_iris import IrisSession, TokenError
 from requests_iris.sandbox import Fault, Sandbox
 
 #: Seconds after which a thread that still waits is taken for stuck.
@@ -90,5 +90,5 @@ def test_one_that_waits_for_a_thread_that_waits_for_it_gets_an_error(iris: IrisS
     iris.token_updater = tell
     assert iris.get("/echo").ok
     (error,) = errors
-    assert isinstance(error, IrisError)
+    assert isinstance(error, TokenError)
     assert "token_updater" in str(error)
