@@ -413,8 +413,10 @@ class IrisSession(OAuth2Session, requests.Session):
     @token_updater.setter
     def token_updater(self, updater: Updater | None) -> None:
         if not (updater is None or callable(updater)):
+            # by its type: a token that was given in its place must not be shown
             raise SettingError(
-                f"token_updater must be callable, or None, not {updater!r}", setting="token_updater"
+                f"token_updater must be callable, or None, not {type(updater).__name__}",
+                setting="token_updater",
             )
         self._source.updater = updater
 

@@ -90,7 +90,7 @@ class TestSettings:
             {"default_timeout": (10, 0)},
             {"default_timeout": (10, 60, 60)},
             {"default_timeout": "60"},
-            {"token_updater": "print"},
+            {"token_updater": {"access_token": "s3cret"}},
             {"token": {"refresh_token": "s3cret"}},
             {"token": {"access_token": "s3cret\n"}},
             {"token": "s3cret"},
