@@ -579,7 +579,7 @@ def _with(request: Request, **changes: Any) -> Request:
 
 
 def _hooks_with(first: Callable[..., Response], hooks: Any) -> dict[str, Any]:
-    others = hooks.get("response", ())
+    others = (hooks or {}).get("response") or ()
     return {"response": [first, others] if callable(others) else [first, *others]}
 
 

@@ -54,7 +54,7 @@ class IrisAdapter(HTTPAdapter):
 
     __attrs__ = [  # noqa: RUF012
         *HTTPAdapter.__attrs__,
-        *("_api", "_known", "_sign_anew", "_retry", "_maxsize", "_clock"),
+        *("_api", "_known", "_token_url", "_sign_anew", "_retry", "_maxsize", "_clock"),
     ]
 
     def __init__(
@@ -69,6 +69,7 @@ class IrisAdapter(HTTPAdapter):
     ) -> None:
         self._api = origins
         self._known = origins | origins_of([token_url], setting="token_url")
+        self._token_url = _as_sent(token_url)
         self._sign_anew = sign_anew
         self._retry = retry_of(retry)
         self._maxsize = _checked_maxsize(pool_maxsize)
@@ -103,7 +104,8 @@ class IrisAdapter(HTTPAdapter):
         if is_plain_http(request.url or "") and may_see_token(request.url or "", self._known):
             proxies = None
         once = partial(super().send, request, stream, timeout, verify, cert, proxies)
-        if self._retry.total == 0 or not may_see_token(request.url or "", self._api):
+        repeated = self._retry.total != 0 and may_see_token(request.url or "", self._api)
+        if not repeated or request.url == self._token_url:
             return once()
         retries = self._retry.new(allowed_methods=None) if idempotent_call.get() else self._retry
         method, position = request.method or "", position_of(request.body)
@@ -170,6 +172,13 @@ class IrisAdapter(HTTPAdapter):
         if conn.scheme != "https" or not may_see_token(url, self._known):
             return False
         return conn.proxy is None or conn.proxy.scheme != "https"
+
+
+def _as_sent(url: str) -> str | None:
+    """A URL as requests writes it."""
+    request = PreparedRequest()
+    request.prepare_url(url, None)
+    return request.url
 
 
 def _read(response: Response) -> Response:

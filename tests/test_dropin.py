@@ -93,6 +93,12 @@ class TestRequest:
         assert given == before
         assert len(hooks["response"]) == len(hooks_before["response"])
 
+    @pytest.mark.parametrize("hooks", [None, {}, {"response": None}])
+    def test_a_prepared_request_may_be_without_hooks(self, iris, sandbox, hooks) -> None:
+        prepared = requests.Request("GET", f"{sandbox.base_url}/echo").prepare()
+        prepared.hooks = hooks
+        assert iris.send(prepared).ok
+
     def test_a_request_instead_of_a_prepared_one_is_refused_as_in_requests(self, iris) -> None:
         with pytest.raises(ValueError, match="PreparedRequest"):
             iris.send(requests.Request("GET", f"{iris.base_url}/echo"))

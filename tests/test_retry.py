@@ -18,7 +18,7 @@ from requests_futures.sessions import FuturesSession
 from urllib3.exceptions import MaxRetryError, SSLError
 from urllib3.util import Retry
 
-from requests_iris import IrisSession, SettingError
+from requests_iris import IrisSession, SettingError, TokenReplyError
 from requests_iris.retry import DEFAULT_RETRY, after_error, after_response, retry_of
 from requests_iris.sandbox import Fault, Sandbox
 
@@ -492,3 +492,14 @@ def test_an_answer_that_is_no_failure_can_be_in_the_list() -> None:
     response.raw = None
     assert after_response(Retry(1, status_forcelist=[202]), "GET", response) is not None
     assert after_response(Retry(1, status_forcelist=[503]), "GET", response) is None
+
+
+def test_a_token_request_is_not_repeated_by_the_transport_too(sandbox: Sandbox) -> None:
+    """Even if the token endpoint is on an API host, and a walk, which only reads, needs a token."""
+    hosts = [url.removesuffix("/token") for url in (sandbox.base_url, sandbox.token_url)]
+    sandbox.inject(Fault(status=503), on="token", times=1000)
+    with IrisSession(**sandbox.settings, allowed_hosts=hosts) as iris:
+        iris.verify = sandbox.ca_file
+        with pytest.raises(TokenReplyError):
+            list(iris.items("/api/asset/v1/assets"))
+    assert sandbox.count("token") == 3

@@ -72,6 +72,8 @@ def get(
     """
     # a kill, like Ctrl-C, must leave no half file behind
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    if "://" not in url and not url.startswith("/"):
+        raise click.BadParameter(f"{url!r} begins neither with / nor with https://")
     query = [_name_and_value(param) for param in params]
     if not whole:
         _check_options_of_one_reply(workers, key, output)

@@ -80,6 +80,12 @@ class TestOneReply:
         assert "invalid_grant" in result.stderr
         assert "Traceback" not in result.stderr
 
+    def test_a_path_without_its_slash_is_refused(self, account: Sandbox) -> None:
+        result = get(ASSETS.lstrip("/"))
+        assert result.exit_code == 2
+        assert "begins neither with / nor with https://" in result.stderr
+        assert account.seen == ()
+
     @pytest.mark.parametrize("param", ["size", "=3"])
     def test_bad_params_are_refused(self, account: Sandbox, param: str) -> None:
         result = get(ASSETS, "-p", param)
