@@ -17,6 +17,7 @@ from oauthlib.oauth2 import LegacyApplicationClient
 from requests import PreparedRequest, Request, Response
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
+from requests.utils import resolve_proxies, select_proxy
 from requests_oauthlib import OAuth2Session
 from urllib3.util import Timeout
 
@@ -239,8 +240,8 @@ class IrisSession(OAuth2Session, requests.Session):
 
         1. A request to another host is none of our business.
         2. One to an allowed host gets the default timeout, if it brings none.
-        3. If it brings authentication of its own, or comes from a host that is not allowed, that is
-           all.
+        3. If it brings authentication of its own, comes from a host that is not allowed, or would
+           be seen by a proxy, that is all.
         4. Else a copy of it is signed, with a token renewed where necessary,
         5. and is the first to see the response: after a 401 it is sent once more, so that the
            caller's hooks see only the final response.
@@ -250,7 +251,7 @@ class IrisSession(OAuth2Session, requests.Session):
             return super().send(request, **kwargs)
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self.default_timeout
-        if not takes_token(request):
+        if not takes_token(request) or self._is_overheard(request, kwargs):
             return super().send(request, **kwargs)
         hooks = request.hooks
         signed = ours_to_sign(request)
@@ -522,6 +523,16 @@ class IrisSession(OAuth2Session, requests.Session):
                 f"this session's token_url is {self._source.token_url}; make another session",
                 setting="token_url",
             )
+
+    def _is_overheard(self, request: PreparedRequest, send_settings: dict[str, Any]) -> bool:
+        """By plain http a token goes to a loopback address only, and through no proxy."""
+        url = request.url or ""
+        if not is_plain_http(url):
+            return False
+        proxies = send_settings.get("proxies")
+        if "proxies" not in send_settings:
+            proxies = resolve_proxies(request, self.proxies, self.trust_env)
+        return select_proxy(url, proxies) is not None
 
     def _stand_in_for_auth(self, *, withhold: bool) -> Callable[..., Any] | None:
         """The ``auth=`` of a request to an allowed host that has none: it keeps netrc out."""

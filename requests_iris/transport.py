@@ -90,8 +90,7 @@ class IrisAdapter(HTTPAdapter):
         cert: _t.CertType = None,
         proxies: dict[str, str] | None = None,
     ) -> Response:
-        """As in requests; to an API host it is sent again where the policy says so, and by plain
-        http, to ours, through no proxy.
+        """As in requests; to an API host it is sent again where the policy says so.
 
         1. A whole reply, or an error, of one attempt. A body that is not streamed is read here, as
            a connection may be dropped in the middle of it.
@@ -101,8 +100,8 @@ class IrisAdapter(HTTPAdapter):
 
         If the last attempt fails, the error is that of the first, as requests would raise it.
         """
-        if is_plain_http(request.url or "") and may_see_token(request.url or "", self._known):
-            proxies = None
+        if request.url == self._token_url and is_plain_http(self._token_url):
+            proxies = None  # which would see the password
         once = partial(super().send, request, stream, timeout, verify, cert, proxies)
         repeated = self._retry.total != 0 and may_see_token(request.url or "", self._api)
         if not repeated or request.url == self._token_url:
@@ -174,11 +173,11 @@ class IrisAdapter(HTTPAdapter):
         return conn.proxy is None or conn.proxy.scheme != "https"
 
 
-def _as_sent(url: str) -> str | None:
+def _as_sent(url: str) -> str:
     """A URL as requests writes it."""
     request = PreparedRequest()
     request.prepare_url(url, None)
-    return request.url
+    return request.url or ""
 
 
 def _read(response: Response) -> Response:

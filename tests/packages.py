@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 TRIALS = (
     ("import requests_iris; print('has', requests_iris.__name__)", 0, "has requests_iris"),
     ("from requests_iris import *; print(IrisSession().counters)", 0, "{'password': 0,"),
-    ("from requests_iris import *; IrisSession().get('/x')", 1, "set TRACKUNIT_USERNAME"),
+    ("from requests_iris import *; IrisSession().get('/x')", 1, "TRACKUNIT_USERNAME"),
     ("import requests_iris.sandbox", 1, 'needs trustme: pip install "requests-iris[sandbox]"'),
     ("import requests_iris.cli", 1, 'needs click: pip install "requests-iris[cli]"'),
 )

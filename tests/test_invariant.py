@@ -202,14 +202,14 @@ class TestPlainHttp:
     """It may carry secrets to a loopback address, and so to no proxy."""
 
     @pytest.mark.parametrize("by", ["session", "request", "environment"])
-    def test_no_proxy_sees_what_goes_there(self, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        asked: list[str] = []
+    def test_a_proxy_sees_no_secret(self, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[tuple[str, bool]] = []
 
         class Handler(BaseHTTPRequestHandler):
             """A target; and a proxy, which is asked for whole URLs (RFC 9112 section 3.2.2)."""
 
             def do_GET(self) -> None:
-                asked.append(self.path)
+                asked.append((self.path, "Authorization" in self.headers))
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 body = b'{"access_token": "a", "token_type": "Bearer"}'
                 self.send_response(200)
@@ -233,9 +233,13 @@ class TestPlainHttp:
                     if by == "environment":
                         monkeypatch.setenv("http_proxy", url)
                     assert iris.get("/echo", proxies=proxies if by == "request" else None).ok
-                    assert asked == ["/token", "/echo"]
-                    iris.get("http://example.org/", proxies=proxies)
-                    assert asked[2:] == ["http://example.org/"]
+                    assert asked.pop() == (f"{url}/echo", False), "as requests does, unsigned"
+                    assert not asked, "and without a token call"
+                    iris.fetch_token()
+                    assert asked.pop() == ("/token", True), "which goes through no proxy"
+                    iris.proxies, iris.trust_env = {}, False
+                    assert iris.get("/echo").ok
+                    assert asked.pop() == ("/echo", True)
             finally:
                 server.shutdown()
 
