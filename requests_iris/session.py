@@ -251,10 +251,13 @@ class IrisSession(OAuth2Session, requests.Session):
             return super().send(request, **kwargs)
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self.default_timeout
-        if not takes_token(request) or self._is_overheard(request, kwargs):
+        if not takes_token(request):
             return super().send(request, **kwargs)
         hooks = request.hooks
         signed = ours_to_sign(request)
+        if self._is_overheard(request, kwargs):
+            signed.headers.pop("Authorization", None)  # of an earlier sending
+            return super().send(signed, **kwargs)
         signed.headers["Authorization"] = self._source.bearer(self._send_token_request)
         position = position_of(signed.body)
 

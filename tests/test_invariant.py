@@ -238,8 +238,10 @@ class TestPlainHttp:
                     iris.fetch_token()
                     assert asked.pop() == ("/token", True), "which goes through no proxy"
                     iris.proxies, iris.trust_env = {}, False
-                    assert iris.get("/echo").ok
+                    response = iris.get("/echo")
                     assert asked.pop() == ("/echo", True)
+                    assert iris.send(response.request, proxies=proxies).ok
+                    assert asked.pop() == (f"{url}/echo", False), "nor by a second sending"
             finally:
                 server.shutdown()
 
