@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import selectors
 import ssl
 import tempfile
 from collections.abc import Iterator
@@ -60,7 +61,15 @@ def web(*, delay: float = 0, elements: int = ELEMENTS) -> Iterator[Web]:
 
 
 def _run(pipe: Connection, ca_file: Path, delay: float, elements: int) -> None:
-    asyncio.run(_serve(pipe, ca_file, delay, elements))
+    # epoll would round each delay up to a whole millisecond
+    loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
+    loop.run_until_complete(_serve(pipe, ca_file, delay, elements))
+    connections = asyncio.all_tasks(loop)
+    for each in connections:
+        each.cancel()
+    if connections:
+        loop.run_until_complete(asyncio.wait(connections))
+    loop.close()
 
 
 async def _serve(pipe: Connection, ca_file: Path, delay: float, elements: int) -> None:

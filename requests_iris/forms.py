@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -81,7 +82,7 @@ class Call:
             headers["Accept"] = "application/json"
         return replace(self, arguments={**self.arguments, "headers": headers})
 
-    @property
+    @cached_property
     def params(self) -> dict[str, str]:
         """The query of the URL, decoded."""
         return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
