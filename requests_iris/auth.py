@@ -10,6 +10,7 @@ from typing import Any
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
+from requests.structures import CaseInsensitiveDict
 
 from .body import position_of, rewound
 from .hosts import may_see_token
@@ -24,12 +25,22 @@ Resend = Callable[..., Response]
 def takes_token(request: PreparedRequest) -> bool:
     """Whether a request to an allowed host may be signed: the caller has not done so."""
     own = "Authorization" in request.headers and not signature_of(request)
-    return not (own or getattr(request, "_iris_withheld", False))
+    return not (own or isinstance(request.headers, _Unsigned))
+
+
+class _Unsigned(CaseInsensitiveDict["str | bytes"]):
+    """The headers of a request that must not be signed, for a reason that they do not show.
+
+    They carry the mark, since `PreparedRequest.copy` takes along its headers, and no attribute.
+    """
+
+    def copy(self) -> _Unsigned:
+        return _Unsigned(self.items())
 
 
 def withhold_token(request: PreparedRequest) -> PreparedRequest:
-    """Marks a request that must not be signed, for a reason that its headers do not show."""
-    request._iris_withheld = True  # type: ignore[attr-defined]
+    """Marks a request, and with it all copies, as one that must not be signed."""
+    request.headers = _Unsigned(request.headers)
     return request
 
 

@@ -6,11 +6,15 @@ no authentication of its own, and no foreign host sent us there.
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
+from requests import PreparedRequest
 
 from requests_iris import IrisSession
 from requests_iris.sandbox import Sandbox
@@ -23,6 +27,10 @@ def tokens_seen(sandbox: Sandbox, server: str) -> list[str]:
     """The Authorization headers that came to a server."""
     headers = [seen.headers.get("Authorization") for seen in sandbox.seen if seen.server == server]
     return [value for value in headers if value]
+
+
+def through_pickle(request: PreparedRequest) -> PreparedRequest:
+    return pickle.loads(pickle.dumps(request))
 
 
 def redirect(sandbox: Sandbox, to: str, *, via: str = "api", status: int = 302) -> str:
@@ -100,6 +108,17 @@ class TestAuthenticationOfTheCallers:
 
     def test_withhold_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
         assert iris.get("/echo", withhold_token=True).status_code == 401
+        assert tokens_seen(sandbox, "api") == []
+
+    @pytest.mark.parametrize("copied", [PreparedRequest.copy, copy.copy, through_pickle])
+    def test_no_copy_of_a_request_forgets_it(
+        self,
+        iris: IrisSession,
+        sandbox: Sandbox,
+        copied: Callable[[PreparedRequest], PreparedRequest],
+    ) -> None:
+        request = requests.Request("GET", "/echo", auth=lambda request: request)
+        assert iris.send(copied(iris.prepare_request(request))).status_code == 401
         assert tokens_seen(sandbox, "api") == []
 
     def test_a_session_auth_that_leaves_a_header_stands(
@@ -196,6 +215,14 @@ class TestRedirects:
         away = iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo"), allow_redirects=False)
         assert iris.send(away.next).ok
         assert tokens_seen(sandbox, "foreign") == []
+
+    def test_a_foreign_host_sends_no_copy_of_a_next_here_with_a_token(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        to_us = redirect(sandbox, f"{sandbox.base_url}/echo", via="foreign")
+        back = iris.get(to_us, allow_redirects=False)
+        assert iris.send(back.next.copy()).status_code == 401
+        assert tokens_seen(sandbox, "api") == []
 
 
 class TestPlainHttp:
