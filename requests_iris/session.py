@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from http.cookiejar import CookieJar
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import requests
 from oauthlib.oauth2 import LegacyApplicationClient
@@ -56,6 +56,10 @@ SCOPE = "api offline_access"
 LEEWAY = 60.0
 #: Seconds to wait for a connection, and for each piece of a reply.
 DEFAULT_TIMEOUT = (10.0, 60.0)
+
+
+_Given = TypeVar("_Given")
+_Default = TypeVar("_Default")
 
 
 # requests.Session is a base of OAuth2Session already; it is named for type checkers, since
@@ -121,19 +125,16 @@ class IrisSession(OAuth2Session, requests.Session):
         retry: Retry | int | None = None,
         pool_maxsize: int = POOL_MAXSIZE,
     ) -> None:
-        environ = os.environ
-        base_url = base_url or from_environment("base_url", environ) or BASE_URL
-        token_url = token_url or from_environment("token_url", environ) or TOKEN_URL
-        if token_store is None:
-            token_store = from_environment("token_store", environ)
-        if scope is None:
-            scope = from_environment("scope", environ) or SCOPE
+        base_url = _setting("base_url", base_url, BASE_URL)
+        token_url = _setting("token_url", token_url, TOKEN_URL)
+        token_store = _setting("token_store", token_store, None)
+        scope = _setting("scope", scope, SCOPE)
         self.base_url = check_url(base_url, setting="base_url").rstrip("/")
         self.default_timeout = _checked_timeout(default_timeout)
         self._origins = origins_of([base_url] if allowed_hosts is None else allowed_hosts)
         self._source = TokenSource(
             TokenEndpoint(check_url(token_url, setting="token_url")),
-            Credentials(client_id, client_secret, username, password).completed(environ),
+            Credentials(client_id, client_secret, username, password).completed(os.environ),
             parse_scope(scope),
             leeway=_checked_leeway(leeway),
             store=None if token_store is None else open_store(token_store),
@@ -595,6 +596,11 @@ def _with(request: Request, **changes: Any) -> Request:
 def _hooks_with(first: Callable[..., Response], hooks: Any) -> dict[str, Any]:
     others = (hooks or {}).get("response") or ()
     return {"response": [first, others] if callable(others) else [first, *others]}
+
+
+def _setting(name: str, given: _Given | None, default: _Default) -> _Given | _Default | str:
+    """What was given, else what the environment says, else the default."""
+    return given if given is not None else from_environment(name, os.environ) or default
 
 
 def _checked_leeway(leeway: float) -> float:

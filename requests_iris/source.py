@@ -73,7 +73,7 @@ class _Refusal:
 
 
 class _Flight(Future[Token]):
-    """A renewal on its way. Its leader makes it; the others wait for that one result."""
+    """A renewal on its way, the only one: its leader makes it, the others wait for the result."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class _Flight(Future[Token]):
         #: Set when the updater has been told, too.
         self.over = threading.Event()
 
-    def land_with(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         # what stops the leader, such as Ctrl-C, is not meant for the others: they try themselves;
         # so they do if it left the renewal to another process, since for them the token may be over
         if isinstance(error, Exception) and not isinstance(error, Busy):
@@ -260,9 +260,9 @@ class TokenSource:
             if living and (flight or pausing or now < living.aging_at):
                 return living.bearer
             if flight is None:
-                flight = self._take_off(held)
-                if flight is not None:
-                    return self._lead(flight, living, send)
+                bearer = self._lead(held, living, send)
+                if bearer is not None:
+                    return bearer
             elif flight.leader == threading.get_ident() and held:
                 return held.bearer  # the updater makes a request: with the token just got
             else:
@@ -272,11 +272,13 @@ class TokenSource:
                     return token.bearer
                 flight.wait_until_over(self._budget)
 
-    def _lead(self, flight: _Flight, living: _Held | None, send: Send) -> Bearer:
+    def _lead(self, held: _Held | None, living: _Held | None, send: Send) -> Bearer | None:
         """Renews. While the old token lives, nobody needs to hear of a failure."""
         token = None
         try:
-            token = self._fly(flight, lambda: self._renewed(send, 0 if living else LOCK_WAIT))
+            token = self._fly(held, lambda: self._renewed(send, 0 if living else LOCK_WAIT))
+            if token is None:
+                return None
         except Busy:
             log.debug("another process renews the token")
         except IrisError as error:
@@ -293,28 +295,23 @@ class TokenSource:
         while True:
             other = self._flight
             if other is None:
-                flight = self._take_off(self._held)
-                if flight is not None:
-                    return self._fly(flight, renewal)
+                token = self._fly(self._held, renewal)
+                if token is not None:
+                    return token
             else:
                 other.wait(raise_error=False)
                 other.wait_until_over(self._budget)
 
-    def _take_off(self, held: _Held | None) -> _Flight | None:
-        """The lead of a renewal; None for a thread that comes too late."""
-        with self._guard:
-            if self._flight is not None or self._held is not held:
-                return None
-            self._flight = _Flight()
-            return self._flight
-
-    def _fly(self, flight: _Flight, renewal: Renewal) -> Token:
+    def _fly(self, held: _Held | None, renewal: Renewal) -> Token | None:
         """Gets the token, lets those go on who wait for it, and tells the updater.
 
         The updater is told last: it may wait for a thread that waits for the token. A token that
-        a sibling has stored is not told again.
+        a sibling has stored is not told again. None for a thread that comes too late for the lead.
         """
-        try:
+        flight = _Flight()
+        try:  # from before it has the lead: an interrupt must not leave the others waiting
+            if not self._takes_lead(flight, held):
+                return None
             token = renewal()
             self._adopt(token)
             flight.set_result(token)
@@ -322,12 +319,20 @@ class TokenSource:
                 self.updater(token.as_dict())
         except BaseException as error:
             if not flight.done():
-                flight.land_with(error)
+                flight.fail(error)
             raise
         finally:
-            self._flight = None
+            if self._flight is flight:
+                self._flight = None
             flight.over.set()
         return token
+
+    def _takes_lead(self, flight: _Flight, held: _Held | None) -> bool:
+        with self._guard:
+            if self._flight is not None or self._held is not held:
+                return False
+            self._flight = flight
+            return True
 
     def _adopt(self, token: Token) -> None:
         known = self.token

@@ -77,6 +77,8 @@ class TestSettings:
             {"base_url": "http://iris.trackunit.com"},
             {"base_url": "http://localhost:80"},
             {"base_url": "iris"},
+            {"base_url": ""},
+            {"token_url": ""},
             {"allowed_hosts": ["http://example.org"]},
             {"allowed_hosts": ["*"]},
             {"allowed_hosts": 8443},

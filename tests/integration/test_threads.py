@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import linecache
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -173,3 +176,33 @@ def test_who_waits_for_a_leader_that_is_stopped_renews_itself(
         follower = pool.submit(iris.get, "/echo")
         assert follower.result(STUCK).ok
         assert isinstance(leader.exception(STUCK), error)
+
+
+@pytest.mark.parametrize("line", range(1, 80))
+def test_a_leader_that_is_stopped_at_any_line_leaves_nobody_waiting(
+    iris: IrisSession, line: int
+) -> None:
+    lines = itertools.count(1)
+
+    def interrupt(frame, event, arg):
+        file = frame.f_code.co_filename
+        if not file.endswith("source.py"):
+            return None
+        # the interpreter lets no signal in between the end of a block and the release of its lock
+        leaves_block = linecache.getline(file, frame.f_lineno).lstrip().startswith("with ")
+        flight = iris._source._flight
+        under_way = flight is not None and not flight.done()
+        if event == "line" and under_way and not leaves_block and next(lines) == line:
+            raise KeyboardInterrupt
+        return interrupt
+
+    def run():
+        sys.settrace(interrupt)
+        try:
+            iris.get("/echo")
+        finally:
+            sys.settrace(None)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert isinstance(pool.submit(run).exception(STUCK), KeyboardInterrupt)
+        assert pool.submit(iris.get, "/echo").result(STUCK).ok
