@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .auth import BearerAuth
     from .errors import (
         GraphQLError,
         IncompleteListError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BearerAuth",
     "FileTokenStore",
     "GraphQLError",
     "IncompleteListError",
@@ -48,6 +50,7 @@ __all__ = [
 
 #: The modules of the public names that are no errors.
 _MODULES = {
+    "BearerAuth": "auth",
     "FileTokenStore": "stores",
     "IrisSession": "session",
     "Problem": "problems",

@@ -114,7 +114,7 @@ class TokenEndpoint:
             if isinstance(error, RequestException):
                 error.request = None  # it holds the secrets
             raise TokenUnreachableError(
-                f"the token endpoint {self.url} could not be reached ({type(error).__name__}): "
+                f"the token endpoint {self.url} could not be reached ({_told(error)}): "
                 "check the network, token_url, proxies and verify",
                 # requests' word for a URL, a proxy or a header that cannot be right
                 retryable=not isinstance(error, ValueError),
@@ -132,7 +132,7 @@ class TokenEndpoint:
                 if len(content) >= REPLY_AT_MOST:
                     break
                 if self._clock.monotonic() >= deadline:
-                    raise RequestException("the reply did not end in time")
+                    raise TimeoutError("the reply did not end in time")
         return bytes(content)
 
 
@@ -266,6 +266,17 @@ def _pause_before_retry(error: TokenError, pause: float) -> float:
     # jitter keeps processes that failed together from coming back together
     wait = pause * random.uniform(0.8, 1.2)  # noqa: S311
     return max(wait, getattr(error, "retry_after", None) or 0)
+
+
+def _told(error: BaseException) -> str:
+    """What sort of error, and the system's word for it; others' words may repeat what was sent."""
+    name, cause = type(error).__name__, error
+    while not isinstance(cause, OSError) or isinstance(cause, RequestException):
+        deeper = cause.__cause__ or cause.__context__
+        if deeper is None:
+            return name
+        cause = deeper
+    return f"{name}: {cause}"
 
 
 def _one_line(text: str) -> str:

@@ -47,6 +47,7 @@ class Row:
     """A fault, the error that it ends in, and the token requests that one grant makes of it.
 
     :ivar lost: whether the server issues what never arrives, so that a refresh token is used up.
+    :ivar says: a word of the system's that the error passes on.
     """
 
     fault: object
@@ -54,6 +55,7 @@ class Row:
     requests: int
     retryable: bool = True
     lost: bool = False
+    says: str = ""
 
 
 def patience(retry_after: str | None, requests: int) -> Row:
@@ -89,10 +91,10 @@ TABLE = {
     "closed in the middle": Row(Fault(truncate=20), TokenUnreachableError, 3, lost=True),
     "closed before the work": Row(Fault(drop="before"), TokenUnreachableError, 3),
     "closed after the work": Row(Fault(drop="after"), TokenUnreachableError, 3, lost=True),
-    "a hang": Row(Fault(delay=60), TokenUnreachableError, 1, lost=True),
-    "a trickle": Row(Fault(trickle=0.1), TokenUnreachableError, 1, lost=True),
-    "connection refused": Row(closed_port, TokenUnreachableError, 3),
-    "TLS failure": Row(untrusted_certificate, TokenUnreachableError, 3),
+    "a hang": Row(Fault(delay=60), TokenUnreachableError, 1, lost=True, says="timed out"),
+    "a trickle": Row(Fault(trickle=0.1), TokenUnreachableError, 1, lost=True, says="in time"),
+    "connection refused": Row(closed_port, TokenUnreachableError, 3, says="refused"),
+    "TLS failure": Row(untrusted_certificate, TokenUnreachableError, 3, says="verify failed"),
 }
 SLOW = {"a hang", "a trickle"}
 PASSING = {
@@ -148,6 +150,7 @@ def fails(iris: IrisSession, row: Row) -> None:
         iris.get("/echo")
     assert type(caught.value) is row.error
     assert caught.value.retryable is row.retryable
+    assert row.says in str(caught.value)
 
 
 def recovers(iris: IrisSession, *, requests: int) -> None:
