@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import pickle
-import re
 import socket
 import stat
 import subprocess
@@ -18,12 +17,12 @@ from pathlib import Path
 import pytest
 import redis
 
+from examples.sqlite_store import SqliteTokenStore
 from requests_iris import FileTokenStore, IrisSession, RedisTokenStore, SettingError
 from requests_iris.sandbox import Sandbox
 from requests_iris.stores import open_store
 from requests_iris.stores.contract import KEY, TOKEN, StoreContract
 
-from .readme_commands import README
 from .redis_server import RedisServer
 
 
@@ -41,18 +40,7 @@ class TestRedis(StoreContract):
         return RedisTokenStore(self.url)
 
 
-README_STORE: dict = {"__name__": __name__}
-exec(
-    re.search(
-        r"(?ms)^    (import json\n    import sqlite3.*?)^    from requests_iris",
-        README.read_text("utf-8"),
-    )[1].replace("\n    ", "\n"),
-    README_STORE,
-)
-SqliteTokenStore = README_STORE["SqliteTokenStore"]
-
-
-class TestTheOneInTheReadme(StoreContract):
+class TestTheExample(StoreContract):
     def make_store(self, tmp_path):
         return SqliteTokenStore(tmp_path / "tokens.db")
 
