@@ -17,6 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from requests import PreparedRequest, Response
@@ -275,8 +276,9 @@ class TokenSource:
     def _lead(self, held: _Held | None, living: _Held | None, send: Send) -> Bearer | None:
         """Renews. While the old token lives, nobody needs to hear of a failure."""
         token = None
+        renewed = partial(self._renewed_early, living) if living else self._renewed
         try:
-            token = self._fly(held, lambda: self._renewed(send, 0 if living else LOCK_WAIT))
+            token = self._fly(held, lambda: renewed(send))
             if token is None:
                 return None
         except Busy:
@@ -285,10 +287,19 @@ class TokenSource:
             if living is None:
                 raise
             log.warning("token %s was not renewed early: %s", living.token.fingerprint, error)
-        if living and (token is None or token.aging_at <= living.aging_at):
-            pause = EARLY_RENEWAL_PAUSE * random.uniform(1, 1.3)  # noqa: S311
-            self._early_from = self._clock.monotonic() + pause
         return token.bearer if token else living.bearer  # type: ignore[union-attr]
+
+    def _renewed_early(self, living: _Held, send: Send) -> Token:
+        """As :meth:`_renewed`, without waiting; one that brought nothing is not tried at once."""
+        token = None
+        try:
+            token = self._renewed(send, 0)
+        finally:
+            # before the flight is over: whoever sees that it is must see this, too
+            if token is None or token.aging_at <= living.aging_at:
+                pause = EARLY_RENEWAL_PAUSE * random.uniform(1, 1.3)  # noqa: S311
+                self._early_from = self._clock.monotonic() + pause
+        return token
 
     def _alone(self, renewal: Renewal) -> Token:
         """Carries out `renewal` when no other renewal is on its way."""
@@ -348,7 +359,7 @@ class TokenSource:
                 " ".join(self.scope),
             )
 
-    def _renewed(self, send: Send, wait: float) -> Token:
+    def _renewed(self, send: Send, wait: float = LOCK_WAIT) -> Token:
         """What a sibling has stored, else a new one; `wait` is for the store's lock, in seconds."""
         return self._from_sibling() or self._shared(lambda by: self._renew(send, by), wait)
 

@@ -140,11 +140,14 @@ def echoes(session: requests.Session, word: str) -> bool:
 
 @needs_fork
 def test_forks_in_the_middle_of_traffic(iris: IrisSession, sandbox: Sandbox) -> None:
-    """Threads of the parent and of each child send all the while, and the token is revoked."""
-    over = threading.Event()
+    """Threads of the parent and of each child send all the while.
 
-    def traffic(thread: str) -> bool:
-        words = (f"parent-{thread}-{turn}" for turn in itertools.count())
+    The token is revoked between their turns: a request that met two revocations would rightly come
+    back with a 401.
+    """
+
+    def traffic(name: str, over: threading.Event) -> bool:
+        words = (f"{name}-{turn}" for turn in itertools.count())
         return all(echoes(iris, next(words)) for _ in iter(over.is_set, True))
 
     def child(name: str) -> bool:
@@ -153,15 +156,16 @@ def test_forks_in_the_middle_of_traffic(iris: IrisSession, sandbox: Sandbox) -> 
             return all(pool.map(lambda word: echoes(iris, word), words))
 
     with ThreadPoolExecutor(4) as pool:
-        parents = [pool.submit(traffic, thread) for thread in "abcd"]
-        try:
-            for turn in range(6):
-                sandbox.revoke_access_tokens()
+        for turn in range(6):
+            sandbox.revoke_access_tokens()
+            over = threading.Event()
+            parents = [pool.submit(traffic, f"parent-{turn}-{each}", over) for each in "abcd"]
+            try:
                 with forked(lambda turn=turn: child(f"child-{turn}")):
                     assert echoes(iris, f"parent-{turn}")
-        finally:
-            over.set()
-        assert all(parent.result(STUCK) for parent in parents)
+            finally:
+                over.set()
+            assert all(parent.result(STUCK) for parent in parents)
 
 
 @needs_fork

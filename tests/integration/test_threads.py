@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import logging
 import sys
 import threading
 from collections.abc import Callable
@@ -152,6 +153,28 @@ def test_a_failed_early_renewal_is_tried_again_after_the_pause(
     clock.sleep(12)
     assert iris.get("/echo").ok
     assert sandbox.count("token") == 2
+
+
+def test_who_hears_of_a_failed_early_renewal_does_not_repeat_it(
+    iris: IrisSession, sandbox: Sandbox, clock: SkippingClock
+) -> None:
+    """By then the pause has begun, for other threads too: here the log asks at that very moment."""
+
+    class Asking(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            assert iris.get("/echo").ok
+
+    iris.get("/echo")
+    clock.sleep(3000)
+    sandbox.forget()
+    sandbox.inject(Fault(status=404), on="token", times=2)
+    log, asking = logging.getLogger("requests_iris"), Asking(logging.WARNING)
+    log.addHandler(asking)
+    try:
+        assert iris.get("/echo").ok
+    finally:
+        log.removeHandler(asking)
+    assert (sandbox.count("token"), sandbox.count("api")) == (1, 2)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
