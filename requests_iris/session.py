@@ -293,11 +293,11 @@ class IrisSession(OAuth2Session, requests.Session):
             # requests makes the hop after this one of it, and not of the copy that send signs
             headers["Authorization"] = signature.redacted
         else:
-            withhold_token(prepared_request)
             if "Authorization" in headers and self.should_strip_auth(
                 response.request.url or "", prepared_request.url or ""
             ):
                 del headers["Authorization"]
+            withhold_token(prepared_request)
 
     def pages(
         self,

@@ -17,7 +17,7 @@ import requests
 from requests import PreparedRequest
 
 from requests_iris import IrisSession
-from requests_iris.sandbox import Sandbox
+from requests_iris.sandbox import Fault, Sandbox
 
 #: Someone who signs in to a server that takes everybody.
 USER = {"client_id": "me", "client_secret": "mine", "username": "me", "password": "mine"}
@@ -134,20 +134,18 @@ class TestAuthenticationOfTheCallers:
         iris.auth = lambda request: request
         assert iris.get("/echo").ok
 
-    def test_it_is_not_replaced_by_the_token_on_a_redirect(
-        self, iris: IrisSession, sandbox: Sandbox
+    @pytest.mark.parametrize(
+        ("auth", "seen"),
+        [(("me", "mine"), ["Basic bWU6bWluZQ=="] * 2), (lambda request: request, [])],
+        ids=["a header", "no trace"],
+    )
+    def test_the_token_does_not_take_its_place_on_a_redirect(
+        self, iris: IrisSession, sandbox: Sandbox, auth, seen
     ) -> None:
-        response = iris.get(redirect(sandbox, "/echo"), auth=("me", "mine"))
-        assert response.status_code == 401
-        assert set(tokens_seen(sandbox, "api")) == {"Basic bWU6bWluZQ=="}
+        sandbox.inject(Fault(redirect=f"{sandbox.base_url}/echo"), on="api")
+        assert len(iris.get("/echo", auth=auth).history) == 1
+        assert tokens_seen(sandbox, "api") == seen
         assert sandbox.count("token") == 0
-
-    def test_one_that_leaves_no_header_is_remembered_on_a_redirect(
-        self, iris: IrisSession, sandbox: Sandbox
-    ) -> None:
-        response = iris.get(redirect(sandbox, "/echo"), auth=lambda request: request)
-        assert response.status_code == 401
-        assert tokens_seen(sandbox, "api") == []
 
 
 class TestRedirects:
@@ -191,6 +189,36 @@ class TestRedirects:
         back = redirect(sandbox, f"{sandbox.base_url}/echo", via="foreign")
         assert iris.get(redirect(sandbox, back)).status_code == 401
         assert len(tokens_seen(sandbox, "api")) == 1
+
+    def test_to_another_host_none_is_made_up(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        sandbox.inject(Fault(redirect=f"{sandbox.foreign_url}/echo"), on="api")
+        assert iris.get("/echo", withhold_token=True).ok
+        assert tokens_seen(sandbox, "api") == tokens_seen(sandbox, "foreign") == []
+        assert sandbox.count("token") == 0
+
+    def test_between_allowed_hosts_the_callers_own_stays_behind_and_no_token_follows(
+        self, sandbox: Sandbox
+    ) -> None:
+        both = [sandbox.base_url, sandbox.foreign_url]
+        with IrisSession(**sandbox.settings, allowed_hosts=both) as iris:
+            iris.verify = sandbox.ca_file
+            sandbox.inject(Fault(redirect=f"{sandbox.foreign_url}/echo"), on="api")
+            assert iris.get("/echo", auth=("me", "mine")).ok
+        assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
+        assert tokens_seen(sandbox, "foreign") == []
+
+    def test_a_401_of_another_host_renews_nothing(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        """Though the hook of the bearer goes along with a redirect."""
+        iris.fetch_token()
+        sandbox.forget()
+        sandbox.inject(Fault(status=401), on="foreign")
+        away = redirect(sandbox, f"{sandbox.foreign_url}/echo")
+        with requests.Session() as plain:
+            response = plain.get(away, auth=iris.bearer, verify=sandbox.ca_file)
+        assert response.status_code == 401
+        assert (sandbox.count("token"), sandbox.count("foreign")) == (0, 1)
 
     def test_a_hop_to_plain_http_takes_no_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
         sent = []
@@ -269,6 +297,9 @@ class TestPlainHttp:
                     assert asked.pop() == ("/echo", True)
                     assert iris.send(response.request, proxies=proxies).ok
                     assert asked.pop() == (f"{url}/echo", False), "nor by a second sending"
+                    iris.proxies = proxies
+                    assert iris.send(iris.prepare_request(requests.Request("GET", "/echo"))).ok
+                    assert asked.pop() == (f"{url}/echo", False), "nor a prepared one"
             finally:
                 server.shutdown()
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from requests import Response
 
-from requests_iris import IrisSession
+from requests_iris import InvalidGrantError, IrisSession, TokenReplyError
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..conftest import SkippingClock
@@ -175,6 +175,55 @@ def test_who_hears_of_a_failed_early_renewal_does_not_repeat_it(
     finally:
         log.removeHandler(asking)
     assert (sandbox.count("token"), sandbox.count("api")) == (1, 2)
+
+
+def test_who_waits_for_a_token_that_is_refused_hears_of_it_as_the_leader_does(
+    iris: IrisSession, sandbox: Sandbox
+) -> None:
+    """With an error of its own: two threads that raise one object write into one traceback."""
+    sandbox.change_password("changed")
+    asked, send = threading.Event(), iris._send_token_request
+
+    def held_back(request, timeout):
+        asked.set()
+        while iris.counters["waits"] == 0:
+            asked.wait(0)
+        return send(request, timeout)
+
+    iris._send_token_request = held_back  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(iris.get, "/echo")
+        assert asked.wait(STUCK)
+        follower = pool.submit(iris.get, "/echo")
+        errors = leader.exception(STUCK), follower.exception(STUCK)
+    assert [type(error) for error in errors] == [InvalidGrantError] * 2
+    assert errors[0] is not errors[1]
+    assert errors[0].__cause__ is errors[1].__cause__ is not None
+    assert sandbox.count("token") == 1
+
+
+def test_a_sign_in_waits_for_a_renewal_and_does_not_mind_that_it_fails(
+    iris: IrisSession, sandbox: Sandbox
+) -> None:
+    asked, let_go = threading.Event(), threading.Event()
+    send = iris._send_token_request
+
+    def held_back(request, timeout):
+        if not asked.is_set():
+            asked.set()
+            assert let_go.wait(STUCK)
+        return send(request, timeout)
+
+    sandbox.inject(Fault(status=404), on="token")
+    iris._send_token_request = held_back  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as pool:
+        renewal = pool.submit(iris.get, "/echo")
+        assert asked.wait(STUCK)
+        waits = iris._source._flight.wait
+        iris._source._flight.wait = lambda **kw: let_go.set() or waits(**kw)
+        assert pool.submit(iris.fetch_token).result(STUCK)["access_token"] == sandbox.issued[-1]
+        assert isinstance(renewal.exception(STUCK), TokenReplyError)
+    assert sandbox.count("token") == 2
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

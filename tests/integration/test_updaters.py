@@ -6,6 +6,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+import requests
+
 from requests_iris import IrisSession, TokenError
 from requests_iris.sandbox import Fault, Sandbox
 
@@ -92,3 +95,16 @@ def test_one_that_waits_for_a_thread_that_waits_for_it_gets_an_error(iris: IrisS
     (error,) = errors
     assert isinstance(error, TokenError)
     assert "token_updater" in str(error)
+
+
+def test_a_token_call_that_needs_a_token_is_an_error_and_no_deadlock(
+    iris: IrisSession, sandbox: Sandbox
+) -> None:
+    class Adapter(requests.adapters.HTTPAdapter):
+        def send(self, *args, **kwargs):
+            return iris.get("/echo")
+
+    iris.mount(sandbox.token_url, Adapter())
+    with pytest.raises(TokenError) as caught:
+        iris.get("/echo")
+    assert "its own thread is about to get" in str(caught.value.__cause__)
