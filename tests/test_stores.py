@@ -11,7 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -108,7 +108,11 @@ def test_a_file_of_somebody_else_is_not_believed(file, monkeypatch, caplog) -> N
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b'{"requests_iris": 1, "tok', b"[]", b"{}", b"\xff", b"[" * 100_000]
+    "content",
+    [
+        *(b"", b"[]", b"{}", b"\xff", b"[" * 100_000),
+        *(b'{"requests_iris": 1, "tok', b'{"requests_iris": 2, "tokens": {}}'),
+    ],
 )
 def test_a_damaged_file_is_told_once_and_replaced(file, content: bytes, caplog) -> None:
     file.path.parent.mkdir()
@@ -438,6 +442,22 @@ def test_a_store_of_no_use_tells_no_secret(sandbox, caplog) -> None:
     assert len(warnings(caplog)) == 1
     assert "hunter2" not in caplog.text
     assert sandbox.issued[0] not in caplog.text
+
+
+def test_a_lock_that_cannot_be_given_back_stops_nobody(shared, sandbox, caplog) -> None:
+    lock = shared.store.lock
+
+    @contextmanager
+    def lost(key: str, wait: float):
+        with lock(key, wait):
+            yield
+        raise OSError(errno.EIO, "Input/output error")
+
+    shared.store.lock = lost
+    assert shared.one.get(ASSETS).ok
+    assert [text for text in warnings(caplog) if "Input/output" in text] == warnings(caplog) != []
+    assert shared.two.get(ASSETS).ok
+    assert sandbox.count("token") == 1
 
 
 def test_a_full_disk_is_told_once(shared, sandbox, monkeypatch, caplog) -> None:

@@ -1,14 +1,17 @@
-"""A replay whose renewal fails."""
+"""Replays at the edges."""
 
 from __future__ import annotations
 
 import pytest
+from requests import PreparedRequest
 
 from requests_iris import IrisSession, TokenReplyError
 from requests_iris.sandbox import Fault, Sandbox
 
 
-def test_it_gives_the_connection_of_the_401_back(iris: IrisSession, sandbox: Sandbox) -> None:
+def test_one_whose_renewal_fails_gives_the_connection_of_the_401_back(
+    iris: IrisSession, sandbox: Sandbox
+) -> None:
     iris.get("/echo")
     sandbox.revoke_access_tokens()
     sandbox.inject(Fault(status=404), on="token")
@@ -16,3 +19,15 @@ def test_it_gives_the_connection_of_the_401_back(iris: IrisSession, sandbox: San
         iris.get("/echo")
     assert iris.get("/echo").ok
     assert len({seen.connection_id for seen in sandbox.seen if seen.server == "api"}) == 1
+
+
+def test_a_request_put_together_by_hand_is_replayed(iris: IrisSession, sandbox: Sandbox) -> None:
+    """It has headers, and no jar of cookies."""
+    iris.get("/echo")
+    sandbox.revoke_access_tokens()
+    request = PreparedRequest()
+    request.prepare_method("GET")
+    request.prepare_url(f"{sandbox.base_url}/echo", None)
+    request.prepare_headers(None)
+    response = iris.send(request)
+    assert [each.status_code for each in (*response.history, response)] == [401, 200]
