@@ -75,6 +75,12 @@ class Call:
             return call
         return call._with_query(size=SIZE)
 
+    def __str__(self) -> str:
+        """For a message: without what may be private, the query and a user before the host."""
+        url = urlsplit(self.url)
+        host = url.netloc.rpartition("@")[2]
+        return f"{self.method} {url._replace(netloc=host, query='').geturl()}"
+
     def _asking_for_json(self) -> Call:
         # AEMP answers with XML otherwise
         headers = dict(self.arguments.get("headers") or {})
@@ -213,7 +219,7 @@ class Pages(Form):
         asked = _page_asked_by(call)
         if document.get("number") != asked:
             raise IncompleteListError(
-                f"page {asked} was asked for, and page {document.get('number')} came"
+                f"number {asked} was asked for, and number {document.get('number')} came"
             )
         if (before := (self._size, self._total)) != (now := self._counts(document)):
             raise IncompleteListError(
@@ -222,7 +228,7 @@ class Pages(Form):
             )
         due = min(self._size, max(self._total - asked * self._size, 0))
         if (found := len(self.elements(document))) != due:
-            raise IncompleteListError(f"page {asked} has {found} elements in the place of {due}")
+            raise IncompleteListError(f"it has {found} elements in the place of {due}")
         return self._call(call, asked + 1) if asked + 1 < self._end else None
 
     def ahead(self, call: Call) -> Iterator[Call] | None:
@@ -235,11 +241,11 @@ class Pages(Form):
     def _counts(self, document: Document) -> tuple[int, int]:
         size, total = _count(document, "size"), _count(document, "totalElements")
         if size is None or total is None or (total and not size):
-            raise IncompleteListError("a page has no size and totalElements to check it by")
+            raise IncompleteListError("it has no size and totalElements to check it by")
         pages = _count(document, "totalPages")
         if pages is not None and size and pages != -(-total // size):
             raise IncompleteListError(
-                f"a page says that {total} elements, {size} a page, are {pages} pages"
+                f"it says that {total} elements, {size} a page, are {pages} pages"
             )
         return size, total
 
@@ -287,18 +293,14 @@ class Links(Form):
             )
         for rel, expected in (("self", number), ("next", number + 1)):
             if links.get(rel, expected) != expected:
-                raise IncompleteListError(
-                    f"on page {number} the link {rel!r} leads to page {links[rel]}"
-                )
+                raise IncompleteListError(f"its link {rel!r} leads to page {links[rel]}")
         goes_on = "next" in links
         if goes_on and self._last is not None and self._last <= number:
-            raise IncompleteListError(
-                f"page {number} has a next one, and the last page is {self._last}"
-            )
+            raise IncompleteListError(f"it has a next page, and the last page is {self._last}")
         if not goes_on and (self._last is None or self._last <= number):
             return None
         if (found := len(self.elements(document))) != self._size or not found:
-            raise IncompleteListError(f"page {number} is not full, and it is not the last one")
+            raise IncompleteListError("it is not full, and it is not the last one")
         return call.moved(number=number + 1)
 
     def ahead(self, call: Call) -> Iterator[Call] | None:
@@ -367,7 +369,7 @@ class Connection(Form):
         for name in self._path:
             found = found.get(name) if isinstance(found, dict) else None
         if not _is_connection(found):
-            raise IncompleteListError("a page holds no connection where the first one has it")
+            raise IncompleteListError("it holds no connection where the first one has it")
         return found  # type: ignore[return-value]
 
 

@@ -7,6 +7,7 @@ what each page is checked for, and which call comes next, is in ``forms.py``.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -29,6 +30,9 @@ log = logging.getLogger("requests_iris")
 LONGEST_WAIT = 120.0
 #: How often it waits for one page.
 WAITS = 5
+
+#: A query in the text of an error: urllib3's name the whole URL.
+_QUERY = re.compile(r"\?\S+")
 
 #: ``Session.request``.
 Request = Callable[..., Response]
@@ -196,10 +200,10 @@ class _Walk:
         self, call: Call, fetch: Callable[[], tuple[Response, Document]]
     ) -> tuple[Page, Call | None]:
         """The next page of the order, checked, and the call after it."""
-        with self._noting(call.place):
+        with self._noting(call, call.place):
             response, document = fetch()
         # a page that does not fit will not fit the next time: there is no place to go on
-        with self._noting({}, response):
+        with self._noting(call, {}, response):
             call = replace(call, asked=(response.history or [response])[0].url)
             if self._form is None:
                 self._form = form_of(call, document, self._key, self._total)
@@ -210,26 +214,29 @@ class _Walk:
         return Page(response, elements, self._form.total), following
 
     @contextmanager
-    def _noting(self, place: Mapping[str, Any], response: Response | None = None) -> Iterator[None]:
-        """Notes on an error what was read before it, and where to go on."""
+    def _noting(
+        self, call: Call, place: Mapping[str, Any], response: Response | None = None
+    ) -> Iterator[None]:
+        """Notes on an error which page it is about, what was read before, and where to go on."""
         try:
             yield
         except ListError as error:
             error.response = error.response or response
-            self._note(error, place)
+            self._note(error, call, place)
             raise
         except RequestException as error:
             if not self._pages:
                 raise  # nothing was read: it is the caller's first request that fails
             incomplete = IncompleteListError(
-                f"page {self._pages + 1} could not be read ({type(error).__name__}: {error})",
+                f"it could not be read ({type(error).__name__}: {_QUERY.sub('', str(error))})",
                 retryable=getattr(error, "retryable", True),
                 response=error.response,
             )
-            self._note(incomplete, place)
+            self._note(incomplete, call, place)
             raise incomplete from error
 
-    def _note(self, error: ListError, place: Mapping[str, Any]) -> None:
+    def _note(self, error: ListError, call: Call, place: Mapping[str, Any]) -> None:
+        error.args = (f"page {self._pages + 1} of the walk, {call}: {error}",)
         error.pages_read, error.elements_read = self._pages, self._elements
         error.resume = dict(place) or None
 
@@ -254,14 +261,14 @@ def _document_of(response: Response, *, graphql: bool) -> Document:
     if not response.ok:
         told = problem_of(response) or response.reason
         raise IncompleteListError(
-            f"a page was answered with {response.status_code} {told}",
+            f"it was answered with {response.status_code} {told}",
             retryable=response.status_code in (408, 429) or response.status_code >= 500,
             response=response,
         )
     if not isinstance(document, dict):
         kind = response.headers.get("Content-Type", "no type")
         raise IncompleteListError(
-            f"a page is no JSON object, but {kind}", retryable=True, response=response
+            f"it is no JSON object, but {kind}", retryable=True, response=response
         )
     return document
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
+import re
 import sys
 import threading
 
@@ -86,6 +88,43 @@ def test_a_page_that_fails_is_an_error_and_the_walk_goes_on_there(
     found += iris.items(url, workers=workers, resume=resume, **arguments)
     assert ids(found) == ids(getattr(sandbox._fleet, name))
     assert walkers() == []
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (Fault(status=400, body={"code": "broken"}), "it was answered with 400 broken"),
+        (Fault(status=200, body="<html>"), "it is no JSON object, but text/html; charset=utf-8"),
+        (Fault(drop="before"), r"it could not be read \(ConnectionError: .*"),
+        (Fault(reply={"number": 9}), "number 1 was asked for, and number 9 came"),
+    ],
+)
+def test_an_error_says_which_page_it_is_about(sandbox, iris, fault, told, workers) -> None:
+    sandbox.inject(Fault(), on="api")
+    sandbox.inject(fault, on="api", times=1000)
+    with pytest.raises(ListError) as caught:
+        list(iris.items(ASSETS, params={"size": 10, "q": "secret"}, workers=workers))
+    assert re.fullmatch(f"page 2 of the walk, GET {ASSETS}: {told}", str(caught.value))
+    assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
+
+
+def test_an_error_of_a_connection_does_not_show_the_query(sandbox, iris) -> None:
+    walk = iris.items(ASSETS, params={"size": 10, "q": "secret"})
+    next(walk)
+    iris.proxies = {"https": "http://127.0.0.1:9"}
+    with pytest.raises(IncompleteListError, match=f"url: {ASSETS} .*refused") as caught:
+        list(walk)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_error_does_not_show_who_signs_in_by_the_url(sandbox, iris) -> None:
+    url = sandbox.base_url.replace("://", "://me:secret@") + ASSETS
+    with pytest.raises(
+        IncompleteListError, match=f"GET {sandbox.base_url}{ASSETS}: .*401"
+    ) as caught:
+        list(iris.items(url))
+    assert "secret" not in str(caught.value)
 
 
 def test_a_token_that_ends_on_the_way_is_nobodys_business(sandbox, iris, form) -> None:
