@@ -51,7 +51,7 @@ class IrisError(RequestException):
 
 
 class SettingError(IrisError, ValueError):
-    """A setting was refused; nothing has been sent.
+    """A setting was refused; nothing has been sent, or for a ``resume`` one page at most.
 
     :ivar setting: the name of the setting, as :class:`IrisSession` calls it.
     """

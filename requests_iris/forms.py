@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from requests import PreparedRequest
+from requests.exceptions import InvalidJSONError
 
 from .errors import IncompleteListError, NotAListError, SettingError
 
@@ -36,6 +37,14 @@ _MORE = re.compile(
 _MORE_IN = ("links", "Links", "_links", "paging", "pagination", "meta", "metadata", "pageInfo")
 #: How many elements there are, if that is said.
 _TOTALS = ("total", "totalCount", "total_count")
+_TEXT = "(?:int|str)"
+#: The places that walks stop at, as `_outline` tells of them.
+_PLACES = re.compile(
+    r"number:int"
+    rf"|variables\.after:{_TEXT}"
+    rf"|query\.page:int query\.size:{_TEXT} total:int"
+    rf"|query\.(?:after|before):{_TEXT}(?: query\.limit:int)?"
+)
 _AEMP_PATH = re.compile(r"/15143/-3/.*/\d+$")
 
 
@@ -57,21 +66,21 @@ class Call:
 
     @classmethod
     def first(cls, method: str, url: Any, arguments: Mapping[str, Any]) -> Call:
-        """The one that the caller wants, with as many elements a page as there can be."""
+        """The one that the caller wants, with as many elements a page as there can be.
+
+        :raises SettingError: if it cannot be sent, or not more than once.
+        """
         arguments = dict(arguments)
-        data = arguments.get("data")
-        if arguments.get("files") or hasattr(data, "read") or hasattr(data, "__next__"):
-            raise SettingError(
-                "a walk sends its body with every page: it takes no file and no iterator",
-                setting="data",
-            )
+        _check_body(arguments)
         text = url.decode() if isinstance(url, bytes) else str(url)
         call = cls(method.upper(), _with_params(text, arguments.pop("params", None)), arguments)
         call = call._asking_for_json()
         if call.query is not None:
+            if not isinstance(call.arguments["json"].get("variables") or {}, Mapping):
+                raise SettingError("the variables in json must be a dict", setting="json")
             first = {"first": LIMIT} if call.declares("first") else {}
             return call._with_variables({**first, **call.variables})
-        if _PAGING & set(call.params) or _AEMP_PATH.search(urlsplit(text).path):
+        if _PAGING & set(call.params) or call._is_aemp:
             return call
         return call._with_query(size=SIZE)
 
@@ -95,8 +104,13 @@ class Call:
 
     @property
     def number(self) -> int:
-        """The page number at the end of an AEMP path."""
-        return int(urlsplit(self.url).path.rpartition("/")[2])
+        """The page number at the end of an AEMP path; 0 where there is none."""
+        last = urlsplit(self.url).path.rpartition("/")[2]
+        return int(last) if last.isdecimal() else 0
+
+    @property
+    def _is_aemp(self) -> bool:
+        return _AEMP_PATH.search(urlsplit(self.url).path) is not None
 
     @property
     def query(self) -> str | None:
@@ -111,6 +125,26 @@ class Call:
 
     def declares(self, variable: str) -> bool:
         return re.search(rf"\${variable}\s*:", self.query or "") is not None
+
+    def resumed(self, resume: Any) -> Call:
+        """The call that an error's ``resume`` leads to.
+
+        :raises SettingError: for what is none, or is one of another kind of request.
+        """
+        if not self._may_be_at(_outline(resume)):
+            raise SettingError(
+                "resume must be the resume of a ListError of the same list", setting="resume"
+            )
+        return self.moved(**resume)
+
+    def _may_be_at(self, place: str) -> bool:
+        if not _PLACES.fullmatch(place):
+            return False
+        if place.startswith("number"):
+            return self.number > 0
+        if place.startswith("variables"):
+            return self.query is not None
+        return self.query is None and not self._is_aemp
 
     def moved(self, **place: Any) -> Call:
         """The call for another place of the list: ``query``, ``variables`` or ``number``."""
@@ -143,9 +177,11 @@ class Form:
     """What a walk knows of its list after the first reply. As it stands, of one that is whole.
 
     :ivar total: elements that the walk will find, or None if nobody says.
+    :ivar place: what leads to one of its pages, as in the outline of a call's place.
     """
 
     total: int | None = None
+    place: str = "nothing"
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -169,13 +205,20 @@ class Form:
         return None
 
 
-def form_of(call: Call, document: Document, key: str | None, total: int | None) -> Form:
+def form_of(call: Call, document: Document, key: str | None) -> Form:
     """The form of a list, by its first reply.
 
     :param key: where the elements are, as names with dots between them; for odd replies.
-    :param total: the one that an earlier part of this walk has seen, or None.
     :raises ListError: if there is no list in the reply, or not a whole one.
+    :raises SettingError: if the place of the call is one in a list of another form.
     """
+    form = _recognised(call, document, key)
+    if call.place and f"{form.place}:" not in _outline(call.place):
+        raise SettingError("resume is of a list of another form", setting="resume")
+    return form
+
+
+def _recognised(call: Call, document: Document, key: str | None) -> Form:
     if call.query is not None:
         return Connection(document)
     _check_partial(document)
@@ -187,10 +230,10 @@ def form_of(call: Call, document: Document, key: str | None, total: int | None) 
             "name the one that is with key=",
             keys=names,
         )
-    if isinstance(_member(document, "Links"), list):
+    if isinstance(links := _member(document, "Links"), list) and links:
         return Links(call, document, key)
     if {"totalElements", "totalPages", "number"} & set(document):
-        return Pages(call, document, key, total)
+        return Pages(call, document, key)
     cursors = Cursors(call, key)
     if not cursors.cursor(document):
         _check_tells_of_no_more(document, key)
@@ -204,11 +247,13 @@ def form_of(call: Call, document: Document, key: str | None, total: int | None) 
 class Pages(Form):
     """Pages by number, from 0, each with the size of a page and the total of the list."""
 
-    def __init__(self, call: Call, document: Document, key: str, total: int | None) -> None:
+    place = "query.page"
+
+    def __init__(self, call: Call, document: Document, key: str) -> None:
         super().__init__(key)
         self._size, self._total = self._counts(document)
         self._end = -(-self._total // self._size) if self._size else 1
-        if total not in (None, self._total):
+        if (total := call.place.get("total", self._total)) != self._total:
             raise IncompleteListError(
                 f"the list has changed since it was left: it had {total} elements then, "
                 f"and has {self._total} now"
@@ -259,6 +304,7 @@ class Cursors(Form):
     def __init__(self, call: Call, key: str) -> None:
         super().__init__(key)
         self._direction = "before" if "before" in call.params else "after"
+        self.place = f"query.{self._direction}"
         self._seen: set[int] = set()
 
     def cursor(self, document: Document) -> Any:
@@ -277,6 +323,8 @@ class Cursors(Form):
 
 class Links(Form):
     """AEMP: the page number is the last part of the path, and links tell of the next and last."""
+
+    place = "number"
 
     def __init__(self, call: Call, document: Document, key: str) -> None:
         super().__init__(key)
@@ -323,6 +371,8 @@ class Links(Form):
 
 class Connection(Form):
     """A GraphQL connection: edges, or nodes, and a pageInfo."""
+
+    place = "variables.after"
 
     def __init__(self, document: Document) -> None:
         self._seen: set[int] = set()
@@ -380,25 +430,45 @@ def graphql_errors(document: Document) -> tuple[dict[str, Any], ...]:
     return tuple(each if isinstance(each, dict) else {"message": str(each)} for each in each_error)
 
 
-def checked_resume(resume: Any) -> dict[str, Any]:
-    """What an error's ``resume`` says.
+def _outline(place: Any) -> str:
+    """The names and types in a place, as in ``query.page:int query.size:str total:int``."""
+    members = dict(place) if isinstance(place, dict) else {}
+    for name in ("query", "variables"):
+        if isinstance(inner := members.get(name), dict):
+            del members[name]
+            members |= {f"{name}.{each}": value for each, value in inner.items()}
+    return " ".join(sorted(f"{name}:{type(value).__name__}" for name, value in members.items()))
 
-    :raises SettingError: for what is none.
-    """
-    if resume is None:
-        return {}
-    kinds = {"query": dict, "variables": dict, "number": int, "total": int}
-    if isinstance(resume, dict) and all(
-        isinstance(value, kinds.get(name, ())) for name, value in resume.items()
-    ):
-        return resume
-    raise SettingError("resume must be the resume of a ListError", setting="resume")
+
+def _check_body(arguments: Mapping[str, Any]) -> None:
+    data, members = arguments.get("data"), arguments.get("json")
+    if arguments.get("files") or hasattr(data, "read") or hasattr(data, "__next__"):
+        raise SettingError(
+            "a walk sends its body with every page: it takes no file and no iterator",
+            setting="data",
+        )
+    if data and members is not None:
+        raise SettingError("json is not sent where there is data", setting="json")
+    prepared = PreparedRequest()
+    prepared.prepare_headers(None)
+    try:
+        prepared.prepare_body(data, None, members)
+    except (TypeError, ValueError, InvalidJSONError) as error:
+        name = "data" if data else "json"
+        raise SettingError(f"{name} cannot be sent: {error}", setting=name) from None
 
 
 def _with_params(url: str, params: Any) -> str:
-    """`url` with `params` in its query, encoded by requests, and without its fragment."""
+    """`url` with `params` in its query, encoded by requests, and without its fragment.
+
+    :raises SettingError: for what is no query.
+    """
     prepared = PreparedRequest()
-    prepared.prepare_url("https://host", params)
+    try:
+        iter(params or ())  # a number would be taken for text
+        prepared.prepare_url("https://host", params)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"params cannot be sent: {error}", setting="params") from None
     parts = urlsplit(url)
     own = "&".join(
         # a "+" that means "upwards" would arrive as a space

@@ -15,13 +15,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from inspect import signature
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from requests import RequestException, Response
 
 from .errors import GraphQLError, IncompleteListError, ListError, SettingError
-from .forms import Call, Document, Form, checked_resume, form_of, graphql_errors
+from .forms import Call, Document, Form, form_of, graphql_errors
 from .problems import problem_of
 
 log = logging.getLogger("requests_iris")
@@ -55,26 +57,30 @@ class Page:
 def pages(
     request: Request,
     url: Any,
+    arguments: Mapping[str, Any] = MappingProxyType({}),
     *,
     method: str = "GET",
     key: str | None = None,
     workers: int = 1,
     resume: Mapping[str, Any] | None = None,
     sleep: Callable[[float], object] = time.sleep,
-    **arguments: Any,
 ) -> Generator[Page, None, None]:
     """Every page of a list, in order. The arguments are checked at once, the list is read lazily.
 
+    :param arguments: further ones of `request`, for every page.
     :raises SettingError: for an argument that cannot be right.
+    :raises TypeError: for one that `request` does not have.
     :raises ListError: on the way, for a list that is not read whole.
     """
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise SettingError(f"workers must be 1 or more, not {workers!r}", setting="workers")
-    place = checked_resume(resume)
+    if not (key is None or isinstance(key, str)):
+        raise SettingError(f"key must be text, or None, not {key!r}", setting="key")
+    signature(request).bind(method, url, **arguments)
     call = Call.first(method, url, arguments)
-    walk = _Walk(request, key, place.get("total"), sleep)
-    if place:
-        call = call.moved(**place)
+    if resume is not None:
+        call = call.resumed(resume)
+    walk = _Walk(request, key, sleep)
     return walk.ahead(call, workers) if workers > 1 else walk.one_by_one(call)
 
 
@@ -123,16 +129,9 @@ def progress_bar() -> Progress:
 class _Walk:
     """One reading of a list. `read` is the part that threads share, and it changes nothing."""
 
-    def __init__(
-        self,
-        request: Request,
-        key: str | None,
-        total: int | None,
-        sleep: Callable[[float], object],
-    ) -> None:
+    def __init__(self, request: Request, key: str | None, sleep: Callable[[float], object]) -> None:
         self._request = request
         self._key = key
-        self._total = total
         self._sleep = sleep
         self._form: Form | None = None
         self._pages = 0
@@ -206,7 +205,7 @@ class _Walk:
         with self._noting(call, {}, response):
             call = replace(call, asked=(response.history or [response])[0].url)
             if self._form is None:
-                self._form = form_of(call, document, self._key, self._total)
+                self._form = form_of(call, document, self._key)
             elements = self._form.elements(document)
             following = self._form.following(call, document)
         self._pages += 1

@@ -321,7 +321,9 @@ class IrisSession(OAuth2Session, requests.Session):
         :param workers: pages to read at once; lists of cursors, and GraphQL, read one page ahead.
         :param resume: of the :class:`ListError` that has ended an earlier walk.
         :param request_arguments: further ones of :meth:`request`, for every page.
-        :raises SettingError: at once, for an argument that cannot be right.
+        :raises SettingError: at once, for an argument that cannot be right; after one page for a
+            `resume` of a list of another form.
+        :raises TypeError: at once, for an argument that :meth:`request` does not have.
         :raises ListError: on the way, for a list that is not read whole.
         """
         found = self._walk(url, method, key, workers, resume, request_arguments)
@@ -359,7 +361,7 @@ class IrisSession(OAuth2Session, requests.Session):
     ) -> Generator[Page, None, None]:
         # a walk only reads, by whatever method
         read = partial(self.request, idempotent=True)
-        return pages(read, url, method=method, key=key, workers=workers, resume=resume, **arguments)
+        return pages(read, url, arguments, method=method, key=key, workers=workers, resume=resume)
 
     @property
     def bearer(self) -> BearerAuth:

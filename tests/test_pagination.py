@@ -219,8 +219,8 @@ def test_graphql_waits_for_its_limit_within_the_cap(sandbox, iris) -> None:
     sandbox.inject(Fault(status=429, body=limited), on="api")
     sandbox.inject(Fault(status=200, body=limited), on="api")
     slept: list[float] = []
-    arguments = {"method": "POST", "json": {"query": QUERY}, "sleep": slept.append}
-    walk = pagination.pages(iris.request, GRAPHQL, **arguments)
+    query = {"json": {"query": QUERY}}
+    walk = pagination.pages(iris.request, GRAPHQL, query, method="POST", sleep=slept.append)
     assert sum(len(page.elements) for page in walk) == 250
     assert slept == [2.5, 2.5]
 
@@ -230,9 +230,10 @@ def test_graphql_waits_for_a_page_five_times_and_sends_once_more(sandbox, iris) 
     limited = {"errors": [{"extensions": {"code": "RATE_LIMITED", "resetIn": 2500}}]}
     sandbox.inject(Fault(status=200, body=limited), on="api", times=10)
     slept: list[float] = []
-    arguments = {"method": "POST", "json": {"query": QUERY}, "sleep": slept.append}
+    query = {"json": {"query": QUERY}}
+    walk = pagination.pages(iris.request, GRAPHQL, query, method="POST", sleep=slept.append)
     with pytest.raises(GraphQLError) as caught:
-        list(pagination.pages(iris.request, GRAPHQL, **arguments))
+        list(walk)
     assert caught.value.retryable
     assert slept == [2.5] * 5
     assert sandbox.count("api") == 6
@@ -259,12 +260,124 @@ def test_stopping_early_leaves_no_thread(iris, workers) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"workers": 0}, {"workers": True}, {"resume": {"page": 3}}, {"data": iter([b""])}],
+    ("setting", "value"),
+    [
+        ("workers", 0),
+        ("workers", True),
+        ("key", 5),
+        ("data", iter([b""])),
+        ("data", [1]),
+        ("params", 5),
+        ("params", [1]),
+        ("json", {"when": {1}}),
+        ("json", {"hours": float("nan")}),
+        ("json", {"query": QUERY, "variables": "first"}),
+    ],
 )
-def test_wrong_arguments_are_refused_when_called(iris, wrong) -> None:
-    with pytest.raises(SettingError):
-        iris.items(ASSETS, **wrong)
+def test_wrong_arguments_are_refused_when_called(sandbox, iris, setting, value) -> None:
+    with pytest.raises(SettingError) as caught:
+        iris.items(ASSETS, method="POST", **{setting: value})
+    assert caught.value.setting == setting
+    assert sandbox.seen == ()
+
+
+def test_json_that_would_be_left_out_is_refused(iris) -> None:
+    with pytest.raises(SettingError, match="where there is data"):
+        iris.pages(EVENTS, method="POST", data={"a": "b"}, json={})
+
+
+@pytest.mark.parametrize("name", ["worker", "sleep", "request", "arguments"])
+def test_an_unknown_argument_is_a_type_error_when_called(sandbox, iris, name) -> None:
+    for read in (iris.items, iris.pages):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+            read(ASSETS, **{name: 8})
+    assert sandbox.seen == ()
+
+
+def test_nothing_is_sent_before_the_first_element_is_asked_for(sandbox, iris, form) -> None:
+    url, arguments, _ = form
+    walk = iris.items(url, workers=8, progress=True, **arguments)
+    assert sandbox.seen == ()
+    next(walk)
+    assert sandbox.count("api") > 0
+
+
+#: What walks over the forms of lists stop at.
+PLACES = {
+    "pages": {"query": {"page": 3, "size": "10"}, "total": 250},
+    "post": {"query": {"page": 3, "size": 10}, "total": 250},
+    "cursor": {"query": {"after": "b", "limit": 10}},
+    "aemp": {"number": 2},
+    "graphql": {"variables": {"after": "b"}},
+}
+
+
+@pytest.mark.parametrize(
+    "resume",
+    [
+        *(5, "x", [], {}, {"page": 3}, {5: 6}, {"total": 250}, {"query": {}}, {"query": 5}),
+        {"query": {"page": "x", "size": 10}, "total": 250},
+        {"query": {"page": 3, "size": 10}, "total": "many"},
+        {"query": {"page": 3, "size": None}, "total": 250},
+        {"query": {"page": 3}},
+        {"query": {"after": {"id": 1}}},
+        {"query": {"after": "b", 5: 6}},
+        {"query": {"after": "b"}, 5: 6},
+        {"variables": {"after": "b", "first": {1}}},
+        {"variables": {"after": None}},
+        {"variables": [1]},
+        *({"number": True}, {"number": "2"}, {"number": 2, "query": {"after": "b"}}),
+    ],
+    ids=str,
+)
+def test_what_is_no_resume_is_refused_when_called(form, resume) -> None:
+    url, arguments, _ = form
+    with IrisSession() as iris, pytest.raises(SettingError) as caught:
+        iris.items(url, resume=resume, **arguments)
+    assert caught.value.setting == "resume"
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_resume_of_a_request_of_another_form_is_refused_when_called(name) -> None:
+    url, arguments, _ = FORMS[name]
+    others = {"aemp": set(PLACES), "graphql": set(PLACES)}.get(name, {"aemp", "graphql"})
+    with IrisSession() as iris:
+        iris.items(url, resume=PLACES[name], **arguments)
+        for other in others - {name}:
+            with pytest.raises(SettingError, match="resume must be"):
+                iris.items(url, resume=PLACES[other], **arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "resume"),
+    [
+        ("pages", PLACES["cursor"]),
+        ("cursor", PLACES["pages"]),
+        ("cursor", {"query": {"page": 0, "size": 10}, "total": 0}),
+    ],
+    ids=str,
+)
+def test_a_resume_of_another_form_is_refused_by_the_first_page(iris, name, resume) -> None:
+    """The server knows no such place, and gives the first page once more."""
+    url, arguments, _ = FORMS[name]
+    walk = iris.items(url, resume=resume, **arguments)
+    with pytest.raises(SettingError, match="another form"):
+        next(walk)
+
+
+def test_a_number_in_the_path_does_not_make_an_aemp_list(sandbox, iris) -> None:
+    """A place in pages that are found under such a path is theirs."""
+    body = {"content": [1], "number": 1, "size": 10, "totalElements": 11}
+    sandbox.inject(Fault(status=200, body=body), on="api")
+    resume = {"query": {"page": 1, "size": 10}, "total": 11}
+    assert list(iris.items("/api/sites/42", resume=resume)) == [1]
+
+
+@pytest.mark.parametrize("links", [[], None])
+def test_a_list_without_links_goes_on_by_what_else_it_says(sandbox, iris, links) -> None:
+    """It used to be taken for an AEMP list that ends here."""
+    sandbox.inject(Fault(reply={"links": links}), on="api", times=3)
+    assert len(list(iris.items(ASSETS, params={"size": 100}))) == 250
 
 
 def test_progress_is_told_with_the_total(iris) -> None:
