@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
@@ -92,38 +92,59 @@ def responses(found: Generator[Page, None, None]) -> Iterator[Response]:
             del page  # not kept while the next one is read
 
 
-def items(found: Generator[Page, None, None], progress: Progress | None) -> Iterator[Any]:
-    """Every element of the pages, of which one is kept at a time. Closing it ends the walk."""
+def items(
+    found: Generator[Page, None, None], progress: AbstractContextManager[Progress | None]
+) -> Iterator[Any]:
+    """Every element of the pages, of which one is kept at a time. Closing it ends the walk.
+
+    :param progress: entered when the walk begins, and left when it ends, in whatever way.
+    """
     done = 0
-    with closing(found):
+    with progress as tell, closing(found):
         for page in found:
             done += len(page.elements)
-            if progress is not None:
-                progress(done, page.total)
+            if tell is not None:
+                tell(done, page.total)
             yield from page.elements
             del page
 
 
-def progress_bar() -> Progress:
-    """A bar on standard error, if that is a terminal.
+def progress_of(setting: bool | Progress) -> AbstractContextManager[Progress | None]:
+    """What is told of a walk's progress: for True a bar, for False nothing, else the callable.
 
-    :raises SettingError: if tqdm is not installed.
+    :raises SettingError: for anything else, and if tqdm is not installed.
     """
+    if setting is True:
+        return _bar(_tqdm())
+    if setting is False:
+        return nullcontext()
+    if callable(setting):
+        return nullcontext(setting)
+    raise SettingError(
+        f"progress must be True, False or a callable, not {setting!r}", setting="progress"
+    )
+
+
+def _tqdm() -> Any:
     try:
         from tqdm import tqdm
     except ModuleNotFoundError:
         raise SettingError(
             'progress=True needs tqdm: pip install "requests-iris[progress]"', setting="progress"
         ) from None
-    bar = tqdm(disable=None, unit=" elements")
+    return tqdm
 
-    def show(done: int, total: int | None) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-        if done == total:
-            bar.close()
 
-    return show
+@contextmanager
+def _bar(tqdm: Any) -> Iterator[Progress]:
+    """A bar on standard error, if that is a terminal."""
+    with tqdm(disable=None, unit=" elements") as bar:
+
+        def show(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
 
 
 class _Walk:

@@ -35,7 +35,7 @@ from .body import position_of
 from .credentials import Credentials, from_environment, parse_scope
 from .errors import SettingError
 from .hosts import check_url, is_plain_http, may_see_token, origins_of
-from .pagination import Page, Progress, items, pages, progress_bar, responses
+from .pagination import Page, Progress, items, pages, progress_of, responses
 from .source import TokenSource, Updater
 from .stores import TokenStore, open_store
 from .token import Token
@@ -348,7 +348,7 @@ class IrisSession(OAuth2Session, requests.Session):
         The other arguments are those of :meth:`pages`, and so are the exceptions.
         """
         found = self._walk(url, method, key, workers, resume, request_arguments)
-        return items(found, progress_bar() if progress is True else progress or None)
+        return items(found, progress_of(progress))
 
     def _walk(
         self,

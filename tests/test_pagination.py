@@ -8,6 +8,7 @@ import pickle
 import re
 import sys
 import threading
+from contextlib import redirect_stderr
 
 import pytest
 
@@ -265,6 +266,8 @@ def test_stopping_early_leaves_no_thread(iris, workers) -> None:
         ("workers", 0),
         ("workers", True),
         ("key", 5),
+        ("progress", 5),
+        ("progress", None),
         ("data", iter([b""])),
         ("data", [1]),
         ("params", 5),
@@ -481,12 +484,66 @@ def test_a_bar_without_tqdm_names_the_extra(iris, monkeypatch) -> None:
         iris.items(ASSETS, progress=True)
 
 
-def test_a_bar_counts_to_the_total(monkeypatch, iris) -> None:
-    terminal = io.StringIO()
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr(sys, "stderr", terminal)
-    list(iris.items(ASSETS, params={"size": 100}, progress=True))
-    assert "250/250" in terminal.getvalue()
+class TestABar:
+    """Drawn on a terminal, whose line it leaves when the walk ends, and not before."""
+
+    @pytest.fixture
+    def terminal(self) -> io.StringIO:
+        terminal = io.StringIO()
+        terminal.isatty = lambda: True
+        return terminal
+
+    @pytest.fixture
+    def walk(self, iris, terminal):
+        walk = iris.items(ASSETS, params={"size": 100}, progress=True)
+        with redirect_stderr(terminal):
+            next(walk)
+        assert not terminal.getvalue().endswith("\n")
+        return walk
+
+    def test_is_not_drawn_before_the_walk_begins(self, iris, terminal) -> None:
+        with redirect_stderr(terminal):
+            iris.items(ASSETS, progress=True)
+        assert terminal.getvalue() == ""
+
+    def test_counts_to_the_total(self, walk, terminal) -> None:
+        assert sum(1 for _ in walk) == 249
+        assert "250/250" in terminal.getvalue()
+        assert terminal.getvalue().endswith("\n")
+
+    def test_counts_where_there_is_no_total(self, iris, terminal) -> None:
+        with redirect_stderr(terminal):
+            assert sum(1 for _ in iris.items(OPERATORS, progress=True)) == 250
+        assert "250 elements" in terminal.getvalue()
+        assert terminal.getvalue().endswith("\n")
+
+    def test_ends_with_a_walk_that_is_stopped(self, walk, terminal) -> None:
+        walk.close()
+        assert "100/250" in terminal.getvalue()
+        assert terminal.getvalue().endswith("\n")
+
+    def test_ends_with_a_walk_that_fails(self, sandbox, walk, terminal) -> None:
+        sandbox.inject(Fault(status=400), on="api")
+        with pytest.raises(IncompleteListError):
+            list(walk)
+        assert "100/250" in terminal.getvalue()
+        assert terminal.getvalue().endswith("\n")
+
+    def test_stays_until_the_last_element_was_taken(self, walk, terminal) -> None:
+        for _ in range(249):
+            next(walk)
+        assert not terminal.getvalue().endswith("\n")
+        assert next(walk, None) is None
+        assert terminal.getvalue().endswith("\n")
+
+
+def test_progress_that_fails_ends_the_walk(iris) -> None:
+    def tell(done: int, total: int | None) -> None:
+        raise LookupError(done, total)
+
+    with pytest.raises(LookupError, match="100, 250"):
+        list(iris.items(ASSETS, params={"size": 100}, workers=8, progress=tell))
+    assert walkers() == []
 
 
 @pytest.mark.parametrize(

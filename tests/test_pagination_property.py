@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import nullcontext
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -103,7 +104,7 @@ def _peak(total: int, workers: int) -> int:
         found = pagination.pages(session.request, "https://example.org/list", workers=workers)
         tracemalloc.start()
         try:
-            assert sum(1 for _ in pagination.items(found, None)) == total
+            assert sum(1 for _ in pagination.items(found, nullcontext())) == total
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
