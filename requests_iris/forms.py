@@ -56,6 +56,7 @@ class Call:
     :ivar arguments: further ones of ``Session.request``.
     :ivar place: what makes it this page's request, as JSON can hold it: an error's ``resume``.
     :ivar asked: the whole URL that the request went to, once it has.
+    :ivar sized: whether the caller says how many elements a page shall have.
     """
 
     method: str
@@ -63,6 +64,7 @@ class Call:
     arguments: Mapping[str, Any]
     place: Mapping[str, Any] = field(default_factory=dict)
     asked: str = ""
+    sized: bool = False
 
     @classmethod
     def first(cls, method: str, url: Any, arguments: Mapping[str, Any]) -> Call:
@@ -75,14 +77,7 @@ class Call:
         text = url.decode() if isinstance(url, bytes) else str(url)
         call = cls(method.upper(), _with_params(text, arguments.pop("params", None)), arguments)
         call = call._asking_for_json()
-        if call.query is not None:
-            if not isinstance(call.arguments["json"].get("variables") or {}, Mapping):
-                raise SettingError("the variables in json must be a dict", setting="json")
-            first = {"first": LIMIT} if call.declares("first") else {}
-            return call._with_variables({**first, **call.variables})
-        if _PAGING & set(call.params) or call._is_aemp:
-            return call
-        return call._with_query(size=SIZE)
+        return call._asking_for_size() if call.query is None else call._asking_for_first()
 
     def __str__(self) -> str:
         """For a message: without what may be private, the query and a user before the host."""
@@ -96,6 +91,18 @@ class Call:
         if not any(name.lower() in ("accept", b"accept") for name in headers):
             headers["Accept"] = "application/json"
         return replace(self, arguments={**self.arguments, "headers": headers})
+
+    def _asking_for_size(self) -> Call:
+        call = replace(self, sized=bool({"size", "limit"} & set(self.params)))
+        if _PAGING & set(self.params) or self._is_aemp:
+            return call
+        return call._with_query(size=SIZE)
+
+    def _asking_for_first(self) -> Call:
+        if not isinstance(self.arguments["json"].get("variables") or {}, Mapping):
+            raise SettingError("the variables in json must be a dict", setting="json")
+        first = {"first": LIMIT} if self.declares("first") else {}
+        return self._with_variables({**first, **self.variables})
 
     @cached_property
     def params(self) -> dict[str, str]:
@@ -317,7 +324,7 @@ class Cursors(Form):
         if not self.elements(document) or not cursor or cursor == came_by:
             return None
         _check_new(cursor, self._seen)
-        size = {} if "limit" in call.params else {"limit": LIMIT}
+        size = {} if call.sized else {"limit": LIMIT}
         return call.moved(query={**size, self._direction: cursor})
 
 

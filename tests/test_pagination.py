@@ -9,6 +9,7 @@ import re
 import sys
 import threading
 from contextlib import redirect_stderr
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -419,6 +420,41 @@ def test_cursors_can_be_walked_backwards(iris, sandbox) -> None:
     last = list(iris.pages(OPERATORS, params={"limit": 10}))[-2].json()["before"]
     found = ids(iris.items(OPERATORS, params={"limit": 10, "before": last}))
     assert len(found) == 240
+
+
+@pytest.mark.parametrize(
+    ("params", "limits"),
+    [
+        ({"limit": 50}, {"50"}),
+        ({"size": 50}, {None}),
+        ({"size": 1000}, {None}),
+        ({"size": 30, "limit": 50}, {"50"}),
+        ({}, {None, "100"}),
+        ({"sort": "name"}, {None, "100"}),
+    ],
+    ids=str,
+)
+def test_what_the_caller_says_is_on_every_page_of_cursors(sandbox, iris, params, limits) -> None:
+    """A limit is asked for from the second page on, and where the caller is silent only."""
+    params = {"site": ["1", "2"], **params}
+    assert len(list(iris.items(OPERATORS, params=params))) == 250
+    queries = [parse_qs(seen.query) for seen in sandbox.seen if seen.server == "api"]
+    assert {query.get("limit", [None])[0] for query in queries} == limits
+    said = {name: value if name == "site" else [str(value)] for name, value in params.items()}
+    assert all(said.items() <= query.items() for query in queries)
+    assert [len(query.get("after", ())) for query in queries] == [0, *[1] * (len(queries) - 1)]
+
+
+def test_a_limit_is_asked_for_from_the_place_where_a_walk_goes_on(sandbox, iris) -> None:
+    walk = iris.items(OPERATORS)
+    next(walk)
+    sandbox.inject(Fault(status=400), on="api")
+    with pytest.raises(IncompleteListError) as caught:
+        list(walk)
+    assert caught.value.resume["query"]["limit"] == 100
+    sandbox.forget()
+    assert sum(1 for _ in iris.items(OPERATORS, resume=caught.value.resume)) == 230
+    assert all("limit=100" in seen.query for seen in sandbox.seen if seen.server == "api")
 
 
 def test_a_server_may_give_less_than_was_asked_for(sandbox, iris) -> None:
