@@ -24,6 +24,7 @@ from requests_iris import (
     pagination,
 )
 from requests_iris.sandbox import OMIT, Fault, Sandbox
+from requests_iris.sandbox.fleet import Fleet
 
 from .test_sandbox_api import ASSETS, EVENTS, FLEET, GRAPHQL, OPERATORS, PLANS, QUERY
 
@@ -47,6 +48,11 @@ def ids(elements) -> list[str]:
     ]
 
 
+def the_whole(name: str, machines: int = 250) -> list[dict]:
+    """One of the sandbox's lists, which are the same each time."""
+    return getattr(Fleet(machines), name)
+
+
 @pytest.fixture(params=FORMS)
 def form(request):
     return FORMS[request.param]
@@ -63,7 +69,7 @@ def test_every_form_is_read_to_its_end_in_order(form, machines, workers) -> None
     with Sandbox(machines=machines) as sandbox, IrisSession(**sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
         found = ids(iris.items(url, workers=workers, **arguments))
-        assert found == ids(getattr(sandbox._fleet, name))
+        assert found == ids(the_whole(name, machines))
         assert walkers() == []
 
 
@@ -88,7 +94,7 @@ def test_a_page_that_fails_is_an_error_and_the_walk_goes_on_there(
     assert error.pages_read > 0
     resume = json.loads(json.dumps(error.resume))
     found += iris.items(url, workers=workers, resume=resume, **arguments)
-    assert ids(found) == ids(getattr(sandbox._fleet, name))
+    assert ids(found) == ids(the_whole(name))
     assert walkers() == []
 
 
@@ -134,14 +140,15 @@ def test_a_token_that_ends_on_the_way_is_nobodys_business(sandbox, iris, form) -
     walk = iris.items(url, **arguments)
     found = [next(walk)]
     sandbox.revoke_access_tokens()
-    assert ids([*found, *walk]) == ids(getattr(sandbox._fleet, name))
+    assert ids([*found, *walk]) == ids(the_whole(name))
 
 
+@pytest.mark.parametrize("more", [1, -1])
 @pytest.mark.parametrize("workers", [1, 8])
-def test_a_list_that_changes_on_the_way_is_an_error(sandbox, iris, workers) -> None:
+def test_a_list_that_changes_on_the_way_is_an_error(sandbox, iris, workers, more) -> None:
     walk = iris.items(ASSETS, params={"size": 10}, workers=workers)
     next(walk)
-    del sandbox._fleet.assets[0]
+    sandbox.machines += more
     with pytest.raises(IncompleteListError) as caught:
         list(walk)
     assert caught.value.resume is None
@@ -469,7 +476,7 @@ def test_a_list_that_has_changed_since_it_was_left_is_an_error(sandbox, iris) ->
     with pytest.raises(IncompleteListError) as caught:
         list(walk)
     sandbox.clear_faults()
-    del sandbox._fleet.assets[0]
+    sandbox.machines -= 1
     with pytest.raises(IncompleteListError, match="it had 250 elements then, and has 249 now"):
         list(iris.items(ASSETS, params={"size": 100}, resume=caught.value.resume))
 

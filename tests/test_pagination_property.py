@@ -18,7 +18,7 @@ from requests_iris import IrisSession, pagination
 from requests_iris.sandbox import Fault, Sandbox
 
 from .conftest import SkippingClock
-from .test_pagination import FORMS, ids, walkers
+from .test_pagination import FORMS, ids, the_whole, walkers
 
 FAULTS = st.sampled_from(
     [
@@ -59,22 +59,19 @@ def shared() -> Iterator[tuple[Sandbox, IrisSession]]:
 def test_the_whole_list_or_an_exception(shared, name, machines, size, workers, faults) -> None:
     sandbox, iris = shared
     url, arguments, kind = FORMS[name]
-    whole = getattr(sandbox._fleet, kind)
-    kept = whole[:]
-    del whole[machines:]
+    sandbox.machines = machines
     try:
         for fault in faults:
             sandbox.inject(fault, on="api")
         arguments = {**arguments, "params": {"size": size}}
         found = list(iris.items(url, workers=workers, **arguments))
-        assert ids(found) == ids(kept[:machines])
+        assert ids(found) == ids(the_whole(kind, machines))
     except requests.RequestException as error:
         assert faults
         # the first request fails as it does without a walk
         assert getattr(error, "elements_read", 0) <= machines  # noqa: PT017
     finally:
         sandbox.clear_faults()
-        whole[:] = kept
         assert walkers() == []
 
 

@@ -156,6 +156,19 @@ class TestPages:
             assert another.asset_ids == sandbox.asset_ids
         assert len(set(sandbox.asset_ids)) == 250
 
+    def test_the_fleet_can_be_changed_while_it_is_read(self, sandbox, client):
+        before = sandbox.asset_ids
+        for machines in (251, 249, 0):
+            sandbox.machines = machines
+            assert client.get(ASSETS).json()["totalElements"] == sandbox.machines == machines
+            assert sandbox.asset_ids[:249] == before[:machines][:249]
+        assert client.get(OPERATORS).json()["content"] == []
+
+    def test_a_fleet_is_not_smaller_than_empty(self, sandbox):
+        with pytest.raises(ValueError, match="not -1"):
+            sandbox.machines = -1
+        assert sandbox.machines == 250
+
 
 class TestCursors:
     def test_they_lead_through_the_list_to_an_empty_page(self, client):

@@ -52,7 +52,7 @@ SERVERS = ("token", "api", "foreign")
 class Sandbox:
     """Three servers on loopback: tokens, API, and a foreign one that stands for somebody else's.
 
-    `machines`: how many the fleet has.
+    `machines`: how many the fleet has; can be changed while it runs.
     `token_lifetime`: seconds that an access token lives; may be a fraction, or 0.
     `port`: of the API, the token server takes the next one; 0 for ports that happen to be free.
     `hostnames`: further names that its certificate is good for, for whoever routes them here.
@@ -81,7 +81,6 @@ class Sandbox:
         )
         self._port = port
         self._hostnames = ("127.0.0.1", "localhost", "::1", *hostnames)
-        self._fleet = Fleet(machines)
         self._ledger = Ledger()
         self._faults = Faults()
         self._limits = Limits()
@@ -89,7 +88,7 @@ class Sandbox:
         #: How the AEMP snapshots are spelled: `next_link`, `lower_case`.
         self.aemp = aemp.Habits()
         self._api = Api(
-            self._fleet,
+            Fleet(machines),
             authorization=self._authorization,
             limits=self._limits,
             aemp_habits=self.aemp,
@@ -297,10 +296,25 @@ class Sandbox:
         """
         self._limits.add(path, requests=requests, per=per, retry_after=retry_after)
 
+    # The fleet.
+
+    @property
+    def machines(self) -> int:
+        """How many machines the fleet has, each with a driver and an event.
+
+        Another number can be set at any time: the last ones go, or others come after them. So a
+        list changes while it is read, as it may in IRIS.
+        """
+        return len(self._api.fleet.assets)
+
+    @machines.setter
+    def machines(self, machines: int) -> None:
+        self._api.fleet = Fleet(machines)
+
     @property
     def asset_ids(self) -> tuple[str, ...]:
         """The ids of the whole fleet, to compare a list with."""
-        return tuple(asset["id"] for asset in self._fleet.assets)
+        return tuple(asset["id"] for asset in self._api.fleet.assets)
 
 
 def _given_or_made_up(value: str | None, name: str) -> str:

@@ -36,7 +36,8 @@ class Api:
         limits: Limits,
         aemp_habits: aemp.Habits,
     ) -> None:
-        self._fleet = fleet
+        #: Assigned as a whole, and read once by each request: threads see one fleet or the other.
+        self.fleet = fleet
         self._authorization = authorization
         self._limits = limits
         self._aemp_habits = aemp_habits
@@ -99,36 +100,36 @@ class Api:
         return endpoint, dict(parts)
 
     def _assets(self, request: Request) -> Response:
-        return reply(lists.page(self._fleet.assets, request.args))
+        return reply(lists.page(self.fleet.assets, request.args))
 
     def _asset(self, _request: Request, asset_id: str) -> Response:
         return reply(self._find_asset(asset_id))
 
     def _find_asset(self, asset_id: str) -> Element:
-        asset = self._fleet.asset(asset_id)
+        asset = self.fleet.asset(asset_id)
         if asset is None:
             raise Problem(404, "asset_not_found", f"There is no asset {asset_id}.")
         return asset
 
     def _operators(self, request: Request) -> Response:
-        return reply(lists.cursor_page(self._fleet.operators, request.args))
+        return reply(lists.cursor_page(self.fleet.operators, request.args))
 
     def _snapshot(self, request: Request, number: int) -> Response:
-        return aemp.snapshot(self._fleet.equipment, number, request, self._aemp_habits)
+        return aemp.snapshot(self.fleet.equipment, number, request, self._aemp_habits)
 
     def _graphql(self, request: Request) -> Response:
-        return graphql.execute(self._fleet.assets, request)
+        return graphql.execute(self.fleet.assets, request)
 
     def _events(self, request: Request) -> Response:
         """The POST list: the filter `{"assetIds": [...]}` in the body, the page in the query."""
         wanted = _asset_ids(request)
         events = [
-            event for event in self._fleet.events if wanted is None or event["assetId"] in wanted
+            event for event in self.fleet.events if wanted is None or event["assetId"] in wanted
         ]
         return reply(lists.page(events, request.args))
 
     def _service_plans(self, _request: Request) -> Response:
-        return reply({"servicePlans": self._fleet.service_plans})
+        return reply({"servicePlans": self.fleet.service_plans})
 
     def _series(self, request: Request, asset_id: str) -> Response:
         """One series of operating hours, a value for each `step` seconds from `start` to `end`."""

@@ -18,9 +18,11 @@ _EVENTS = ("ENGINE_STARTED", "ENGINE_STOPPED", "ENTERED_SITE", "LEFT_SITE")
 
 
 class Fleet:
-    """`machines` machines, and for each of them one driver and one event."""
+    """`machines` machines, and for each of them one driver and one event. It does not change."""
 
     def __init__(self, machines: int) -> None:
+        if machines < 0:
+            raise ValueError(f"A fleet has 0 machines or more, not {machines}.")
         numbers = range(machines)
         self.assets = [_asset(number) for number in numbers]
         self.operators = [_operator(number) for number in numbers]
