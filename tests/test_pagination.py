@@ -178,6 +178,15 @@ def test_a_page_that_does_not_fit_is_an_error(sandbox, iris, reply) -> None:
     assert error.response.json()["numberOfElements"] == 10
 
 
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("reply", [{"number": 1}, {"totalElements": 1}, {"size": 1}])
+def test_a_first_page_that_lies_is_an_error(sandbox, iris, reply, workers) -> None:
+    sandbox.inject(Fault(reply=reply), on="api")
+    walk = iris.items(ASSETS, params={"size": 10}, workers=workers)
+    with pytest.raises(IncompleteListError):
+        next(walk)
+
+
 def test_a_partial_reply_is_an_error(sandbox, iris) -> None:
     sandbox.inject(Fault(reply={"isPartial": True}), on="api")
     with pytest.raises(IncompleteListError, match="isPartial"):

@@ -6,73 +6,107 @@ import json
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requests.adapters import BaseAdapter
 
 from requests_iris import IrisSession, pagination
-from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.sandbox import OMIT, Fault, Sandbox
 
 from .conftest import SkippingClock
 from .test_pagination import FORMS, ids, the_whole, walkers
+from .test_sandbox_api import QUERY
 
-FAULTS = st.sampled_from(
-    [
-        Fault(),
-        Fault(status=401),
-        Fault(status=429),
-        Fault(status=503),
-        Fault(drop="before"),
-        Fault(drop="after"),
-        Fault(truncate=30),
-        Fault(reply={"isPartial": True}),
-        Fault(reply={"number": 1}),
-        Fault(reply={"content": []}),
-        Fault(reply={"totalElements": 1}),
-    ]
-)
+#: What any walk survives, or tells of.
+FAULTS = [
+    Fault(status=401),
+    Fault(status=429),
+    Fault(status=500),
+    Fault(status=503),
+    Fault(drop="before"),
+    Fault(drop="after"),
+    Fault(truncate=30),
+]
+ELSEWHERE = [{"rel": "last", "href": "https://127.0.0.1/9"}]
+LOST = {"assets": {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": None}}}
+LIMITED = {"errors": [{"extensions": {"code": "RATE_LIMITED", "resetIn": 1}}]}
+#: Replies that lie, as far as the others show it: without a count, an empty page is the end.
+LIES = {
+    "pages": [{"number": 1}, {"content": []}, {"totalElements": 1}, {"isPartial": True}],
+    "post": [{"number": 1}, {"content": []}, {"totalElements": 1}, {"isPartial": True}],
+    "cursor": [{"content": OMIT}, {"after": {"id": 1}}, {"isPartial": True}],
+    "aemp": [{"Equipment": OMIT}, {"Links": ELSEWHERE}, {"isPartial": True}],
+    "graphql": [{"data": None}, {"data": LOST}, {"errors": [{"message": "no"}]}, LIMITED],
+}
+#: How many elements a page has, by what the request says.
+SIZES = {
+    "pages": lambda size: {"params": {"size": size}},
+    "post": lambda size: {"params": {"size": size}},
+    "cursor": lambda size: {"params": {"limit": size}},
+    "aemp": lambda size: {},
+    "graphql": lambda size: {"json": {"query": QUERY, "variables": {"first": size}}},
+}
+
+
+def plans(name: str) -> st.SearchStrategy[list[Fault]]:
+    """What happens to the requests, one after the other: nothing for some time, then a fault."""
+    fault = st.sampled_from([*FAULTS, *(Fault(reply=lie) for lie in LIES[name])])
+    plan = st.lists(st.tuples(st.integers(0, 4), fault), max_size=6)
+    return plan.map(lambda plan: [each for n, fault in plan for each in (*[Fault()] * n, fault)])
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[Sandbox, IrisSession]]:
-    with Sandbox(machines=250) as sandbox, IrisSession(**sandbox.settings) as iris:
+    with Sandbox() as sandbox, IrisSession(**sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
         iris.adapters["https://"]._clock = SkippingClock()
         yield sandbox, iris
 
 
-# Lists with a count only: elsewhere a reply that lies cannot be told from the end of the list.
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    name=st.sampled_from(["pages", "post"]),
-    machines=st.integers(0, 60),
-    size=st.integers(1, 70),
-    workers=st.integers(1, 8),
-    faults=st.lists(FAULTS, max_size=6),
-)
-@example(name="pages", machines=60, size=30, workers=1, faults=[Fault(reply={"number": 1})])
-@example(name="pages", machines=60, size=1, workers=8, faults=[Fault(reply={"totalElements": 1})])
-def test_the_whole_list_or_an_exception(shared, name, machines, size, workers, faults) -> None:
+@pytest.mark.parametrize("name", FORMS)
+def test_the_whole_list_or_an_exception(shared, name) -> None:
+    """And after an exception that says where to go on, the rest of it."""
     sandbox, iris = shared
     url, arguments, kind = FORMS[name]
-    sandbox.machines = machines
-    try:
-        for fault in faults:
+
+    @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        machines=st.integers(0, 60),
+        size=st.integers(1, 30),
+        workers=st.integers(1, 8),
+        plan=plans(name),
+        next_link=st.booleans(),
+    )
+    def holds(machines, size, workers, plan, next_link) -> None:
+        sandbox.machines = machines
+        sandbox.aemp.page_size, sandbox.aemp.next_link = size, next_link
+        for fault in plan:
             sandbox.inject(fault, on="api")
-        arguments = {**arguments, "params": {"size": size}}
-        found = list(iris.items(url, workers=workers, **arguments))
-        assert ids(found) == ids(the_whole(kind, machines))
-    except requests.RequestException as error:
-        assert faults
-        # the first request fails as it does without a walk
-        assert getattr(error, "elements_read", 0) <= machines  # noqa: PT017
-    finally:
-        sandbox.clear_faults()
+        walk = partial(iris.items, url, **{**arguments, **SIZES[name](size)})
+        found = []
+        resume = None
+        try:
+            found.extend(walk(workers=workers))
+            assert len(found) == machines
+        except requests.RequestException as error:
+            assert plan
+            # the first request fails as it does without a walk
+            assert getattr(error, "elements_read", 0) == len(found)  # noqa: PT017
+            resume = getattr(error, "resume", None)
+        finally:
+            sandbox.clear_faults()
         assert walkers() == []
+        if resume:
+            found += walk(workers=workers, resume=resume)
+            assert len(found) == machines
+        assert ids(found) == ids(the_whole(kind, machines))[: len(found)]
+
+    holds()
 
 
 class _Pages(BaseAdapter):

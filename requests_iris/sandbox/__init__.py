@@ -85,7 +85,7 @@ class Sandbox:
         self._faults = Faults()
         self._limits = Limits()
         self._authorization = Authorization(self._account, token_lifetime=token_lifetime)
-        #: How the AEMP snapshots are spelled: `next_link`, `lower_case`.
+        #: How the AEMP snapshots are cut and spelled: `next_link`, `lower_case`, `page_size`.
         self.aemp = aemp.Habits()
         self._api = Api(
             Fleet(machines),

@@ -13,7 +13,7 @@ from .fleet import Element
 from .problems import Problem, reply
 from .server import Request
 
-#: Elements a page; no request can change it.
+#: Elements a page, as IRIS has it.
 PAGE_SIZE = 100
 
 _NAMESPACE = "http://standards.iso.org/iso/15143/-3"
@@ -22,25 +22,28 @@ _SNAPSHOT_TIME = "2025-01-01T00:00:00Z"
 
 @dataclass
 class Habits:
-    """How the server spells its snapshots, which differs in the wild.
+    """How the server cuts and spells its snapshots, which differs in the wild.
 
     Without `next_link` a page does not say which comes next, though `last` is still ahead.
     With `lower_case` the lists are called `links` and `equipment`.
+    A page has `page_size` elements; no request can change it.
     """
 
     next_link: bool = True
     lower_case: bool = False
+    page_size: int = PAGE_SIZE
 
 
 def snapshot(
     equipment: Sequence[Element], number: int, request: Request, habits: Habits
 ) -> Response:
     """Page `number`, the first is 1, of all equipment."""
-    last = max(-(-len(equipment) // PAGE_SIZE), 1)
+    size = habits.page_size
+    last = max(-(-len(equipment) // size), 1)
     if not 1 <= number <= last:
         raise Problem(404, "not_found", f"There is no page {number}.")
     links = _links(request, number, last, habits)
-    content = equipment[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
+    content = equipment[(number - 1) * size : number * size]
     lists = {"Links": links, "Equipment": content}
     if habits.lower_case:
         lists = {name.lower(): elements for name, elements in lists.items()}
