@@ -72,7 +72,8 @@ class Call:
 
         :raises SettingError: if it cannot be sent, or not more than once.
         """
-        arguments = dict(arguments)
+        # a page that breaks off is asked for again by the transport, if it is not streamed
+        arguments = {**arguments, "stream": False}
         _check_body(arguments)
         text = url.decode() if isinstance(url, bytes) else str(url)
         call = cls(method.upper(), _with_params(text, arguments.pop("params", None)), arguments)

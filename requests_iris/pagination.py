@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
@@ -76,8 +76,8 @@ def pages(
         raise SettingError(f"workers must be 1 or more, not {workers!r}", setting="workers")
     if not (key is None or isinstance(key, str)):
         raise SettingError(f"key must be text, or None, not {key!r}", setting="key")
-    signature(request).bind(method, url, **arguments)
     call = Call.first(method, url, arguments)
+    signature(request).bind(call.method, call.url, **call.arguments)
     if resume is not None:
         call = call.resumed(resume)
     walk = _Walk(request, key, sleep)
@@ -184,7 +184,9 @@ class _Walk:
                 page, following = self._next(call, future.result)
             yield page
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            # a walk may be collected by one of its own threads, which cannot wait for itself
+            with suppress(RuntimeError):
+                pool.shutdown(wait=True, cancel_futures=True)
 
     def _in_order(
         self, pool: ThreadPoolExecutor, upcoming: Iterator[Call], workers: int
@@ -249,7 +251,7 @@ class _Walk:
                 raise  # nothing was read: it is the caller's first request that fails
             incomplete = IncompleteListError(
                 f"it could not be read ({type(error).__name__}: {_QUERY.sub('', str(error))})",
-                retryable=getattr(error, "retryable", True),
+                retryable=getattr(error, "retryable", _may_come_later(error.response)),
                 response=error.response,
             )
             self._note(incomplete, call, place)
@@ -282,7 +284,7 @@ def _document_of(response: Response, *, graphql: bool) -> Document:
         told = problem_of(response) or response.reason
         raise IncompleteListError(
             f"it was answered with {response.status_code} {told}",
-            retryable=response.status_code in (408, 429) or response.status_code >= 500,
+            retryable=_may_come_later(response),
             response=response,
         )
     if not isinstance(document, dict):
@@ -291,6 +293,11 @@ def _document_of(response: Response, *, graphql: bool) -> Document:
             f"it is no JSON object, but {kind}", retryable=True, response=response
         )
     return document
+
+
+def _may_come_later(response: Response | None) -> bool:
+    """Whether the same request may have a page for an answer later on."""
+    return response is None or response.status_code in (408, 429) or response.status_code >= 500
 
 
 def _wait_of(response: Response) -> float | None:

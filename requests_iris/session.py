@@ -320,7 +320,7 @@ class IrisSession(OAuth2Session, requests.Session):
         :param key: where the elements are, as names with dots between them, in an odd reply.
         :param workers: pages to read at once; lists of cursors, and GraphQL, read one page ahead.
         :param resume: of the :class:`ListError` that has ended an earlier walk.
-        :param request_arguments: further ones of :meth:`request`, for every page.
+        :param request_arguments: further ones of :meth:`request`, for every page; none is streamed.
         :raises SettingError: at once, for an argument that cannot be right; after one page for a
             `resume` of a list of another form.
         :raises TypeError: at once, for an argument that :meth:`request` does not have.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import itertools
 import json
 import pickle
 import re
+import signal
 import sys
 import threading
+import weakref
+from collections.abc import Iterator
 from contextlib import redirect_stderr
 from urllib.parse import parse_qs
 
@@ -735,3 +740,129 @@ class TestALaterPageThatCannotBeFound:
         sandbox.inject(Fault(status=200, body={"content": [1], "after": {"id": 1}}), on="api")
         with pytest.raises(IncompleteListError, match="no text"):
             list(iris.items("/api/odd"))
+
+
+class TestThreads:
+    """However a walk ends, its threads end, and nothing is said of it."""
+
+    @pytest.fixture(autouse=True)
+    def _all_end(self) -> Iterator[None]:
+        yield
+        # one that was interrupted while it began is not waited for by its walk
+        for thread in threading.enumerate():
+            if thread.name.startswith("iris-pages"):
+                thread.join(10)
+        assert walkers() == []
+
+    @pytest.mark.parametrize("name", FORMS)
+    def test_after_an_interrupt_between_two_elements(self, iris, name) -> None:
+        def interrupt(_) -> None:
+            raise KeyboardInterrupt
+
+        url, arguments, _ = FORMS[name]
+        with pytest.raises(KeyboardInterrupt):
+            list(map(interrupt, iris.items(url, workers=8, **arguments)))
+        assert walkers() == []
+
+    def test_after_ctrl_c_while_pages_are_waited_for(self, sandbox, iris) -> None:
+        def interrupt(response, **_) -> None:
+            if response.json()["number"] == 12:
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+        walk = iris.items(ASSETS, params={"size": 10}, workers=8, hooks={"response": interrupt})
+        with pytest.raises(KeyboardInterrupt):
+            list(walk)
+        assert sandbox.count("api") < 25 + 8
+
+    @pytest.mark.parametrize("name", FORMS)
+    def test_of_a_walk_that_nobody_holds(self, iris, name) -> None:
+        url, arguments, _ = FORMS[name]
+        walk = iris.items(url, workers=8, **arguments)
+        next(walk)
+        del walk
+        gc.collect()
+        assert walkers() == []
+
+    def test_of_a_walk_that_is_collected_in_one_of_them(self, iris) -> None:
+        """A thread cannot wait for itself."""
+        left = threading.Event()
+
+        def collect(response, **_) -> None:
+            if response.json()["number"] > 1:
+                assert left.wait(10)
+                gc.collect()
+
+        walk = iris.items(ASSETS, params={"size": 10}, workers=2, hooks={"response": collect})
+        assert len(list(itertools.islice(walk, 11))) == 11
+        gone = weakref.ref(walk)
+        circle = [walk]
+        circle.append(circle)
+        gc.disable()  # or it may be collected here
+        try:
+            del walk, circle
+            assert gone() is not None
+            left.set()
+            for thread in threading.enumerate():
+                if thread.name.startswith("iris-pages"):
+                    thread.join(10)
+            assert gone() is None
+        finally:
+            gc.enable()
+
+
+class TestHooks:
+    """The caller's are called once a page, by whatever thread has read it."""
+
+    @pytest.mark.parametrize("workers", [1, 8])
+    @pytest.mark.parametrize("of_session", [False, True])
+    def test_see_each_page_once_and_no_401(self, sandbox, iris, form, workers, of_session) -> None:
+        seen: list[int] = []
+        url, arguments, name = form
+        hooks = {"response": [lambda response, **_: seen.append(response.status_code)]}
+        if of_session:
+            iris.hooks = hooks
+        else:
+            arguments = {**arguments, "hooks": hooks}
+        sandbox.inject(Fault(), on="api")
+        sandbox.inject(Fault(status=401), on="api")
+        assert ids(iris.items(url, workers=workers, **arguments)) == ids(the_whole(name))
+        assert sandbox.count("api", 401) > 0
+        assert seen == [200] * sandbox.count("api", 200)
+
+    @pytest.mark.parametrize(("status", "retryable"), [(404, False), (500, True)])
+    @pytest.mark.parametrize("workers", [1, 8])
+    def test_that_raise_for_a_status(self, sandbox, iris, workers, status, retryable) -> None:
+        hooks = {"response": lambda response, **_: response.raise_for_status()}
+        sandbox.inject(Fault(), on="api")
+        sandbox.inject(Fault(status=status), on="api", times=100)
+        with pytest.raises(IncompleteListError, match=f"HTTPError: {status}") as caught:
+            list(iris.items(ASSETS, params={"size": 10}, workers=workers, hooks=hooks))
+        assert caught.value.response.status_code == status
+        assert caught.value.retryable is retryable
+        assert caught.value.resume["query"]["page"] == 1
+
+    @pytest.mark.parametrize("workers", [1, 8])
+    def test_that_fail_end_the_walk_with_their_own_error(self, iris, workers) -> None:
+        def fail(response, **_) -> None:
+            if response.json()["number"] == 2:
+                raise LookupError("mine")
+
+        walk = iris.items(ASSETS, params={"size": 10}, workers=workers, hooks={"response": fail})
+        assert len(list(itertools.islice(walk, 20))) == 20
+        with pytest.raises(LookupError, match="mine"):
+            next(walk)
+        assert walkers() == []
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("of_session", [False, True])
+def test_a_page_is_not_streamed(sandbox, iris, form, workers, of_session) -> None:
+    """It is read whole: one that breaks off is asked for again, which a streamed one is not."""
+    url, arguments, name = form
+    iris.stream = of_session
+    sandbox.inject(Fault(), on="api")
+    sandbox.inject(Fault(truncate=20), on="api")
+    if not of_session:
+        arguments = {**arguments, "stream": True}
+    assert ids(iris.items(url, workers=workers, **arguments)) == ids(the_whole(name))
+    assert all(page.json() for page in iris.pages(url, workers=workers, **arguments))
