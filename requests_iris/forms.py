@@ -431,9 +431,9 @@ class Connection(Form):
         return found  # type: ignore[return-value]
 
 
-def graphql_errors(document: Document) -> tuple[dict[str, Any], ...]:
+def graphql_errors(document: Any) -> tuple[dict[str, Any], ...]:
     """The errors of a GraphQL reply; what is no object is taken for the message of one."""
-    errors = document.get("errors") or []
+    errors = (document.get("errors") if isinstance(document, dict) else None) or []
     each_error = errors if isinstance(errors, list) else [errors]
     return tuple(each if isinstance(each, dict) else {"message": str(each)} for each in each_error)
 

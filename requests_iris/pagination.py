@@ -211,12 +211,16 @@ class _Walk:
         """Sends a call, and waits where GraphQL asks for it."""
         for waits_left in range(WAITS, -1, -1):
             response = self._request(call.method, call.url, **call.arguments)
-            wait = _wait_of(response) if call.query is not None else None
+            document = _json_of(response)
+            errors = graphql_errors(document) if call.query is not None else ()
+            wait = _wait_of(errors)
             if wait is None or wait > LONGEST_WAIT or not waits_left:
                 break
             log.warning("GraphQL has no points left: going on in %.1f s", wait)
             self._sleep(wait)
-        return response, _document_of(response, graphql=call.query is not None)
+        if errors:
+            raise _graphql_error(errors, response)
+        return response, _checked(document, response)
 
     def _next(
         self, call: Call, fetch: Callable[[], tuple[Response, Document]]
@@ -263,23 +267,15 @@ class _Walk:
         error.resume = dict(place) or None
 
 
-def _document_of(response: Response, *, graphql: bool) -> Document:
-    """The JSON object of a page.
-
-    :raises ListError: if the page is not there, or is none.
-    """
+def _json_of(response: Response) -> Any:
     try:
-        document = response.json()
+        return response.json()
     except ValueError:
-        document = None
-    if graphql and isinstance(document, dict) and (errors := graphql_errors(document)):
-        codes = ", ".join(str(_code_of(each) or each.get("message")) for each in errors)
-        raise GraphQLError(
-            f"GraphQL answered with errors: {codes}",
-            errors=errors,
-            retryable=_wait_of(response) is not None,
-            response=response,
-        )
+        return None
+
+
+def _checked(document: Any, response: Response) -> Document:
+    """:raises IncompleteListError: if this is no page."""
     if not response.ok:
         told = problem_of(response) or response.reason
         raise IncompleteListError(
@@ -300,12 +296,18 @@ def _may_come_later(response: Response | None) -> bool:
     return response is None or response.status_code in (408, 429) or response.status_code >= 500
 
 
-def _wait_of(response: Response) -> float | None:
+def _graphql_error(errors: tuple[dict[str, Any], ...], response: Response) -> GraphQLError:
+    codes = ", ".join(str(_code_of(each) or each.get("message")) for each in errors)
+    return GraphQLError(
+        f"GraphQL answered with errors: {codes}",
+        errors=errors,
+        retryable=_wait_of(errors) is not None,
+        response=response,
+    )
+
+
+def _wait_of(errors: tuple[dict[str, Any], ...]) -> float | None:
     """Seconds after which GraphQL has points again, if it has said that there are none."""
-    try:
-        errors = graphql_errors(response.json())
-    except (ValueError, AttributeError):
-        return None
     waits = [
         each["extensions"].get("resetIn") for each in errors if _code_of(each) == "RATE_LIMITED"
     ]
