@@ -37,13 +37,13 @@ _MORE = re.compile(
 _MORE_IN = ("links", "Links", "_links", "paging", "pagination", "meta", "metadata", "pageInfo")
 #: How many elements there are, if that is said.
 _TOTALS = ("total", "totalCount", "total_count")
-_TEXT = "(?:int|str)"
+_INT_OR_STR = "(?:int|str)"
 #: The places that walks stop at, as `_outline` tells of them.
 _PLACES = re.compile(
     r"number:int"
-    rf"|variables\.after:{_TEXT}"
-    rf"|query\.page:int query\.size:{_TEXT} total:int"
-    rf"|query\.(?:after|before):{_TEXT}(?: query\.limit:int)?"
+    rf"|variables\.after:{_INT_OR_STR}"
+    rf"|query\.page:int query\.size:{_INT_OR_STR} total:int"
+    rf"|query\.(?:after|before):{_INT_OR_STR}(?: query\.limit:int)?"
 )
 _AEMP_PATH = re.compile(r"/15143/-3/.*/\d+$")
 

@@ -33,8 +33,8 @@ LONGEST_WAIT = 120.0
 #: How often it waits for one page.
 WAITS = 5
 
-#: A query in the text of an error: urllib3's name the whole URL.
-_QUERY = re.compile(r"\?\S+")
+#: What may be private in the text of an error, which often has a URL: its query, and its user.
+_PRIVATE = re.compile(r"\?\S+|(?<=//)[^/\s]*@")
 
 #: ``Session.request``.
 Request = Callable[..., Response]
@@ -254,7 +254,7 @@ class _Walk:
             if not self._pages:
                 raise  # nothing was read: it is the caller's first request that fails
             incomplete = IncompleteListError(
-                f"it could not be read ({type(error).__name__}: {_QUERY.sub('', str(error))})",
+                f"it could not be read ({type(error).__name__}: {_PRIVATE.sub('', str(error))})",
                 retryable=getattr(error, "retryable", _may_come_later(error.response)),
                 response=error.response,
             )
