@@ -247,7 +247,8 @@ class _Walk:
         try:
             yield
         except ListError as error:
-            error.response = error.response or response
+            if error.response is None:  # one of an error is false
+                error.response = response
             self._note(error, call, place)
             raise
         except RequestException as error:
