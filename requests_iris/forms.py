@@ -8,25 +8,15 @@ Nothing here does any I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
-from requests import PreparedRequest
-from requests.exceptions import InvalidJSONError
-
+from .call import LIMIT, Call
 from .errors import IncompleteListError, NotAListError, SettingError
 
 Document = dict[str, Any]
 
-#: Elements a page that are asked for where the caller is silent; the most that IRIS gives.
-SIZE = 1000
-#: The same for cursor lists and GraphQL, where IRIS documents no limit, and advises 50 to 100.
-LIMIT = 100
-#: A query that names one of these knows what page it wants.
-_PAGING = {"size", "page", "limit", "after", "before"}
 #: Members that tell of more pages: a list with one of them is not a whole one.
 _MORE = re.compile(
     r"(?:@odata\.)?next_?(?:page|cursor|link|url|href|offset|page_?token|token)?"
@@ -37,159 +27,17 @@ _MORE = re.compile(
 _MORE_IN = ("links", "Links", "_links", "paging", "pagination", "meta", "metadata", "pageInfo")
 #: How many elements there are, if that is said.
 _TOTALS = ("total", "totalCount", "total_count")
-_INT_OR_STR = "(?:int|str)"
-#: The places that walks stop at, as `_outline` tells of them.
-_PLACES = re.compile(
-    r"number:int"
-    rf"|variables\.after:{_INT_OR_STR}"
-    rf"|query\.page:int query\.size:{_INT_OR_STR} total:int"
-    rf"|query\.(?:after|before):{_INT_OR_STR}(?: query\.limit:int)?"
-)
-_AEMP_PATH = re.compile(r"/15143/-3/.*/\d+$")
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request of a walk.
-
-    :ivar url: with its whole query.
-    :ivar arguments: further ones of ``Session.request``.
-    :ivar place: what makes it this page's request, as JSON can hold it: an error's ``resume``.
-    :ivar asked: the whole URL that the request went to, once it has.
-    :ivar sized: whether the caller says how many elements a page shall have.
-    """
-
-    method: str
-    url: str
-    arguments: Mapping[str, Any]
-    place: Mapping[str, Any] = field(default_factory=dict)
-    asked: str = ""
-    sized: bool = False
-
-    @classmethod
-    def first(cls, method: str, url: Any, arguments: Mapping[str, Any]) -> Call:
-        """The one that the caller wants, with as many elements a page as there can be.
-
-        :raises SettingError: if it cannot be sent, or not more than once.
-        """
-        # a page that breaks off is asked for again by the transport, if it is not streamed
-        arguments = {**arguments, "stream": False}
-        _check_body(arguments)
-        text = url.decode() if isinstance(url, bytes) else str(url)
-        call = cls(method.upper(), _with_params(text, arguments.pop("params", None)), arguments)
-        call = call._asking_for_json()
-        return call._asking_for_size() if call.query is None else call._asking_for_first()
-
-    def __str__(self) -> str:
-        """For a message: without what may be private, the query and a user before the host."""
-        url = urlsplit(self.url)
-        host = url.netloc.rpartition("@")[2]
-        return f"{self.method} {url._replace(netloc=host, query='').geturl()}"
-
-    def _asking_for_json(self) -> Call:
-        # AEMP answers with XML otherwise
-        headers = dict(self.arguments.get("headers") or {})
-        if not any(name.lower() in ("accept", b"accept") for name in headers):
-            headers["Accept"] = "application/json"
-        return replace(self, arguments={**self.arguments, "headers": headers})
-
-    def _asking_for_size(self) -> Call:
-        call = replace(self, sized=bool({"size", "limit"} & set(self.params)))
-        if _PAGING & set(self.params) or self._is_aemp:
-            return call
-        return call._with_query(size=SIZE)
-
-    def _asking_for_first(self) -> Call:
-        if not isinstance(self.arguments["json"].get("variables") or {}, Mapping):
-            raise SettingError("the variables in json must be a dict", setting="json")
-        first = {"first": LIMIT} if self.declares("first") else {}
-        return self._with_variables({**first, **self.variables})
-
-    @cached_property
-    def params(self) -> dict[str, str]:
-        """The query of the URL, decoded."""
-        return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
-
-    @property
-    def number(self) -> int:
-        """The page number at the end of an AEMP path; 0 where there is none."""
-        last = urlsplit(self.url).path.rpartition("/")[2]
-        return int(last) if last.isdecimal() else 0
-
-    @property
-    def _is_aemp(self) -> bool:
-        return _AEMP_PATH.search(urlsplit(self.url).path) is not None
-
-    @property
-    def query(self) -> str | None:
-        """The query of a GraphQL request."""
-        members = self.arguments.get("json")
-        query = members.get("query") if isinstance(members, Mapping) else None
-        return query if isinstance(query, str) and self.method == "POST" else None
-
-    @property
-    def variables(self) -> dict[str, Any]:
-        return dict(self.arguments["json"].get("variables") or {})
-
-    def declares(self, variable: str) -> bool:
-        return re.search(rf"\${variable}\s*:", self.query or "") is not None
-
-    def resumed(self, resume: Any) -> Call:
-        """The call that an error's ``resume`` leads to.
-
-        :raises SettingError: for what is none, or is one of another kind of request.
-        """
-        if not self._may_be_at(_outline(resume)):
-            raise SettingError(
-                "resume must be the resume of a ListError of the same list", setting="resume"
-            )
-        return self.moved(**resume)
-
-    def _may_be_at(self, place: str) -> bool:
-        if not _PLACES.fullmatch(place):
-            return False
-        if place.startswith("number"):
-            return self.number > 0
-        if place.startswith("variables"):
-            return self.query is not None
-        return self.query is None and not self._is_aemp
-
-    def moved(self, **place: Any) -> Call:
-        """The call for another place of the list: ``query``, ``variables`` or ``number``."""
-        call = self
-        if "query" in place:
-            call = call._with_query(**place["query"])
-        if "variables" in place:
-            call = call._with_variables({**call.variables, **place["variables"]})
-        if "number" in place:
-            call = call._with_number(place["number"])
-        return replace(call, place=place)
-
-    def _with_query(self, **changes: Any) -> Call:
-        url = urlsplit(self.url)
-        kept = [each for each in url.query.split("&") if each.partition("=")[0] not in changes]
-        query = "&".join(each for each in (*kept, urlencode(changes)) if each)
-        return replace(self, url=url._replace(query=query).geturl())
-
-    def _with_variables(self, variables: dict[str, Any]) -> Call:
-        members = {**self.arguments["json"], "variables": variables}
-        return replace(self, arguments={**self.arguments, "json": members})
-
-    def _with_number(self, number: int) -> Call:
-        url = urlsplit(self.url)
-        path = f"{url.path.rpartition('/')[0]}/{number}"
-        return replace(self, url=url._replace(path=path).geturl())
 
 
 class Form:
     """What a walk knows of its list after the first reply. As it stands, of one that is whole.
 
     :ivar total: elements that the walk will find, or None if nobody says.
-    :ivar place: what leads to one of its pages, as in the outline of a call's place.
+    :ivar place: the name of what leads to one of its pages, in a call's place.
     """
 
     total: int | None = None
-    place: str = "nothing"
+    place: str = ""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -221,7 +69,7 @@ def form_of(call: Call, document: Document, key: str | None) -> Form:
     :raises SettingError: if the place of the call is one in a list of another form.
     """
     form = _recognised(call, document, key)
-    if call.place and f"{form.place}:" not in _outline(call.place):
+    if call.place and form.place not in call.place:
         raise SettingError("resume is of a list of another form", setting="resume")
     return form
 
@@ -240,6 +88,8 @@ def _recognised(call: Call, document: Document, key: str | None) -> Form:
         )
     if isinstance(links := _member(document, "Links"), list) and links:
         return Links(call, document, key)
+    if call.is_aemp and _list_at(document, key):
+        raise IncompleteListError("it has no links, which tell whether there is another page")
     if {"totalElements", "totalPages", "number"} & set(document):
         return Pages(call, document, key)
     cursors = Cursors(call, key)
@@ -255,7 +105,7 @@ def _recognised(call: Call, document: Document, key: str | None) -> Form:
 class Pages(Form):
     """Pages by number, from 0, each with the size of a page and the total of the list."""
 
-    place = "query.page"
+    place = "page"
 
     def __init__(self, call: Call, document: Document, key: str) -> None:
         super().__init__(key)
@@ -288,8 +138,8 @@ class Pages(Form):
         return (self._call(call, n) for n in range(_page_asked_by(call) + 1, self._end))
 
     def _call(self, call: Call, number: int) -> Call:
-        query = {"size": call.params.get("size", self._size), "page": number}
-        return call.moved(query=query, total=self._total)
+        size = call.params.get("size", self._size)
+        return call.moved(size=size, page=number, total=self._total)
 
     def _counts(self, document: Document) -> tuple[int, int]:
         size, total = _count(document, "size"), _count(document, "totalElements")
@@ -311,22 +161,21 @@ class Cursors(Form):
 
     def __init__(self, call: Call, key: str) -> None:
         super().__init__(key)
-        self._direction = "before" if "before" in call.params else "after"
-        self.place = f"query.{self._direction}"
+        self.place = "before" if "before" in call.params else "after"
         self._seen: set[int] = set()
 
     def cursor(self, document: Document) -> Any:
         """What leads to the next page, if there may be one."""
-        return document.get(self._direction)
+        return document.get(self.place)
 
     def following(self, call: Call, document: Document) -> Call | None:
         cursor = self.cursor(document)
-        came_by = call.params.get(self._direction)
+        came_by = call.params.get(self.place)
         if not self.elements(document) or not cursor or cursor == came_by:
             return None
         _check_new(cursor, self._seen)
         size = {} if call.sized else {"limit": LIMIT}
-        return call.moved(query={**size, self._direction: cursor})
+        return call.moved(**size, **{self.place: cursor})
 
 
 class Links(Form):
@@ -366,21 +215,21 @@ class Links(Form):
 
     def _linked(self, call: Call, document: Document) -> dict[str, int]:
         """The page numbers that the links lead to; they all belong to this list."""
+        here, _ = _split(call.asked)
         links = {}
-        here = _parent_of(call.asked)
         for link in _member(document, "Links") or []:
-            href = str(link.get("href"))
-            number = urlsplit(href).path.rpartition("/")[2]
-            if _parent_of(href) != here or not number.isdecimal():
-                raise IncompleteListError(f"the link {link.get('rel')!r} leads out of the list")
-            links[str(link.get("rel")).lower()] = int(number)
+            told = link if isinstance(link, dict) else {}
+            there, number = _split(str(told.get("href")))
+            if there != here or not number.isdecimal():
+                raise IncompleteListError(f"the link {told.get('rel')!r} leads out of the list")
+            links[str(told.get("rel")).lower()] = int(number)
         return links
 
 
 class Connection(Form):
     """A GraphQL connection: edges, or nodes, and a pageInfo."""
 
-    place = "variables.after"
+    place = "endCursor"
 
     def __init__(self, document: Document) -> None:
         self._seen: set[int] = set()
@@ -420,7 +269,7 @@ class Connection(Form):
         if not cursor or cursor == call.variables.get("after"):
             raise IncompleteListError("there is a next page, and no cursor that leads to it")
         _check_new(cursor, self._seen)
-        return call.moved(variables={"after": cursor})
+        return call.moved(endCursor=cursor)
 
     def _connection(self, document: Document) -> Document:
         found = document.get("data")
@@ -436,55 +285,6 @@ def graphql_errors(document: Any) -> tuple[dict[str, Any], ...]:
     errors = (document.get("errors") if isinstance(document, dict) else None) or []
     each_error = errors if isinstance(errors, list) else [errors]
     return tuple(each if isinstance(each, dict) else {"message": str(each)} for each in each_error)
-
-
-def _outline(place: Any) -> str:
-    """The names and types in a place, as in ``query.page:int query.size:str total:int``."""
-    members = dict(place) if isinstance(place, dict) else {}
-    for name in ("query", "variables"):
-        if isinstance(inner := members.get(name), dict):
-            del members[name]
-            members |= {f"{name}.{each}": value for each, value in inner.items()}
-    return " ".join(sorted(f"{name}:{type(value).__name__}" for name, value in members.items()))
-
-
-def _check_body(arguments: Mapping[str, Any]) -> None:
-    data, members = arguments.get("data"), arguments.get("json")
-    if arguments.get("files") or hasattr(data, "read") or hasattr(data, "__next__"):
-        raise SettingError(
-            "a walk sends its body with every page: it takes no file and no iterator",
-            setting="data",
-        )
-    if data and members is not None:
-        raise SettingError("json is not sent where there is data", setting="json")
-    prepared = PreparedRequest()
-    prepared.prepare_headers(None)
-    try:
-        prepared.prepare_body(data, None, members)
-    except (TypeError, ValueError, InvalidJSONError) as error:
-        name = "data" if data else "json"
-        raise SettingError(f"{name} cannot be sent: {error}", setting=name) from None
-
-
-def _with_params(url: str, params: Any) -> str:
-    """`url` with `params` in its query, encoded by requests, and without its fragment.
-
-    :raises SettingError: for what is no query.
-    """
-    prepared = PreparedRequest()
-    try:
-        iter(params or ())  # a number would be taken for text
-        prepared.prepare_url("https://host", params)
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"params cannot be sent: {error}", setting="params") from None
-    parts = urlsplit(url)
-    own = "&".join(
-        # a "+" that means "upwards" would arrive as a space
-        each.replace("+", "%2B") if each.startswith("sort=") else each
-        for each in parts.query.split("&")
-    )
-    query = "&".join(filter(None, (own, urlsplit(prepared.url or "").query)))
-    return parts._replace(query=query, fragment="").geturl()
 
 
 def _key_of(document: Document) -> str | None:
@@ -557,10 +357,14 @@ def _member(document: Document, name: str) -> Any:
     return document.get(name, document.get(name.lower()))
 
 
-def _parent_of(url: str) -> tuple[str, str, str]:
-    """Scheme, host, and the path without its last part."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc, parts.path.rpartition("/")[0]
+def _split(url: str) -> tuple[tuple[str, str, str], str]:
+    """Scheme, host, and the path without its last part; and that part. Empty for what is no URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ("", "", ""), ""
+    parent, _, last = parts.path.rpartition("/")
+    return (parts.scheme, parts.netloc, parent), last
 
 
 def _page_asked_by(call: Call) -> int:

@@ -1,7 +1,7 @@
 """Reads lists to their end, or raises: pages and elements over any session's ``request``.
 
 What the forms of lists have in common is here: one call after the other, or some of them ahead;
-what each page is checked for, and which call comes next, is in ``forms.py``.
+what each page is checked for, and which call comes next, is in ``forms.py``; a call in ``call.py``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from typing import Any
 
 from requests import RequestException, Response
 
+from .call import Call
 from .errors import GraphQLError, IncompleteListError, ListError, SettingError
-from .forms import Call, Document, Form, form_of, graphql_errors
+from .forms import Document, Form, form_of, graphql_errors
 from .problems import problem_of
 
 log = logging.getLogger("requests_iris")
@@ -116,7 +117,7 @@ def progress_of(setting: bool | Progress) -> AbstractContextManager[Progress | N
     """
     if setting is True:
         return _bar(_tqdm())
-    if setting is False:
+    if setting is False or setting is None:
         return nullcontext()
     if callable(setting):
         return nullcontext(setting)

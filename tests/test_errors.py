@@ -29,7 +29,7 @@ def _response(status: int) -> Response:
     return response
 
 
-_LIST = {"pages_read": 2, "elements_read": 40, "resume": {"query": {"page": 2}}}
+_LIST = {"pages_read": 2, "elements_read": 40, "resume": {"number": 2}}
 _REFUSED = {"error": "e", "error_description": "d", "response": _response(400)}
 #: One of each class, with all that it can hold.
 EXAMPLES = [

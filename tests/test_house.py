@@ -21,8 +21,8 @@ FLOORS: list[set[str]] = [
     {"source"},
     {"sharing"},
     {"token_endpoint", "transport", "stores"},
-    {"retry", "tls"},
-    {"token", "hosts", "credentials", "forms"},
+    {"retry", "tls", "forms"},
+    {"token", "hosts", "credentials", "call"},
     {"errors", "problems", "body", "clock"},
 ]
 #: What only the session's room may know: the inside of requests.Session.

@@ -17,6 +17,7 @@ from contextlib import redirect_stderr
 from urllib.parse import parse_qs
 
 import pytest
+from requests.exceptions import InvalidURL
 
 from requests_iris import (
     GraphQLError,
@@ -225,12 +226,34 @@ def test_a_cursor_that_repeats_is_an_error(sandbox, iris, workers) -> None:
     assert (caught.value.pages_read, caught.value.elements_read) == (len(read), len(read) * 10)
 
 
-def test_a_link_to_another_host_is_not_followed(sandbox, iris) -> None:
-    links = [{"rel": "next", "href": f"{sandbox.foreign_url}/2"}]
-    sandbox.inject(Fault(reply={"Links": links}), on="api")
-    with pytest.raises(IncompleteListError, match="link"):
+@pytest.mark.parametrize(
+    "link",
+    [
+        {"rel": "next", "href": "{foreign}/2"},
+        *({"rel": "next", "href": "https://[::1"}, {"rel": "next"}, {}, 5, None, "{foreign}/2"),
+    ],
+    ids=str,
+)
+def test_a_link_that_leads_elsewhere_is_not_followed(sandbox, iris, link) -> None:
+    if isinstance(link, dict) and "href" in link:
+        link = {**link, "href": link["href"].format(foreign=sandbox.foreign_url)}
+    sandbox.inject(Fault(reply={"Links": [link]}), on="api")
+    with pytest.raises(IncompleteListError, match="leads out of the list"):
         list(iris.items(f"{FLEET}/1"))
     assert sandbox.count("foreign") == 0
+
+
+@pytest.mark.parametrize("links", [[], None])
+def test_an_aemp_page_without_links_may_not_be_the_last(sandbox, iris, links) -> None:
+    sandbox.inject(Fault(reply={"Links": links}), on="api")
+    with pytest.raises(IncompleteListError, match="no links"):
+        list(iris.items(f"{FLEET}/1"))
+
+
+@pytest.mark.parametrize("links", [[], None])
+def test_but_one_of_no_equipment_may(sandbox, iris, links) -> None:
+    sandbox.inject(Fault(reply={"Links": links, "Equipment": []}), on="api")
+    assert list(iris.items(f"{FLEET}/1")) == []
 
 
 @pytest.mark.parametrize("lower_case", [False, True])
@@ -304,7 +327,6 @@ def test_stopping_early_leaves_no_thread(iris, workers) -> None:
         ("workers", True),
         ("key", 5),
         ("progress", 5),
-        ("progress", None),
         ("data", iter([b""])),
         ("data", [1]),
         ("params", 5),
@@ -319,6 +341,12 @@ def test_wrong_arguments_are_refused_when_called(sandbox, iris, setting, value) 
         iris.items(ASSETS, method="POST", **{setting: value})
     assert caught.value.setting == setting
     assert sandbox.seen == ()
+
+
+def test_a_url_that_is_none_is_refused_as_requests_does(sandbox, iris) -> None:
+    for read in (iris.get, iris.items):
+        with pytest.raises(InvalidURL):
+            read("https://[::1")
 
 
 def test_json_that_would_be_left_out_is_refused(iris) -> None:
@@ -344,29 +372,25 @@ def test_nothing_is_sent_before_the_first_element_is_asked_for(sandbox, iris, fo
 
 #: What walks over the forms of lists stop at.
 PLACES = {
-    "pages": {"query": {"page": 3, "size": "10"}, "total": 250},
-    "post": {"query": {"page": 3, "size": 10}, "total": 250},
-    "cursor": {"query": {"after": "b", "limit": 10}},
+    "pages": {"page": 3, "size": "10", "total": 250},
+    "post": {"page": 3, "size": 10, "total": 250},
+    "cursor": {"after": "b", "limit": 10},
     "aemp": {"number": 2},
-    "graphql": {"variables": {"after": "b"}},
+    "graphql": {"endCursor": "b"},
 }
 
 
 @pytest.mark.parametrize(
     "resume",
     [
-        *(5, "x", [], {}, {"page": 3}, {5: 6}, {"total": 250}, {"query": {}}, {"query": 5}),
-        {"query": {"page": "x", "size": 10}, "total": 250},
-        {"query": {"page": 3, "size": 10}, "total": "many"},
-        {"query": {"page": 3, "size": None}, "total": 250},
-        {"query": {"page": 3}},
-        {"query": {"after": {"id": 1}}},
-        {"query": {"after": "b", 5: 6}},
-        {"query": {"after": "b"}, 5: 6},
-        {"variables": {"after": "b", "first": {1}}},
-        {"variables": {"after": None}},
-        {"variables": [1]},
-        *({"number": True}, {"number": "2"}, {"number": 2, "query": {"after": "b"}}),
+        *(5, "x", [], {}, {"page": 3}, {5: 6}, {"total": 250}, {"after": "b", 5: 6}),
+        {"page": "x", "size": 10, "total": 250},
+        {"page": 3, "size": 10, "total": "many"},
+        {"page": 3, "size": None, "total": 250},
+        {"page": 3, "size": 10, "total": 250, "number": 2},
+        *({"after": {"id": 1}}, {"after": None}, {"before": [1]}, {"after": "b", "before": "a"}),
+        *({"endCursor": {1}}, {"endCursor": None}, {"endCursor": "b", "limit": 10}),
+        *({"number": True}, {"number": "2"}, {"number": 2, "after": "b"}),
     ],
     ids=str,
 )
@@ -393,7 +417,7 @@ def test_a_resume_of_a_request_of_another_form_is_refused_when_called(name) -> N
     [
         ("pages", PLACES["cursor"]),
         ("cursor", PLACES["pages"]),
-        ("cursor", {"query": {"page": 0, "size": 10}, "total": 0}),
+        ("cursor", {"page": 0, "size": 10, "total": 0}),
     ],
     ids=str,
 )
@@ -409,7 +433,7 @@ def test_a_number_in_the_path_does_not_make_an_aemp_list(sandbox, iris) -> None:
     """A place in pages that are found under such a path is theirs."""
     body = {"content": [1], "number": 1, "size": 10, "totalElements": 11}
     sandbox.inject(Fault(status=200, body=body), on="api")
-    resume = {"query": {"page": 1, "size": 10}, "total": 11}
+    resume = {"page": 1, "size": 10, "total": 11}
     assert list(iris.items("/api/sites/42", resume=resume)) == [1]
 
 
@@ -487,7 +511,7 @@ def test_a_limit_is_asked_for_from_the_place_where_a_walk_goes_on(sandbox, iris)
     sandbox.inject(Fault(status=400), on="api")
     with pytest.raises(IncompleteListError) as caught:
         list(walk)
-    assert caught.value.resume["query"]["limit"] == 100
+    assert caught.value.resume["limit"] == 100
     sandbox.forget()
     assert sum(1 for _ in iris.items(OPERATORS, resume=caught.value.resume)) == 230
     assert all("limit=100" in seen.query for seen in sandbox.seen if seen.server == "api")
@@ -854,7 +878,7 @@ class TestHooks:
             list(iris.items(ASSETS, params={"size": 10}, workers=workers, hooks=hooks))
         assert caught.value.response.status_code == status
         assert caught.value.retryable is retryable
-        assert caught.value.resume["query"]["page"] == 1
+        assert caught.value.resume["page"] == 1
 
     @pytest.mark.parametrize("workers", [1, 8])
     def test_that_fail_end_the_walk_with_their_own_error(self, iris, workers) -> None:

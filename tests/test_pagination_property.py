@@ -118,8 +118,8 @@ class _Pages(BaseAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: object, **kw: object):
         page = int(parse_qs(urlsplit(request.url).query).get("page", ["0"])[0])
-        content = list(range(page * 1000, min(page * 1000 + 1000, self.total)))
-        body = {"content": content, "number": page, "size": 1000, "totalElements": self.total}
+        content = list(range(page * 100, min(page * 100 + 100, self.total)))
+        body = {"content": content, "number": page, "size": 100, "totalElements": self.total}
         response = requests.Response()
         response.status_code, response.request, response.url = 200, request, request.url
         response._content = json.dumps(body).encode()

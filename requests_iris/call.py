@@ -1,0 +1,219 @@
+"""One request of a walk: what it asks for, and how it is moved to another place of the list.
+
+Nothing here does any I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from requests import PreparedRequest
+from requests.exceptions import InvalidJSONError, InvalidURL
+
+from .errors import SettingError
+
+#: Elements a page that are asked for where the caller is silent; the most that IRIS gives.
+SIZE = 1000
+#: The same for cursor lists and GraphQL, where IRIS documents no limit, and advises 50 to 100.
+LIMIT = 100
+#: A query that names one of these knows what page it wants.
+_PAGING = {"size", "page", "limit", "after", "before"}
+_INT_OR_STR = (int, str)
+#: What leads to a page: of a list of pages, of cursors, of AEMP links, of a GraphQL connection.
+_PLACES: tuple[Mapping[str, Any], ...] = (
+    {"page": int, "size": _INT_OR_STR, "total": int},
+    *({cursor: _INT_OR_STR} for cursor in ("after", "before")),
+    *({cursor: _INT_OR_STR, "limit": int} for cursor in ("after", "before")),
+    {"number": int},
+    {"endCursor": _INT_OR_STR},
+)
+_AEMP_PATH = re.compile(r"/15143/-3/.*/\d+$")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request of a walk.
+
+    :ivar url: with its whole query.
+    :ivar arguments: further ones of ``Session.request``.
+    :ivar place: what makes it this page's request, as JSON can hold it: an error's ``resume``.
+    :ivar asked: the whole URL that the request went to, once it has.
+    :ivar sized: whether the caller says how many elements a page shall have.
+    """
+
+    method: str
+    url: str
+    arguments: Mapping[str, Any]
+    place: Mapping[str, Any] = field(default_factory=dict)
+    asked: str = ""
+    sized: bool = False
+
+    @classmethod
+    def first(cls, method: str, url: Any, arguments: Mapping[str, Any]) -> Call:
+        """The one that the caller wants, with as many elements a page as there can be.
+
+        :raises SettingError: if it cannot be sent, or not more than once.
+        """
+        # a page that breaks off is asked for again by the transport, if it is not streamed
+        arguments = {**arguments, "stream": False}
+        _check_body(arguments)
+        whole_url = _with_params(url, arguments.pop("params", None))
+        call = cls(method.upper(), whole_url, arguments)
+        call = call._asking_for_json()
+        return call._asking_for_size() if call.query is None else call._asking_for_first()
+
+    def __str__(self) -> str:
+        """For a message: without what may be private, the query and a user before the host."""
+        url = urlsplit(self.url)
+        host = url.netloc.rpartition("@")[2]
+        return f"{self.method} {url._replace(netloc=host, query='').geturl()}"
+
+    def _asking_for_json(self) -> Call:
+        # AEMP answers with XML otherwise
+        headers = dict(self.arguments.get("headers") or {})
+        if not any(name.lower() in ("accept", b"accept") for name in headers):
+            headers["Accept"] = "application/json"
+        return replace(self, arguments={**self.arguments, "headers": headers})
+
+    def _asking_for_size(self) -> Call:
+        call = replace(self, sized=bool({"size", "limit"} & set(self.params)))
+        if _PAGING & set(self.params) or self.is_aemp:
+            return call
+        return call._with_query(size=SIZE)
+
+    def _asking_for_first(self) -> Call:
+        if not isinstance(self.arguments["json"].get("variables") or {}, Mapping):
+            raise SettingError("the variables in json must be a dict", setting="json")
+        first = {"first": LIMIT} if self.declares("first") else {}
+        return self._with_variables({**first, **self.variables})
+
+    @cached_property
+    def params(self) -> dict[str, str]:
+        """The query of the URL, decoded."""
+        return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
+
+    @property
+    def number(self) -> int:
+        """The page number at the end of an AEMP path; 0 where there is none."""
+        last = urlsplit(self.url).path.rpartition("/")[2]
+        return int(last) if last.isdecimal() else 0
+
+    @property
+    def is_aemp(self) -> bool:
+        """Whether its path is that of a page of ISO 15143-3."""
+        return _AEMP_PATH.search(urlsplit(self.url).path) is not None
+
+    @property
+    def query(self) -> str | None:
+        """The query of a GraphQL request."""
+        members = self.arguments.get("json")
+        query = members.get("query") if isinstance(members, Mapping) else None
+        return query if isinstance(query, str) and self.method == "POST" else None
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        return dict(self.arguments["json"].get("variables") or {})
+
+    def declares(self, variable: str) -> bool:
+        return re.search(rf"\${variable}\s*:", self.query or "") is not None
+
+    def resumed(self, resume: Any) -> Call:
+        """The call that an error's ``resume`` leads to.
+
+        :raises SettingError: for what is none, or is one of another kind of request.
+        """
+        if not any(_fits(resume, place) for place in _PLACES) or not self._may_be_at(resume):
+            raise SettingError(
+                "resume must be the resume of a ListError of the same list", setting="resume"
+            )
+        return self.moved(**resume)
+
+    def _may_be_at(self, place: Mapping[str, Any]) -> bool:
+        if "number" in place:
+            return self.number > 0
+        if "endCursor" in place:
+            return self.query is not None
+        return self.query is None and not self.is_aemp
+
+    def moved(self, **place: Any) -> Call:
+        """The call for another place of the list: one of `_PLACES`."""
+        if "number" in place:
+            call = self._with_number(place["number"])
+        elif "endCursor" in place:
+            call = self._with_variables({**self.variables, "after": place["endCursor"]})
+        else:
+            call = self._with_query(**{k: v for k, v in place.items() if k != "total"})
+        return replace(call, place=place)
+
+    def _with_query(self, **changes: Any) -> Call:
+        url = urlsplit(self.url)
+        kept = [each for each in url.query.split("&") if each.partition("=")[0] not in changes]
+        query = "&".join(each for each in (*kept, urlencode(changes)) if each)
+        return replace(self, url=url._replace(query=query).geturl())
+
+    def _with_variables(self, variables: dict[str, Any]) -> Call:
+        members = {**self.arguments["json"], "variables": variables}
+        return replace(self, arguments={**self.arguments, "json": members})
+
+    def _with_number(self, number: int) -> Call:
+        url = urlsplit(self.url)
+        path = f"{url.path.rpartition('/')[0]}/{number}"
+        return replace(self, url=url._replace(path=path).geturl())
+
+
+def _fits(place: Any, types: Mapping[str, Any]) -> bool:
+    """Whether a place has just these members, of these types."""
+    return (
+        isinstance(place, dict)
+        and place.keys() == types.keys()
+        and all(isinstance(place[name], types[name]) for name in types)
+        and not any(isinstance(value, bool) for value in place.values())
+    )
+
+
+def _check_body(arguments: Mapping[str, Any]) -> None:
+    data, members = arguments.get("data"), arguments.get("json")
+    if arguments.get("files") or hasattr(data, "read") or hasattr(data, "__next__"):
+        raise SettingError(
+            "a walk sends its body with every page: it takes no file and no iterator",
+            setting="data",
+        )
+    if data and members is not None:
+        raise SettingError("json is not sent where there is data", setting="json")
+    prepared = PreparedRequest()
+    prepared.prepare_headers(None)
+    try:
+        prepared.prepare_body(data, None, members)
+    except (TypeError, ValueError, InvalidJSONError) as error:
+        name = "data" if data else "json"
+        raise SettingError(f"{name} cannot be sent: {error}", setting=name) from None
+
+
+def _with_params(url: Any, params: Any) -> str:
+    """`url` with `params` in its query, encoded by requests, and without its fragment.
+
+    :raises InvalidURL: as requests does.
+    :raises SettingError: for what is no query.
+    """
+    prepared = PreparedRequest()
+    try:
+        iter(params or ())  # a number would be taken for text
+        prepared.prepare_url("https://host", params)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"params cannot be sent: {error}", setting="params") from None
+    try:
+        parts = urlsplit(url.decode() if isinstance(url, bytes) else str(url))
+    except ValueError as error:
+        raise InvalidURL(str(error)) from None
+    own = "&".join(
+        # a "+" that means "upwards" would arrive as a space
+        each.replace("+", "%2B") if each.startswith("sort=") else each
+        for each in parts.query.split("&")
+    )
+    query = "&".join(filter(None, (own, urlsplit(prepared.url or "").query)))
+    return parts._replace(query=query, fragment="").geturl()
