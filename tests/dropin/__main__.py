@@ -60,7 +60,8 @@ MODES = (
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.dropin", description=__doc__)
     parser.add_argument("directory", nargs="?", help="for the suite and the logs, to be kept there")
-    parser.add_argument("--jobs", type=int, default=4, help="runs at once; they mostly wait")
+    at_once = len((REFERENCE, *MODES))
+    parser.add_argument("--jobs", type=int, default=at_once, help="runs at once; they mostly wait")
     arguments = parser.parse_args()
     kept = arguments.directory
     with nullcontext(kept) if kept else tempfile.TemporaryDirectory() as directory:

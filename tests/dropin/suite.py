@@ -7,7 +7,11 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial, reduce
+from operator import add
 from pathlib import Path
 
 import requests
@@ -16,6 +20,11 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 #: Seconds after which a test is taken for hanging, and the run given up; the longest takes 20.
 PATIENCE = 120
+#: Parts that run side by side: either takes half of the time, which both spend waiting.
+PARTS = {
+    "requests": ("tests/test_requests.py",),
+    "others": ("tests", "--ignore=tests/test_requests.py"),
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,16 @@ class Run:
     asked: int
     sent: dict[str, int]
     stray: frozenset[str]
+
+    def __add__(self, other: Run) -> Run:
+        """What two parts of the suite have shown."""
+        return Run(
+            passed=self.passed | other.passed,
+            failed=self.failed | other.failed,
+            asked=self.asked + other.asked,
+            sent=dict(Counter(self.sent) + Counter(other.sent)),
+            stray=self.stray | other.stray,
+        )
 
 
 def fetch(directory: Path) -> Path:
@@ -52,16 +71,25 @@ def run(suite: Path, stand_in: str) -> Run:
 
     :raises RuntimeError: if it did not come to its end; what pytest said last is in the message.
     """
-    report, log = (suite.with_name(f"{stand_in}.{kind}") for kind in ("json", "log"))
+    with ThreadPoolExecutor(len(PARTS)) as pool:
+        return reduce(add, pool.map(partial(_run_part, suite, stand_in), PARTS))
+
+
+def _run_part(suite: Path, stand_in: str, part: str) -> Run:
+    report, log = (suite.with_name(f"{stand_in}-{part}.{kind}") for kind in ("json", "log"))
     report.unlink(missing_ok=True)
     options = ["-p", "no:cacheprovider", "-o", f"faulthandler_timeout={PATIENCE}"]
     options += ["-o", "faulthandler_exit_on_timeout=true"]
     options += ["-p", "stand_in", "--stand-in", stand_in, "--stand-in-report", str(report)]
     with log.open("w") as output:
-        pytest = [sys.executable, "-m", "pytest", *options, "tests"]
+        pytest = [sys.executable, "-m", "pytest", *options, *PARTS[part]]
         subprocess.run(pytest, cwd=suite, env=_environment(), stdout=output, stderr=output)
     if not report.exists():
         raise RuntimeError(f"{stand_in}: the suite did not end:\n{log.read_text()[-4000:]}")
+    return _read(report)
+
+
+def _read(report: Path) -> Run:
     members = json.loads(report.read_text())
     return Run(
         passed=frozenset(members["passed"]),
