@@ -1,5 +1,7 @@
 """Builds the wheel or the source distribution, and tries it as somebody who has nothing else.
 
+What the wheel says of itself, the README, is checked besides.
+
 python -m tests.packages wheel
 python -m tests.packages sdist [pytest's arguments]
 """
@@ -32,6 +34,7 @@ def main() -> int:
         package = build(kind, Path(directory))
         python = new_environment(Path(directory) / "venv")
         if kind == "wheel":
+            check_readme(Path(directory))
             return try_wheel(python, package)
         return run_tests(python, unpack(package), arguments)
 
@@ -42,6 +45,12 @@ def build(kind: str, directory: Path) -> Path:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (package,) = directory.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     return package
+
+
+def check_readme(directory: Path) -> None:
+    """Whether the package index would draw it, out of what was built."""
+    twine = [sys.executable, "-m", "twine", "check", "--strict"]
+    subprocess.run([*twine, *directory.glob("*.whl"), *directory.glob("*.tar.gz")], check=True)
 
 
 def new_environment(directory: Path) -> Path:
