@@ -57,6 +57,12 @@ def iris(sandbox: Sandbox) -> Iterator[IrisSession]:
 @pytest.fixture
 def clock(iris: IrisSession) -> SkippingClock:
     """The clock of the session `iris`, all of it."""
-    clock = iris.adapters["https://"]._clock
+    return skip_pauses(iris)
+
+
+def skip_pauses(iris: IrisSession) -> SkippingClock:
+    """Gives the session a clock, all of it, that skips the pauses between two tries."""
+    clock = SkippingClock()
+    iris.adapters["https://"]._clock = clock
     iris._source._clock = iris._source._endpoint._clock = clock
     return clock

@@ -22,6 +22,8 @@ from requests_oauthlib import OAuth2Session
 from requests_iris import IrisSession, TokenError
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 
+from .conftest import skip_pauses
+
 ECHO = "/echo"
 
 
@@ -32,6 +34,7 @@ class Ours:
     def session(sandbox: Sandbox, **settings) -> requests.Session:
         session = IrisSession(**{**sandbox.settings, **settings})
         session.verify = sandbox.ca_file
+        skip_pauses(session)
         return session
 
     @staticmethod

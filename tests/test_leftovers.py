@@ -79,7 +79,7 @@ class TestTokenCall:
         iris.get(ECHO)
         assert adapter.sent == 1
 
-    def test_a_redirect_is_read_by_nobody_but_us(self, iris, sandbox) -> None:
+    def test_a_redirect_is_read_by_nobody_but_us(self, iris, sandbox, clock) -> None:
         """requests would read it to its end, however long that takes, to look where it leads."""
         headers = {"Location": "/elsewhere"}
         fault = Fault(status=302, headers=headers, body="x" * 100, truncate=50)

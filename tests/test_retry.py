@@ -500,6 +500,7 @@ def test_a_token_request_is_not_repeated_by_the_transport_too(sandbox: Sandbox) 
     sandbox.inject(Fault(status=503), on="token", times=1000)
     with IrisSession(**sandbox.settings, allowed_hosts=hosts) as iris:
         iris.verify = sandbox.ca_file
+        with_clock(iris)
         with pytest.raises(TokenReplyError):
             list(iris.items("/api/asset/v1/assets"))
     assert sandbox.count("token") == 3

@@ -24,6 +24,8 @@ from requests_iris import (
 )
 from requests_iris.sandbox import Fault, Sandbox
 
+from .conftest import skip_pauses
+
 
 class TestSettings:
     def test_making_a_session_needs_nothing(self) -> None:
@@ -313,8 +315,10 @@ class TestRefusals:
     def test_an_endpoint_that_is_not_there(self, sandbox: Sandbox) -> None:
         url, settings = sandbox.token_url, sandbox.settings
         sandbox.close()
-        with IrisSession(**settings) as iris, pytest.raises(TokenUnreachableError) as caught:
-            iris.get("/echo")
+        with IrisSession(**settings) as iris:
+            skip_pauses(iris)
+            with pytest.raises(TokenUnreachableError) as caught:
+                iris.get("/echo")
         assert caught.value.retryable
         assert url in str(caught.value)
         assert isinstance(caught.value.__cause__, requests.ConnectionError)

@@ -24,6 +24,7 @@ from requests_iris import IrisSession
 from requests_iris.sandbox import Sandbox
 from requests_iris.tls import SharedContexts, TlsFiles
 
+from .conftest import skip_pauses
 from .servers import echo_server, proxy
 
 #: For sessions that need not sign in.
@@ -169,6 +170,7 @@ class TestVerify:
 
     def test_a_variable_that_is_set_later(self, sandbox, monkeypatch, wrong_ca) -> None:
         with IrisSession(**sandbox.settings) as iris:
+            skip_pauses(iris)
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", wrong_ca)
             with pytest.raises(requests.RequestException, match="SSLError"):
                 iris.get("/echo")

@@ -19,7 +19,9 @@ WORKERS = 3
 
 
 @pytest.fixture
-def cluster(tmp_path: Path):
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # what workers do with a session is measured where other processes do it, which start sooner
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     with LocalCluster(
         n_workers=WORKERS,
         threads_per_worker=1,

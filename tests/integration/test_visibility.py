@@ -123,7 +123,7 @@ class TestInfo:
 class TestWarning:
     """One for each fault that the caller is not told of."""
 
-    def test_each_try_that_failed(self, iris, sandbox: Sandbox, said) -> None:
+    def test_each_try_that_failed(self, iris, sandbox: Sandbox, clock, said) -> None:
         sandbox.inject(Fault(status=503), on="token")
         sandbox.inject(Fault(drop="before"), on="token")
         iris.get("/echo")
@@ -132,6 +132,8 @@ class TestWarning:
         assert [level for level, _ in warnings] == ["WARNING"] * 2
         assert re.search(r"answered 503 .*; trying again in 0\.\d s$", warnings[0][1])
         assert re.search(r"not be reached .*; trying again in 1\.\d s$", warnings[1][1])
+        said_to_wait = sum(float(re.findall(r"in (\S+) s$", text)[0]) for _, text in warnings)
+        assert clock.skipped == pytest.approx(said_to_wait, abs=0.1)
 
     def test_an_early_renewal_that_failed(self, iris, sandbox: Sandbox, clock, said) -> None:
         iris.get("/echo")
@@ -186,7 +188,7 @@ class TestCounters:
         iris.get("/echo")
         assert iris.counters == _counted(password=1, refresh_token=1, tokens=2, replays=1)
 
-    def test_requests_that_brought_no_token_count_as_requests(self, iris, sandbox) -> None:
+    def test_requests_that_brought_no_token_count_as_requests(self, iris, sandbox, clock) -> None:
         sandbox.inject(Fault(status=500), on="token", times=9)
         with pytest.raises(TokenReplyError):
             iris.get("/echo")
