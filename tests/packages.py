@@ -1,6 +1,6 @@
 """Builds the wheel or the source distribution, and tries it as somebody who has nothing else.
 
-What the wheel says of itself, the README, is checked besides.
+With the wheel, the README is checked too.
 
 python -m tests.packages wheel
 python -m tests.packages sdist [pytest's arguments]

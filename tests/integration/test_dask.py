@@ -20,7 +20,7 @@ WORKERS = 3
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # what workers do with a session is measured where other processes do it, which start sooner
+    # coverage would slow their start down, and see only what it sees in other tests
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     with LocalCluster(
         n_workers=WORKERS,
