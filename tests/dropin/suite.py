@@ -14,6 +14,7 @@ from functools import partial, reduce
 from operator import add
 from pathlib import Path
 
+import pytest
 import requests
 
 HERE = Path(__file__).parent
@@ -25,6 +26,8 @@ PARTS = {
     "requests": ("tests/test_requests.py",),
     "others": ("tests", "--ignore=tests/test_requests.py"),
 }
+#: pytest's statuses if all tests of a part were found and run.
+WHOLE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def fetch(directory: Path) -> Path:
 def run(suite: Path, stand_in: str) -> Run:
     """Runs the suite with a class of `stand_in.py` in the place of requests.Session.
 
-    :raises RuntimeError: if it did not come to its end; what pytest said last is in the message.
+    :raises RuntimeError: if a part did not come to its end, or was not found, or could not be
+        imported; what pytest said last is in the message.
     """
     with ThreadPoolExecutor(len(PARTS)) as pool:
         return reduce(add, pool.map(partial(_run_part, suite, stand_in), PARTS))
@@ -82,10 +86,10 @@ def _run_part(suite: Path, stand_in: str, part: str) -> Run:
     options += ["-o", "faulthandler_exit_on_timeout=true"]
     options += ["-p", "stand_in", "--stand-in", stand_in, "--stand-in-report", str(report)]
     with log.open("w") as output:
-        pytest = [sys.executable, "-m", "pytest", *options, *PARTS[part]]
-        subprocess.run(pytest, cwd=suite, env=_environment(), stdout=output, stderr=output)
-    if not report.exists():
-        raise RuntimeError(f"{stand_in}: the suite did not end:\n{log.read_text()[-4000:]}")
+        command = [sys.executable, "-m", "pytest", *options, *PARTS[part]]
+        ended = subprocess.run(command, cwd=suite, env=_environment(), stdout=output, stderr=output)
+    if ended.returncode not in WHOLE or not report.exists():
+        raise RuntimeError(f"{stand_in}: {part} did not run to the end:\n{log.read_text()[-4000:]}")
     return _read(report)
 
 
