@@ -297,7 +297,7 @@ class IrisSession(OAuth2Session, requests.Session):
                 response.request.url or "", prepared_request.url or ""
             ):
                 del headers["Authorization"]
-            withhold_token(prepared_request)
+            withhold_token(prepared_request)  # last, as it gives the request other headers
 
     def pages(
         self,

@@ -148,6 +148,20 @@ class TestAuthenticationOfTheCallers:
         assert sandbox.count("token") == 0
 
 
+    @pytest.mark.parametrize(
+        "arguments",
+        [{"auth": ("me", "mine")}, {"headers": {"Authorization": "Basic bWU6bWluZQ=="}}],
+        ids=["auth", "header"],
+    )
+    def test_what_was_meant_for_another_host_does_not_come_to_ours(
+        self, iris: IrisSession, sandbox: Sandbox, arguments
+    ) -> None:
+        to_us = redirect(sandbox, f"{sandbox.base_url}/echo", via="foreign")
+        assert iris.get(to_us, **arguments).status_code == 401
+        assert tokens_seen(sandbox, "foreign") == ["Basic bWU6bWluZQ=="]
+        assert tokens_seen(sandbox, "api") == []
+
+
 class TestRedirects:
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     def test_on_the_same_host_it_is_signed_again(
