@@ -289,7 +289,7 @@ class IrisSession(OAuth2Session, requests.Session):
             if signature:
                 del headers["Authorization"]
             super().rebuild_auth(prepared_request, response)
-        elif signature:
+        elif signature and takes_token(prepared_request):
             # requests makes the hop after this one of it, and not of the copy that send signs
             headers["Authorization"] = signature.redacted
         else:

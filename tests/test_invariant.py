@@ -106,6 +106,13 @@ class TestAuthenticationOfTheCallers:
         iris.get(sandbox.base_url.replace("//", "//me:mine@") + "/echo")
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
 
+    def test_a_bearer_of_the_sessions_own_stays_on_a_redirect(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        """Given as auth= it is the caller's, though it holds a token of ours."""
+        assert iris.get(redirect(sandbox, "/echo"), auth=iris.bearer).ok
+        assert tokens_seen(sandbox, "api") == [f"Bearer {sandbox.issued[0]}"] * 2
+
     def test_withhold_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
         assert iris.get("/echo", withhold_token=True).status_code == 401
         assert tokens_seen(sandbox, "api") == []
