@@ -69,9 +69,22 @@ def _copied(request: PreparedRequest) -> PreparedRequest:
     return copied
 
 
+def unsigned(request: PreparedRequest) -> PreparedRequest:
+    """`request`; or a copy without our signature, if it has one of an earlier sending.
+
+    A caller may have given it another URL since.
+    """
+    if signature_of(request) is None:
+        return request
+    copied = _copied(request)
+    del copied.headers["Authorization"]
+    return copied
+
+
 def signature_of(request: PreparedRequest) -> Bearer | None:
     """The ``Authorization`` header of a request, if it is one of ours."""
-    value = request.headers.get("Authorization")
+    # a request put together by hand may have no headers
+    value = (request.headers or {}).get("Authorization")
     return value if isinstance(value, Bearer) else None
 
 

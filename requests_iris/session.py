@@ -28,6 +28,7 @@ from .auth import (
     replayed,
     signature_of,
     takes_token,
+    unsigned,
     with_rejected,
     withhold_token,
 )
@@ -239,7 +240,7 @@ class IrisSession(OAuth2Session, requests.Session):
 
         Every path crosses this method: the verbs, prepared requests, each hop of a redirect.
 
-        1. A request to another host is none of our business.
+        1. A request to another host is none of our business, once it is without our signature.
         2. One to an allowed host gets the default timeout, if it brings none.
         3. If it brings authentication of its own, comes from a host that is not allowed, or would
            be seen by a proxy, that is all.
@@ -248,8 +249,10 @@ class IrisSession(OAuth2Session, requests.Session):
            caller's hooks see only the final response.
         """
         # a Request by mistake is for requests to refuse
-        if isinstance(request, Request) or not may_see_token(request.url or "", self._origins):
+        if isinstance(request, Request):
             return super().send(request, **kwargs)
+        if not may_see_token(request.url or "", self._origins):
+            return super().send(unsigned(request), **kwargs)
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self.default_timeout
         if not takes_token(request):
@@ -257,8 +260,7 @@ class IrisSession(OAuth2Session, requests.Session):
         hooks = request.hooks
         signed = ours_to_sign(request)
         if self._is_overheard(request, kwargs):
-            signed.headers.pop("Authorization", None)  # of an earlier sending
-            return super().send(signed, **kwargs)
+            return super().send(unsigned(signed), **kwargs)
         signed.headers["Authorization"] = self._source.bearer(self._send_token_request)
         position = position_of(signed.body)
 

@@ -273,6 +273,17 @@ class TestRedirects:
         assert iris.send(back.next.copy()).status_code == 401
         assert tokens_seen(sandbox, "api") == []
 
+    def test_a_request_that_was_signed_once_takes_no_token_to_another_host(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        request = iris.get("/echo").request
+        signature = request.headers["Authorization"]
+        request.url = f"{sandbox.foreign_url}/echo"
+        assert iris.send(request).ok
+        assert iris.send(request.copy()).ok
+        assert tokens_seen(sandbox, "foreign") == []
+        assert request.headers["Authorization"] == signature, "it is the caller's"
+
 
 class TestPlainHttp:
     """It may carry secrets to a loopback address, and so to no proxy."""
