@@ -84,7 +84,7 @@ def unsigned(request: PreparedRequest) -> PreparedRequest:
 def signature_of(request: PreparedRequest) -> Bearer | None:
     """The ``Authorization`` header of a request, if it is one of ours."""
     # a request put together by hand may have no headers
-    value = (request.headers or {}).get("Authorization")
+    value = request.headers.get("Authorization") if request.headers else None
     return value if isinstance(value, Bearer) else None
 
 

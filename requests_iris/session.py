@@ -199,7 +199,7 @@ class IrisSession(OAuth2Session, requests.Session):
             GET would be.
         """
         url = self._joined(url)
-        if not auth and may_see_token(url.lstrip(), self._origins):
+        if not auth and (withhold_token or may_see_token(url.lstrip(), self._origins)):
             auth = self._stand_in_for_auth(withhold=withhold_token)
         # not only where it is declared: a hook may make a call inside of one that is
         declared = idempotent_call.set(idempotent) if idempotent != idempotent_call.get() else None
@@ -227,12 +227,14 @@ class IrisSession(OAuth2Session, requests.Session):
                 request.params = None  # two empty dicts take requests long to merge
             return super().prepare_request(request)
         url = self._joined(request.url)
-        if not may_see_token(url.lstrip(), self._origins):
-            return super().prepare_request(_with(request, url=url))
         if request.auth:
-            return withhold_token(super().prepare_request(_with(request, url=url)))
+            prepared = super().prepare_request(_with(request, url=url))
+            # by the spelling that requests has given the URL, as `send` judges it
+            ours = may_see_token(prepared.url or "", self._origins)
+            return withhold_token(prepared) if ours else prepared
         # a session's own auth keeps netrc out by itself, and must not be hidden
-        auth = None if self.auth else _left_alone
+        ours = may_see_token(url.lstrip(), self._origins)
+        auth = _left_alone if ours and not self.auth else request.auth
         return super().prepare_request(_with(request, url=url, auth=auth))
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:

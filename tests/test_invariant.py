@@ -117,6 +117,21 @@ class TestAuthenticationOfTheCallers:
         assert iris.get("/echo", withhold_token=True).status_code == 401
         assert tokens_seen(sandbox, "api") == []
 
+    @pytest.mark.parametrize(
+        "arguments",
+        [{"withhold_token": True}, {"auth": lambda request: request}],
+        ids=["withhold_token", "auth"],
+    )
+    @pytest.mark.parametrize("odd", ["//@127.0.0.1:", "//127.0.0.1:0"])
+    def test_whatever_the_spelling_of_the_url(
+        self, iris: IrisSession, sandbox: Sandbox, odd, arguments
+    ) -> None:
+        """requests writes these as it writes the usual ones."""
+        url = sandbox.base_url.replace("//127.0.0.1:", odd) + "/echo"
+        assert iris.get(url, **arguments).status_code == 401
+        assert tokens_seen(sandbox, "api") == []
+        assert iris.get(url).ok
+
     @pytest.mark.parametrize("copied", [PreparedRequest.copy, copy.copy, through_pickle])
     def test_no_copy_of_a_request_forgets_it(
         self,
