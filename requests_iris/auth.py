@@ -24,8 +24,11 @@ Resend = Callable[..., Response]
 
 def takes_token(request: PreparedRequest) -> bool:
     """Whether a request to an allowed host may be signed: the caller has not done so."""
-    own = "Authorization" in request.headers and not signature_of(request)
-    return not (own or isinstance(request.headers, _Unsigned))
+    headers = request.headers
+    if not isinstance(headers, CaseInsensitiveDict):  # a plain dict that somebody has put there
+        headers = CaseInsensitiveDict(headers)
+    own = "Authorization" in headers and not signature_of(request)
+    return not (own or isinstance(headers, _Unsigned))
 
 
 class _Unsigned(CaseInsensitiveDict["str | bytes"]):
@@ -64,7 +67,8 @@ def _copied(request: PreparedRequest) -> PreparedRequest:
     A shallow copy, as `request.copy` copies the cookies too, and not by `copy.copy`, which takes
     the way of pickles at five times the price.
     """
-    copied = PreparedRequest()
+    kind = type(request)  # a caller's own may write its URL in another way
+    copied = kind.__new__(kind)
     vars(copied).update(vars(request), headers=request.headers.copy())
     return copied
 
@@ -115,10 +119,11 @@ def replayed(
     response.close()
     renewed = source.bearer(send)
     source.count("replays")
-    request = response.request.copy()
-    if request._cookies is not None:  # None: a request put together by hand
-        extract_cookies_to_jar(request._cookies, response.request, response.raw)
-        request.prepare_cookies(request._cookies)
+    request = _copied(response.request)
+    cookies = request.copy()._cookies
+    if cookies is not None:  # None: a request put together by hand
+        extract_cookies_to_jar(cookies, response.request, response.raw)
+        request.prepare_cookies(cookies)
     request.headers["Authorization"] = renewed
     start = time.perf_counter()
     again = resend(request, **send_settings)

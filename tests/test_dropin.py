@@ -68,6 +68,16 @@ class TestRequest:
         assert iris.send(prepared).json()["size"] == 4
         assert (dict(prepared.headers), prepared.body, dict(prepared.hooks)) == before
 
+    def test_a_prepared_request_of_the_callers_own_kind_stays_one(self, iris, sandbox) -> None:
+        class Elsewhere(requests.PreparedRequest):
+            path_url = "/echo"
+
+        request = Elsewhere()
+        request.prepare("GET", f"{sandbox.base_url}/nowhere")
+        assert iris.send(request).ok
+        sandbox.revoke_access_tokens()
+        assert iris.send(request).ok
+
     def test_one_prepared_two_hours_ago_goes_with_a_fresh_token(self, iris, sandbox, clock) -> None:
         prepared = iris.prepare_request(requests.Request("GET", "/echo"))
         iris.send(prepared)

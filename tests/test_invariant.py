@@ -96,6 +96,12 @@ class TestAuthenticationOfTheCallers:
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
         assert sandbox.count("token") == 0
 
+    def test_it_may_stand_in_a_plain_dict(self, iris: IrisSession, sandbox: Sandbox) -> None:
+        request = iris.prepare_request(requests.Request("GET", "/echo"))
+        request.headers = {"authorization": "Basic bWU6bWluZQ=="}
+        assert iris.send(request).status_code == 401
+        assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
+
     def test_an_auth_that_leaves_no_header_is_one_too(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
