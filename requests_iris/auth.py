@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, RequestException, Response
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
@@ -115,7 +116,8 @@ def replayed(
     if not rewound(response.request.body, position):
         return response
     # before a renewal that may fail: read to its end, so that the connection can be used again
-    _ = response.content
+    with suppress(RequestException):  # a body that breaks off: nobody has asked for it
+        _ = response.content
     response.close()
     renewed = source.bearer(send)
     source.count("replays")

@@ -243,6 +243,13 @@ class TestReplay:
         response = iris.post("/echo", data=(piece for piece in [b"a", b"b"]))
         assert response.json()["size"] == 2
 
+    def test_a_401_that_breaks_off_is_mended_too(self, iris, sandbox) -> None:
+        iris.get("/echo")
+        sandbox.inject(Fault(status=401, body="x" * 100, truncate=10), on="api")
+        with iris.get("/echo", stream=True) as response:
+            assert response.ok
+        assert [rejected.status_code for rejected in response.history] == [401]
+
     def test_a_file_is_sent_again_from_where_it_stood(self, iris, sandbox, tmp_path) -> None:
         path = tmp_path / "body"
         path.write_bytes(b"skip,keep")
