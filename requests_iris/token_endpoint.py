@@ -13,8 +13,9 @@ import random
 import re
 from base64 import b64encode
 from collections.abc import Callable
+from html.entities import codepoint2name
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote_plus
 
 from oauthlib.oauth2 import LegacyApplicationClient, OAuth2Error
 from oauthlib.oauth2.rfc6749.errors import raise_from_error
@@ -164,11 +165,30 @@ class _Exchange:
         return request
 
     def cleaned(self, text: str) -> str:
-        """`text` without what it repeats of the secrets, in the forms they travel in."""
+        """`text` without what it repeats of the secrets."""
         for secret in self._secrets:
-            for form in (secret, quote(secret), quote_plus(secret), json.dumps(secret)[1:-1]):
-                text = text.replace(form, "[secret]")
+            text = re.sub(_in_any_spelling(secret), "[secret]", text, flags=re.IGNORECASE)
         return text
+
+
+def _in_any_spelling(secret: str) -> str:
+    """A pattern of `secret` as it is, and as URLs, JSON and HTML write it.
+
+    Character by character, since each escapes what it likes.
+    """
+    return "".join(f"(?:{'|'.join(map(re.escape, _spellings(each)))})" for each in secret)
+
+
+def _spellings(character: str) -> list[str]:
+    """The longest first: of an escape nothing is to stay behind."""
+    code = ord(character)
+    spellings = {
+        *(character, quote_plus(character), f"\\{character}"),
+        *(f"\\u{code:04x}", json.dumps(character)[1:-1]),
+        *(f"&#x{code:x};", f"&#{code};", f"&{codepoint2name.get(code, f'#{code}')};"),
+        "".join(f"%{byte:02x}" for byte in character.encode()),
+    }
+    return sorted(spellings, key=len, reverse=True)
 
 
 class _Reply:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import json
 import logging
 import pickle
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -86,3 +89,30 @@ def test_headers_of_the_reply_that_repeat_a_secret_are_cleaned(iris, sandbox) ->
         iris.get("/echo")
     assert caught.value.response.headers["Location"].endswith("?password=[secret]")
     assert password.encode() not in pickle.dumps(caught.value)
+
+
+#: ä " \ / & < > and a space are what somebody escapes.
+ODD = 'pä"s\\s /&<x>'
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        json.dumps(ODD)[1:-1],
+        json.dumps(ODD, ensure_ascii=False)[1:-1],
+        json.dumps(ODD)[1:-1].replace("/", "\\/").replace("<", "\\u003C"),
+        quote(ODD),
+        quote(ODD, safe="").lower(),
+        quote_plus(ODD),
+        html.escape(ODD),
+        html.escape(ODD, quote=False).replace("ä", "&auml;"),
+        "".join(f"&#{ord(each)};" for each in ODD),
+    ],
+)
+def test_a_password_that_the_reply_repeats_is_cleaned_in_any_spelling(echo) -> None:
+    with Sandbox(password=ODD) as sandbox, IrisSession(**sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        sandbox.inject(Fault(status=400, body=f"<p>{echo}</p>"), on="token")
+        with pytest.raises(TokenReplyError) as caught:
+            iris.fetch_token()
+    assert caught.value.response.text == "<p>[secret]</p>"
