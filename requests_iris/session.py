@@ -57,7 +57,11 @@ SCOPE = "api offline_access"
 LEEWAY = 60.0
 #: Seconds to wait for a connection, and for each piece of a reply.
 DEFAULT_TIMEOUT = (10.0, 60.0)
-
+#: What a copy or a pickle holds besides what requests' own does.
+_STATE = (
+    *("base_url", "default_timeout", "_origins", "_source", "_client", "_scope", "_state"),
+    *("state", "redirect_uri", "compliance_hook"),
+)
 
 _Given = TypeVar("_Given")
 _Default = TypeVar("_Default")
@@ -100,12 +104,6 @@ class IrisSession(OAuth2Session, requests.Session):
         thread.
     :raises SettingError: for a setting that cannot be right.
     """
-
-    __attrs__ = [  # noqa: RUF012
-        *requests.Session.__attrs__,
-        *("base_url", "default_timeout", "_origins", "_source", "_client", "_scope", "_state"),
-        *("state", "redirect_uri", "compliance_hook"),
-    ]
 
     def __init__(
         self,
@@ -163,6 +161,10 @@ class IrisSession(OAuth2Session, requests.Session):
                 pool_maxsize=pool_maxsize,
             )
             self.mount(prefix, adapter)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # not by `__attrs__`, which a mixin that stands before this class may have, too
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in _STATE}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

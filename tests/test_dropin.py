@@ -337,6 +337,11 @@ class TestCopies:
         assert caught.value.request.hooks == {"response": []}
 
 
+class Labelled(requests.Session):
+    __attrs__ = (*requests.Session.__attrs__, "label")
+    label = ""
+
+
 class TestMixins:
     def test_one_that_overrides_request(self, sandbox) -> None:
         class Mixin(requests.Session):
@@ -353,6 +358,15 @@ class TestMixins:
                 return super().send(request, **kwargs)
 
         self.check(type("Mixed", (Mixin, IrisSession), {}), sandbox)
+
+    @pytest.mark.parametrize("first", [True, False])
+    def test_one_with_attributes_of_its_own_in_pickles(self, sandbox, first) -> None:
+        bases = (Labelled, IrisSession) if first else (IrisSession, Labelled)
+        with type("Mixed", bases, {})(**sandbox.settings) as session:
+            session.verify, session.label = sandbox.ca_file, "mine"
+            with copy.copy(session) as other:
+                assert other.get("/echo").ok
+                assert other.label == "mine"
 
     def test_a_subclass(self, sandbox) -> None:
         class Sub(IrisSession):
