@@ -80,6 +80,13 @@ def test_a_place_that_cannot_be_is_refused_without_quoting_it(place) -> None:
     assert "hunter2" not in f"{caught.value!r}"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="there are no device files here")
+def test_a_device_is_refused_and_not_replaced(monkeypatch) -> None:
+    monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", os.devnull)
+    with pytest.raises(SettingError, match="token_store"):
+        IrisSession()
+
+
 def test_the_environment_names_one_and_making_a_session_makes_nothing(
     monkeypatch, tmp_path, sandbox: Sandbox
 ) -> None:

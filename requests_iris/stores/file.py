@@ -135,7 +135,9 @@ def _checked(path: str | os.PathLike[str]) -> Path:
     """`path`, also good after a change of directory."""
     try:
         file = Path(os.fsdecode(path)).expanduser().absolute()
-        usable = bool(file.name) and not file.is_dir() and "\0" not in str(file)
+        # a device such as /dev/null would be replaced, too, for the whole machine
+        device = file.is_char_device() or file.is_block_device()
+        usable = file.name and not file.is_dir() and not device and "\0" not in str(file)
     except (ValueError, RuntimeError, OSError):  # such as ~ without a home
         usable = False
     if not usable:
