@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +79,8 @@ def after_response(retries: Retry, method: str, response: Response) -> Again | N
     has_retry_after = status >= 400 and "Retry-After" in response.headers
     if not retries.is_retry(method, status, has_retry_after):
         return None
-    wait = retry_after(response.headers) if retries.respect_retry_after_header else None
+    answer = response.raw or response  # a policy expects urllib3's
+    wait = retry_after(answer, retries) if retries.respect_retry_after_header else None
     if wait is not None and wait > retries.backoff_max:
         return None
     return _again(f"answered {status}", retries, method, wait=wait, response=response.raw)
@@ -97,11 +97,11 @@ def after_error(retries: Retry, method: str, error: RequestException) -> Again |
     return _again(f"failed with {type(error).__name__}", retries, method, error=cause)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Retry-After in seconds, out of both forms of RFC 9110 section 10.2.3."""
+def retry_after(response: Any, retries: Retry = DEFAULT_RETRY) -> float | None:
+    """Retry-After (RFC 9110 section 10.2.3, both forms) in seconds, as `retries` reads it."""
     try:
-        return Retry().parse_retry_after(headers["Retry-After"])
-    except (KeyError, InvalidHeader, ValueError, OverflowError):
+        return retries.get_retry_after(response)
+    except (InvalidHeader, ValueError, OverflowError):
         return None
 
 

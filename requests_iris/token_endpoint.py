@@ -274,7 +274,7 @@ def _nonsense(reply: _Reply, what: str = "") -> TokenReplyError:
     return TokenReplyError(
         f"the token endpoint answered {reply.status} without a token{what}: {advice}",
         retryable=reply.asks_for_patience,
-        retry_after=retry_after(reply.response.headers),
+        retry_after=retry_after(reply.response),
         response=reply.for_everybody(),
     )
 

@@ -312,6 +312,16 @@ class TestHowLong:
         assert iris.get("/echo").ok
         assert iris.pauses == [0, 14, 20]
 
+    def test_as_a_policy_reads_what_the_server_says(self, session, sandbox) -> None:
+        class Hasty(Retry):
+            def get_retry_after(self, response) -> float:
+                return min(super().get_retry_after(response), response.status / 100)
+
+        iris = session(retry=Hasty(1, status_forcelist=[503]))
+        sandbox.inject(Fault(status=503, headers={"Retry-After": "60"}), on="api")
+        assert iris.get("/echo").ok
+        assert iris.pauses == [5.03]
+
     def test_as_long_as_the_server_says(self, iris, sandbox, pauses) -> None:
         sandbox.inject(Fault(status=429, headers={"Retry-After": "90"}), on="api")
         in_an_hour = datetime.now(timezone.utc) + timedelta(seconds=60)
