@@ -565,6 +565,8 @@ class IrisSession(OAuth2Session, requests.Session):
         """
         url = request.url or ""
         settings = self.merge_environment_settings(url, {}, True, None, None)
+        if is_plain_http(url):
+            settings["proxies"] = {}  # one would see the password
         return _TokenCall(self).send(request, timeout=timeout, allow_redirects=False, **settings)
 
     def _sign_anew(self, request: PreparedRequest) -> None:

@@ -20,7 +20,7 @@ from urllib3.util import Retry
 from .body import position_of, rewound
 from .clock import Clock
 from .errors import SettingError
-from .hosts import is_plain_http, may_see_token, origins_of
+from .hosts import may_see_token, origins_of
 from .retry import Again, after_error, after_response, retry_of
 from .tls import SharedContexts, TlsFiles
 
@@ -100,8 +100,6 @@ class IrisAdapter(HTTPAdapter):
 
         If the last attempt fails, the error is that of the first, as requests would raise it.
         """
-        if request.url == self._token_url and is_plain_http(self._token_url):
-            proxies = None  # which would see the password
         once = partial(super().send, request, stream, timeout, verify, cert, proxies)
         repeated = self._retry.total != 0 and may_see_token(request.url or "", self._api)
         if not repeated or request.url == self._token_url:

@@ -309,8 +309,11 @@ class TestRedirects:
 class TestPlainHttp:
     """It may carry secrets to a loopback address, and so to no proxy."""
 
+    @pytest.mark.parametrize("mounted", [False, True])
     @pytest.mark.parametrize("by", ["session", "request", "environment"])
-    def test_a_proxy_sees_no_secret(self, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_proxy_sees_no_secret(
+        self, by: str, mounted: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         asked: list[tuple[str, bool]] = []
 
         class Handler(BaseHTTPRequestHandler):
@@ -336,6 +339,8 @@ class TestPlainHttp:
             proxies = {"http": url}
             try:
                 with IrisSession(**USER, base_url=url, token_url=f"{url}/token") as iris:
+                    if mounted:
+                        iris.mount("http://", requests.adapters.HTTPAdapter())
                     if by == "session":
                         iris.proxies = proxies
                     if by == "environment":
