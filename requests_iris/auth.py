@@ -79,7 +79,7 @@ def unsigned(request: PreparedRequest) -> PreparedRequest:
 
     A caller may have given it another URL since.
     """
-    if signature_of(request) is None:
+    if signature_of(request) is None or not takes_token(request):
         return request
     copied = _copied(request)
     del copied.headers["Authorization"]

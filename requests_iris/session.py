@@ -229,15 +229,11 @@ class IrisSession(OAuth2Session, requests.Session):
                 request.params = None  # two empty dicts take requests long to merge
             return super().prepare_request(request)
         url = self._joined(request.url)
-        if request.auth:
-            prepared = super().prepare_request(_with(request, url=url))
-            # by the spelling that requests has given the URL, as `send` judges it
-            ours = may_see_token(prepared.url or "", self._origins)
-            return withhold_token(prepared) if ours else prepared
-        # a session's own auth keeps netrc out by itself, and must not be hidden
         ours = may_see_token(url.lstrip(), self._origins)
-        auth = _left_alone if ours and not self.auth else request.auth
-        return super().prepare_request(_with(request, url=url, auth=auth))
+        # a session's own auth keeps netrc out by itself, and must not be hidden
+        auth = _left_alone if ours and not (request.auth or self.auth) else request.auth
+        prepared = super().prepare_request(_with(request, url=url, auth=auth))
+        return withhold_token(prepared) if self._is_theirs(request, prepared) else prepared
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
         """As in requests; a request that takes a token goes out as a signed copy.
@@ -290,12 +286,12 @@ class IrisSession(OAuth2Session, requests.Session):
         allowed one. A hop from another host, or with the caller's authentication, is not.
         """
         headers = prepared_request.headers
-        signature = signature_of(prepared_request)
+        signature = signature_of(prepared_request) if takes_token(prepared_request) else None
         if not may_see_token(prepared_request.url or "", self._origins):
             if signature:
                 del headers["Authorization"]
             super().rebuild_auth(prepared_request, response)
-        elif signature and takes_token(prepared_request):
+        elif signature:
             # requests makes the hop after this one of it, and not of the copy that send signs
             headers["Authorization"] = signature.redacted
         else:
@@ -535,6 +531,14 @@ class IrisSession(OAuth2Session, requests.Session):
                 f"this session's token_url is {self._source.token_url}; make another session",
                 setting="token_url",
             )
+
+    def _is_theirs(self, request: Request, prepared: PreparedRequest) -> bool:
+        """Whether the authentication of a request just prepared is the caller's."""
+        # by the spelling that requests has given the URL, as `send` judges it
+        if request.auth and may_see_token(prepared.url or "", self._origins):
+            return True
+        # a signature is not ours yet: it is that of another session's bearer
+        return bool(request.auth or self.auth) and signature_of(prepared) is not None
 
     def _is_overheard(self, request: PreparedRequest, send_settings: dict[str, Any]) -> bool:
         """By plain http a token goes to a loopback address only, and through no proxy."""

@@ -156,6 +156,32 @@ class TestAuthenticationOfTheCallers:
         assert iris.get("/echo").status_code == 401
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
 
+    def test_so_does_the_bearer_of_another_session(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        with IrisSession(**sandbox.settings) as other:
+            other.verify = sandbox.ca_file
+            theirs = other.fetch_token()["access_token"]
+            iris.auth = other.bearer
+            assert iris.get(redirect(sandbox, "/echo")).ok
+            assert tokens_seen(sandbox, "api") == [f"Bearer {theirs}"] * 2
+            sandbox.revoke_access_tokens()
+            assert iris.get("/echo").ok
+        assert tokens_seen(sandbox, "api")[-1] == f"Bearer {sandbox.issued[-1]}"
+        assert not iris.authorized
+
+    @pytest.mark.parametrize("by", ["request", "session"])
+    def test_nor_is_it_taken_from_a_host_that_is_not_ours(
+        self, iris: IrisSession, sandbox: Sandbox, by: str
+    ) -> None:
+        settings = {**sandbox.settings, "allowed_hosts": [sandbox.foreign_url]}
+        with IrisSession(**settings) as other:
+            other.verify = sandbox.ca_file
+            iris.auth = other.bearer if by == "session" else None
+            auth = other.bearer if by == "request" else None
+            iris.get(redirect(sandbox, "/echo", via="foreign"), auth=auth)
+            assert tokens_seen(sandbox, "foreign") == [f"Bearer {other.access_token}"] * 2
+
     def test_a_session_auth_that_leaves_none_does_not(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
