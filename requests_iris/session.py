@@ -262,6 +262,7 @@ class IrisSession(OAuth2Session, requests.Session):
         if self._is_overheard(request, kwargs):
             return super().send(unsigned(signed), **kwargs)
         signed.headers["Authorization"] = self._source.bearer(self._send_token_request)
+        signed._iris_signer = id(self._source)  # type: ignore[attr-defined]
         position = position_of(signed.body)
 
         def first_hook(response: Response, **send_settings: Any) -> Response:
@@ -574,8 +575,12 @@ class IrisSession(OAuth2Session, requests.Session):
         return _TokenCall(self).send(request, timeout=timeout, allow_redirects=False, **settings)
 
     def _sign_anew(self, request: PreparedRequest) -> None:
-        """After a wait: a token of ours on a request may be over, or have been replaced."""
-        if signature_of(request) and takes_token(request):
+        """After a wait: a token of ours on a request may be over, or have been replaced.
+
+        That of another session stays, which may share our adapter for its connections.
+        """
+        ours = vars(request).get("_iris_signer") == id(self._source)
+        if ours and signature_of(request) and takes_token(request):
             request.headers["Authorization"] = self._source.bearer(self._send_token_request)
 
     def _send_once(self, request: PreparedRequest, **settings: Any) -> Response:

@@ -298,6 +298,16 @@ class TestHowOften:
         assert pickle.loads(pickle.dumps(response)).json() == response.json()
 
 
+def test_a_session_that_shares_the_adapter_of_another_keeps_its_own_token(iris, sandbox) -> None:
+    iris.fetch_token()
+    with IrisSession(**sandbox.settings) as other:
+        other.verify = sandbox.ca_file
+        other.mount("https://", iris.adapters["https://"])
+        sandbox.inject(BUSY, on="api")
+        sent = other.get("/echo").request.headers["Authorization"]
+        assert sent == f"Bearer {other.access_token}"
+
+
 class TestHowLong:
     def test_longer_each_time_and_by_chance(self, iris, sandbox, pauses) -> None:
         sandbox.inject(BUSY, on="api", times=4)
