@@ -147,7 +147,7 @@ class IrisSession(OAuth2Session, requests.Session):
         # OAuth2Session's stand-in switches netrc off for every host, and cannot be pickled.
         self.auth = None
         self._mount_adapters(token_url, retry, pool_maxsize)
-        _sessions.add(self)
+        _sessions[id(self)] = self
 
     def _mount_adapters(self, token_url: str, retry: Retry | int | None, pool_maxsize: int) -> None:
         """In the place of requests' own; by http no host is ours, unless it is a loopback one."""
@@ -168,7 +168,7 @@ class IrisSession(OAuth2Session, requests.Session):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        _sessions.add(self)
+        _sessions[id(self)] = self
 
     def request(
         self,
@@ -642,14 +642,15 @@ def _checked_timeout(timeout: _t.TimeoutType) -> _t.TimeoutType:
     return timeout
 
 
-#: All sessions of this process. After a fork, parent and child would read each other's replies from
-#: the connections that they share, and a lock that another thread held stays locked in the child.
-_sessions: weakref.WeakSet[IrisSession] = weakref.WeakSet()
+#: All sessions of this process, by id, as a subclass may compare in its own way. After a fork,
+#: parent and child would read each other's replies from the connections that they share, and a lock
+#: that another thread held stays locked in the child.
+_sessions: weakref.WeakValueDictionary[int, IrisSession] = weakref.WeakValueDictionary()
 
 
 def _let_go_of_parent() -> None:
     """Gives each session of a forked child new connections and locks."""
-    for session in _sessions:
+    for session in _sessions.values():
         if isinstance(session.cookies, CookieJar):
             session.cookies._cookies_lock = threading.RLock()
         for adapter in session.adapters.values():

@@ -376,6 +376,17 @@ class TestMixins:
 
         self.check(Sub, sandbox)
 
+    def test_a_subclass_with_an_equality_of_its_own(self, sandbox) -> None:
+        """Python then takes away its hash."""
+
+        class Sub(IrisSession):
+            def __eq__(self, other: object) -> bool:
+                return isinstance(other, Sub)
+
+        with Sub(**sandbox.settings) as session, copy.copy(session) as other:
+            other.verify = sandbox.ca_file
+            assert other.get("/echo").ok
+
     def check(self, kind: type[IrisSession], sandbox: Sandbox) -> None:
         with kind(**sandbox.settings) as session:
             session.verify = sandbox.ca_file
