@@ -128,7 +128,7 @@ class IrisSession(OAuth2Session, requests.Session):
         token_url = _setting("token_url", token_url, TOKEN_URL)
         token_store = _setting("token_store", token_store, None)
         scope = _setting("scope", scope, SCOPE)
-        self.base_url = check_url(base_url, setting="base_url").rstrip("/")
+        self.base_url = _checked_base_url(base_url)
         self.default_timeout = _checked_timeout(default_timeout)
         self._origins = origins_of([base_url] if allowed_hosts is None else allowed_hosts)
         self._source = TokenSource(
@@ -620,6 +620,12 @@ def _hooks_with(first: Callable[..., Response], hooks: Any) -> dict[str, Any]:
 def _setting(name: str, given: _Given | None, default: _Default) -> _Given | _Default | str:
     """What was given, else what the environment says, else the default."""
     return given if given is not None else from_environment(name, os.environ) or default
+
+
+def _checked_base_url(base_url: str) -> str:
+    if "?" in check_url(base_url, setting="base_url") or "#" in base_url:
+        raise SettingError("base_url must end before any ? or #", setting="base_url")
+    return base_url.rstrip("/")
 
 
 def _checked_leeway(leeway: float) -> float:

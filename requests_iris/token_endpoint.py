@@ -171,12 +171,19 @@ class _Exchange:
         return text
 
 
+#: A run of them, of any length, since some double each; said so, it can be read in one way only.
+_BACKSLASHES = r"(?:\\|\\u005c|%5c|&#x5c;|&#92;)+"
+
+
 def _in_any_spelling(secret: str) -> str:
     """A pattern of `secret` as it is, and as URLs, JSON and HTML write it.
 
     Character by character, since each escapes what it likes.
     """
-    return "".join(f"(?:{'|'.join(map(re.escape, _spellings(each)))})" for each in secret)
+    return "".join(
+        _BACKSLASHES if each == "\\" else f"(?:{'|'.join(map(re.escape, _spellings(each)))})"
+        for each in re.sub(r"\\+", r"\\", secret)
+    )
 
 
 def _spellings(character: str) -> list[str]:
@@ -224,7 +231,8 @@ class _Reply:
 
 
 def _token_of(reply: _Reply, asked_at: float, **if_silent: Any) -> Token:
-    if isinstance(reply.members.get("error"), str) and not reply.asks_for_patience:
+    error = reply.members.get("error")
+    if error and isinstance(error, str) and not reply.asks_for_patience:
         raise _refusal(reply)
     if not 200 <= reply.status < 300:
         raise _nonsense(reply)

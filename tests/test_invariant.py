@@ -201,7 +201,6 @@ class TestAuthenticationOfTheCallers:
         assert tokens_seen(sandbox, "api") == seen
         assert sandbox.count("token") == 0
 
-
     @pytest.mark.parametrize(
         "arguments",
         [{"auth": ("me", "mine")}, {"headers": {"Authorization": "Basic bWU6bWluZQ=="}}],

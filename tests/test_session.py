@@ -80,6 +80,8 @@ class TestSettings:
             {"base_url": "http://localhost:80"},
             {"base_url": "iris"},
             {"base_url": ""},
+            {"base_url": "https://iris.trackunit.com/?x=1"},
+            {"base_url": "https://iris.trackunit.com/#x"},
             {"token_url": ""},
             {"allowed_hosts": ["http://example.org"]},
             {"allowed_hosts": ["*"]},

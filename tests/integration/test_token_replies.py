@@ -93,6 +93,7 @@ def test_headers_of_the_reply_that_repeat_a_secret_are_cleaned(iris, sandbox) ->
 
 #: ä " \ / & < > and a space are what somebody escapes.
 ODD = 'pä"s\\s /&<x>'
+LASHES = "a" + 60 * "\\" + "z"
 
 
 @pytest.mark.parametrize(
@@ -116,3 +117,20 @@ def test_a_password_that_the_reply_repeats_is_cleaned_in_any_spelling(echo) -> N
         with pytest.raises(TokenReplyError) as caught:
             iris.fetch_token()
     assert caught.value.response.text == "<p>[secret]</p>"
+
+
+@pytest.mark.parametrize("echo", [LASHES, json.dumps(LASHES)[1:-1], quote(LASHES)])
+def test_many_backslashes_in_it_take_no_longer(echo) -> None:
+    """They can be doubled or not, each of them: one by one, there would be too many ways."""
+    with Sandbox(password=LASHES) as sandbox, IrisSession(**sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        sandbox.inject(Fault(status=400, body=f"{echo[:-1]}?{echo}"), on="token")
+        with pytest.raises(TokenReplyError) as caught:
+            iris.fetch_token()
+    assert caught.value.response.text == f"{echo[:-1]}?[secret]"
+
+
+def test_an_error_without_a_name_is_none(iris: IrisSession, sandbox: Sandbox) -> None:
+    reply = {"access_token": "a", "token_type": "Bearer", "expires_in": 3600, "error": ""}
+    sandbox.inject(Fault(status=200, body=reply), on="token")
+    assert iris.fetch_token()["access_token"] == "a"
