@@ -92,4 +92,6 @@ class Sharing:
         self._failing = True
         # an error's own words may hold what it was about, such as a URL or a token
         reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+        if isinstance(error, OSError) and isinstance(error.filename, str):
+            reason += f" ({error.filename})"
         log.log(level, "the token store failed, this session goes on alone: %s", reason)

@@ -71,7 +71,10 @@ def test_a_place_is_opened_by_its_form(place, kind) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    [3, "", "http://u:hunter2@x/", "file://host/x", "/", "redis://:hunter2@h:port/0", "a\0b", []],
+    [
+        *(3, "", "http://u:hunter2@x/", "file://host/x", "/", "a\0b", []),
+        *("redis://:hunter2@h:port/0", "redis:/h:1/0", "rediss:h", "file:x", "FILE:/x"),
+    ],
 )
 def test_a_place_that_cannot_be_is_refused_without_quoting_it(place) -> None:
     with pytest.raises(SettingError, match="token_store") as caught:
@@ -129,6 +132,7 @@ def test_a_damaged_file_is_told_once_and_replaced(file, content: bytes, caplog) 
     save(file)
     assert file.load(KEY) == TOKEN
     assert [r.levelname for r in caplog.records if r.name == "requests_iris"] == ["WARNING"]
+    assert file.path.with_name("tokens.json.bak").read_bytes() == content, "nothing is lost"
 
 
 def test_a_file_that_others_can_read_is_taken_from_them(file, caplog) -> None:
@@ -475,6 +479,16 @@ def test_a_lock_that_cannot_be_given_back_stops_nobody(shared, sandbox, caplog) 
     assert [text for text in warnings(caplog) if "Input/output" in text] == warnings(caplog) != []
     assert shared.two.get(ASSETS).ok
     assert sandbox.count("token") == 1
+
+
+def test_a_place_where_no_file_can_be_stops_nobody(sandbox, tmp_path, caplog) -> None:
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "token.json"
+    with IrisSession(**sandbox.settings, token_store=place) as iris:
+        iris.verify = sandbox.ca_file
+        assert iris.get(ASSETS).ok
+    (warning,) = warnings(caplog)
+    assert str(tmp_path / "file") in warning
 
 
 def test_a_full_disk_is_told_once(shared, sandbox, monkeypatch, caplog) -> None:

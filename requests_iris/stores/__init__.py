@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -53,7 +54,7 @@ def open_store(place: TokenStore | str | os.PathLike[str]) -> TokenStore:
     if not isinstance(place, (str, os.PathLike)) or not os.fspath(place):
         raise _refused("a path, a URL, or an object with the methods lock, load and save")
     text = os.fsdecode(place)
-    if "://" not in text:
+    if "://" not in text and not re.match("(?:file|rediss?):", text, re.IGNORECASE):
         return FileTokenStore(text)
     scheme = text.partition("://")[0].lower()
     if scheme in ("redis", "rediss"):

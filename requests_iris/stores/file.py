@@ -17,6 +17,8 @@ log = logging.getLogger("requests_iris")
 
 #: The member that tells a file of ours from another one, and its value.
 FORMAT = ("requests_iris", 1)
+#: What a file is called that was there and was none of ours, after its name.
+ASIDE = ".bak"
 _MINE_ALONE = 0o600
 _OTHERS = 0o077
 
@@ -56,17 +58,21 @@ class FileTokenStore:
             yield
 
     def load(self, key: str) -> dict[str, Any] | None:
-        token = self._tokens().get(key)
+        token = (self._tokens() or {}).get(key)
         return token if isinstance(token, dict) else None
 
     def save(self, key: str, token: dict[str, Any]) -> None:
         name, version = FORMAT
-        tokens = {**self._tokens(), key: token}
+        tokens = self._tokens()
+        if tokens is None and not self.path.is_dir():
+            with suppress(FileNotFoundError):
+                os.replace(self.path, self._beside(ASIDE))
+        tokens = {**(tokens or {}), key: token}
         self._replace_by(json.dumps({name: version, "tokens": tokens}, indent=1))
         self._reported = False
 
-    def _tokens(self) -> dict[str, Any]:
-        """All that the file holds; nothing if it cannot be used."""
+    def _tokens(self) -> dict[str, Any] | None:
+        """All that the file holds; None if it cannot be used."""
         name, version = FORMAT
         try:
             content = json.loads(self._read())
@@ -80,7 +86,7 @@ class FileTokenStore:
             self._report("it is damaged, or not a token store's")
         else:
             return dict(content["tokens"])
-        return {}
+        return None
 
     def _read(self) -> bytes:
         # not to wait for the writer of a pipe that somebody has put there
@@ -127,7 +133,10 @@ class FileTokenStore:
 
     def _report(self, reason: str) -> None:
         if not self._reported:
-            log.warning("the token store %s cannot be used and is replaced: %s", self.path, reason)
+            log.warning(
+                "the token store %s cannot be used: %s; it is replaced, and kept as %s",
+                *(self.path, reason, self._beside(ASIDE).name),
+            )
         self._reported = True
 
 
@@ -135,11 +144,18 @@ def _checked(path: str | os.PathLike[str]) -> Path:
     """`path`, also good after a change of directory."""
     try:
         file = Path(os.fsdecode(path)).expanduser().absolute()
-        # a device such as /dev/null would be replaced, too, for the whole machine
-        device = file.is_char_device() or file.is_block_device()
-        usable = file.name and not file.is_dir() and not device and "\0" not in str(file)
+        usable = file.name and "\0" not in str(file) and not _is_taken(file)
     except (ValueError, RuntimeError, OSError):  # such as ~ without a home
         usable = False
     if not usable:
         raise SettingError("token_store must be the path of a file", setting="token_store")
     return file
+
+
+def _is_taken(file: Path) -> bool:
+    """By a directory, or by a device such as /dev/null, which the whole machine would miss."""
+    try:
+        mode = file.stat().st_mode
+    except OSError:  # it is not there, or not to be seen: then the store fails, and no session
+        return False
+    return stat.S_ISDIR(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
