@@ -171,7 +171,8 @@ class Cursors(Form):
     def following(self, call: Call, document: Document) -> Call | None:
         cursor = self.cursor(document)
         came_by = call.params.get(self.place)
-        if not self.elements(document) or not cursor or cursor == came_by:
+        # a number, too, has become text in the URL
+        if not self.elements(document) or not cursor or str(cursor) == came_by:
             return None
         _check_new(cursor, self._seen)
         size = {} if call.sized else {"limit": LIMIT}

@@ -226,6 +226,14 @@ def test_a_cursor_that_repeats_is_an_error(sandbox, iris, workers) -> None:
     assert (caught.value.pages_read, caught.value.elements_read) == (len(read), len(read) * 10)
 
 
+@pytest.mark.parametrize("cursor", ["a+b=", 5])
+def test_a_cursor_that_does_not_move_is_the_end(sandbox, iris, cursor) -> None:
+    for element in (1, 2, 3):
+        page = {"content": [element], "after": cursor}
+        sandbox.inject(Fault(status=200, body=page), on="api")
+    assert list(iris.items("/api/odd")) == [1, 2]
+
+
 @pytest.mark.parametrize(
     "link",
     [
