@@ -177,6 +177,7 @@ class _Walk:
         try:
             if upcoming is not None:
                 yield page
+                del page
                 yield from self._in_order(pool, upcoming, workers)
                 return
             while following is not None:

@@ -321,6 +321,16 @@ def test_graphql_errors_raise_at_once_even_with_data(sandbox, iris, extensions) 
 
 
 @pytest.mark.parametrize("workers", [1, 8])
+def test_a_page_is_not_kept_when_the_next_one_is_used(iris, form, workers) -> None:
+    url, arguments, _ = form
+    walk = iris.pages(url, workers=workers, **arguments)
+    first = weakref.ref(next(walk))
+    next(walk)
+    gc.collect()
+    assert first() is None
+
+
+@pytest.mark.parametrize("workers", [1, 8])
 def test_stopping_early_leaves_no_thread(iris, workers) -> None:
     walk = iris.items(ASSETS, params={"size": 10}, workers=workers)
     next(walk)
