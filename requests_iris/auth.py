@@ -1,4 +1,13 @@
-"""Signing a request, and replaying it once when the token was not accepted."""
+"""Signing a request, and replaying it once when the token was not accepted.
+
+What is to be known of a request or a response, and stands nowhere in it, is a mark on it. Only this
+module reads and writes them:
+
+* headers of the class `_Unsigned`: the request must not be signed;
+* ``_iris_made_here``: the request was made by a session, and nobody else holds it yet;
+* ``_iris_signer``: which source the token on the request comes from;
+* ``_iris_rejected``: the 401 after which the response came.
+"""
 
 from __future__ import annotations
 
@@ -57,12 +66,12 @@ def made_here(request: PreparedRequest) -> PreparedRequest:
     return request
 
 
-def ours_to_sign(request: PreparedRequest) -> PreparedRequest:
-    """`request` if it was made here, the first time; else a copy that is."""
-    return request if vars(request).pop("_iris_made_here", False) else _copied(request)
+def is_unshared(request: PreparedRequest) -> bool:
+    """Whether it was made here and nobody else holds it: so it is once, when it is first sent."""
+    return bool(vars(request).pop("_iris_made_here", False))
 
 
-def _copied(request: PreparedRequest) -> PreparedRequest:
+def copy_of(request: PreparedRequest) -> PreparedRequest:
     """A copy with headers of its own.
 
     A shallow copy, as `request.copy` copies the cookies too, and not by `copy.copy`, which takes
@@ -74,6 +83,21 @@ def _copied(request: PreparedRequest) -> PreparedRequest:
     return copied
 
 
+def sign(request: PreparedRequest, source: TokenSource, send: Send) -> None:
+    """Puts a token of `source` on a request.
+
+    :raises TokenError: as :meth:`TokenSource.bearer` does, among others.
+    """
+    request.headers["Authorization"] = source.bearer(send)
+    # by its id: a request is pickled, and must take no secrets along
+    request._iris_signer = id(source)  # type: ignore[attr-defined]
+
+
+def is_signed_by(source: TokenSource, request: PreparedRequest) -> bool:
+    """Whether a request has a token of `source` on it, and not that of another session."""
+    return signature_of(request) is not None and vars(request).get("_iris_signer") == id(source)
+
+
 def unsigned(request: PreparedRequest) -> PreparedRequest:
     """`request`; or a copy without our signature, if it has one of an earlier sending.
 
@@ -81,7 +105,7 @@ def unsigned(request: PreparedRequest) -> PreparedRequest:
     """
     if signature_of(request) is None or not takes_token(request):
         return request
-    copied = _copied(request)
+    copied = copy_of(request)
     del copied.headers["Authorization"]
     return copied
 
@@ -121,7 +145,7 @@ def replayed(
     response.close()
     renewed = source.bearer(send)
     source.count("replays")
-    request = _copied(response.request)
+    request = copy_of(response.request)
     cookies = request.copy()._cookies
     if cookies is not None:  # None: a request put together by hand
         extract_cookies_to_jar(cookies, response.request, response.raw)
@@ -163,7 +187,7 @@ def _conceal_token(response: Response) -> None:
     """
     bearer = signature_of(response.request)
     if bearer:
-        response.request = _copied(response.request)
+        response.request = copy_of(response.request)
         response.request.headers["Authorization"] = bearer.redacted
 
 

@@ -23,9 +23,12 @@ from urllib3.util import Timeout
 
 from .auth import (
     BearerAuth,
+    copy_of,
+    is_signed_by,
+    is_unshared,
     made_here,
-    ours_to_sign,
     replayed,
+    sign,
     signature_of,
     takes_token,
     unsigned,
@@ -251,18 +254,16 @@ class IrisSession(OAuth2Session, requests.Session):
         # a Request by mistake is for requests to refuse
         if isinstance(request, Request):
             return super().send(request, **kwargs)
+        unshared = is_unshared(request)
         if not may_see_token(request.url or "", self._origins):
             return super().send(unsigned(request), **kwargs)
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self.default_timeout
-        if not takes_token(request):
-            return super().send(request, **kwargs)
+        if not takes_token(request) or self._is_overheard(request, kwargs):
+            return super().send(unsigned(request), **kwargs)
         hooks = request.hooks
-        signed = ours_to_sign(request)
-        if self._is_overheard(request, kwargs):
-            return super().send(unsigned(signed), **kwargs)
-        signed.headers["Authorization"] = self._source.bearer(self._send_token_request)
-        signed._iris_signer = id(self._source)  # type: ignore[attr-defined]
+        signed = request if unshared else copy_of(request)
+        sign(signed, self._source, self._send_token_request)
         position = position_of(signed.body)
 
         def first_hook(response: Response, **send_settings: Any) -> Response:
@@ -579,9 +580,8 @@ class IrisSession(OAuth2Session, requests.Session):
 
         That of another session stays, which may share our adapter for its connections.
         """
-        ours = vars(request).get("_iris_signer") == id(self._source)
-        if ours and signature_of(request) and takes_token(request):
-            request.headers["Authorization"] = self._source.bearer(self._send_token_request)
+        if is_signed_by(self._source, request):
+            sign(request, self._source, self._send_token_request)
 
     def _send_once(self, request: PreparedRequest, **settings: Any) -> Response:
         return self.get_adapter(request.url or "").send(request, **settings)

@@ -330,6 +330,16 @@ class TestRedirects:
         assert tokens_seen(sandbox, "foreign") == []
         assert request.headers["Authorization"] == signature, "it is the caller's"
 
+    def test_a_request_of_a_response_is_the_callers_and_is_not_written_to(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        """Though the session has made it, and has not signed it then."""
+        iris.headers["Authorization"] = "Basic bWU6bWluZQ=="
+        request = iris.get("/echo").request
+        del request.headers["Authorization"]
+        assert iris.send(request).ok
+        assert "Authorization" not in request.headers
+
 
 class TestPlainHttp:
     """It may carry secrets to a loopback address, and so to no proxy."""
