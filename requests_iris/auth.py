@@ -79,7 +79,9 @@ def copy_of(request: PreparedRequest) -> PreparedRequest:
     """
     kind = type(request)  # a caller's own may write its URL in another way
     copied = kind.__new__(kind)
-    vars(copied).update(vars(request), headers=request.headers.copy())
+    # one that was put together by hand may have none
+    headers = CaseInsensitiveDict() if request.headers is None else request.headers.copy()
+    vars(copied).update(vars(request), headers=headers)
     return copied
 
 

@@ -21,13 +21,17 @@ def test_one_whose_renewal_fails_gives_the_connection_of_the_401_back(
     assert len({seen.connection_id for seen in sandbox.seen if seen.server == "api"}) == 1
 
 
-def test_a_request_put_together_by_hand_is_replayed(iris: IrisSession, sandbox: Sandbox) -> None:
-    """It has headers, and no jar of cookies."""
+@pytest.mark.parametrize("headers", [True, False])
+def test_a_request_put_together_by_hand_is_replayed(
+    iris: IrisSession, sandbox: Sandbox, headers: bool
+) -> None:
+    """It has no jar of cookies, and perhaps no headers."""
     iris.get("/echo")
     sandbox.revoke_access_tokens()
     request = PreparedRequest()
     request.prepare_method("GET")
     request.prepare_url(f"{sandbox.base_url}/echo", None)
-    request.prepare_headers(None)
+    if headers:
+        request.prepare_headers(None)
     response = iris.send(request)
     assert [each.status_code for each in (*response.history, response)] == [401, 200]
