@@ -222,10 +222,11 @@ class IrisSession(OAuth2Session, requests.Session):
     def prepare_request(self, request: Request) -> PreparedRequest:
         """As in requests, but netrc has no say for allowed hosts.
 
-        1. A URL that begins with one slash is joined to `base_url`.
-        2. For other hosts, requests does the rest.
-        3. For allowed ones, an authentication of the request's own is remembered, since it may
-           leave no trace in the headers; where there is none, netrc is kept out.
+        1. One that :meth:`request` has made for an allowed host has been through the rest.
+        2. A URL that begins with one slash is joined to `base_url`.
+        3. Where nobody brings an authentication, netrc is kept out for allowed hosts.
+        4. One of the caller's is remembered, if its header does not tell that it is: to an allowed
+           host it may leave none, and the bearer of another session leaves one like ours.
         """
         if request.auth is made_here:
             if not (request.params or self.params):
