@@ -265,7 +265,7 @@ class _Walk:
             raise incomplete from error
 
     def _note(self, error: ListError, call: Call, place: Mapping[str, Any]) -> None:
-        error.args = (f"page {self._pages + 1} of the walk, {call}: {error}",)
+        error.args = (f"page {self._pages + 1} of the list, {call}: {error}",)
         error.pages_read, error.elements_read = self._pages, self._elements
         error.resume = dict(place) or None
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import logging
+import math
 import os
 import threading
 import weakref
@@ -11,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from oauthlib.oauth2 import LegacyApplicationClient
@@ -49,6 +52,8 @@ from .transport import POOL_MAXSIZE, IrisAdapter, idempotent_call
 if TYPE_CHECKING:
     from requests import _types as _t
     from urllib3.util import Retry
+
+log = logging.getLogger("requests_iris")
 
 #: Where the APIs of IRIS are.
 BASE_URL = "https://iris.trackunit.com"
@@ -244,7 +249,8 @@ class IrisSession(OAuth2Session, requests.Session):
 
         Every path crosses this method: the verbs, prepared requests, each hop of a redirect.
 
-        1. A request to another host is none of our business, once it is without our signature.
+        1. A request to another host is none of our business, once it is without our signature; if
+           it is refused, that is logged.
         2. One to an allowed host gets the default timeout, if it brings none.
         3. If it brings authentication of its own, comes from a host that is not allowed, or would
            be seen by a proxy, that is all.
@@ -257,7 +263,7 @@ class IrisSession(OAuth2Session, requests.Session):
             return super().send(request, **kwargs)
         unshared = is_unshared(request)
         if not may_see_token(request.url or "", self._origins):
-            return super().send(unsigned(request), **kwargs)
+            return _told_if_refused(super().send(unsigned(request), **kwargs))
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self.default_timeout
         if not takes_token(request) or self._is_overheard(request, kwargs):
@@ -613,6 +619,14 @@ def _with(request: Request, **changes: Any) -> Request:
     return changed
 
 
+def _told_if_refused(response: Response) -> Response:
+    """Logs a 401 to a request without authentication: a host may be missing in the settings."""
+    if response.status_code == 401 and "Authorization" not in (response.request.headers or {}):
+        host = urlsplit(response.url).hostname
+        log.warning("%s answered 401; it is none of allowed_hosts, and saw no token", host)
+    return response
+
+
 def _hooks_with(first: Callable[..., Response], hooks: Any) -> dict[str, Any]:
     others = (hooks or {}).get("response") or ()
     return {"response": [first, others] if callable(others) else [first, *others]}
@@ -638,8 +652,10 @@ def _checked_leeway(leeway: float) -> float:
 def _checked_timeout(timeout: _t.TimeoutType) -> _t.TimeoutType:
     pair = timeout if isinstance(timeout, tuple) else (timeout, timeout)
     usable = len(pair) == 2 and all(
-        seconds is None or (isinstance(seconds, (int, float)) and seconds > 0) for seconds in pair
+        seconds is None or (isinstance(seconds, (int, float)) and 0 < seconds < math.inf)
+        for seconds in pair
     )
+    usable = usable and not any(isinstance(seconds, bool) for seconds in pair)
     if not (usable or isinstance(timeout, Timeout)):
         raise SettingError(
             "default_timeout must be more than 0 seconds, two such numbers, or None, "

@@ -266,7 +266,10 @@ def _refusal(reply: _Reply) -> TokenRefusedError:
 
 _REFUSALS = {
     "invalid_client": (InvalidClientError, "check client_id and client_secret"),
-    "invalid_grant": (InvalidGrantError, "check username and password"),
+    "invalid_grant": (
+        InvalidGrantError,
+        "check username and password, or the refresh token",
+    ),
     "invalid_scope": (TokenRefusedError, "check scope"),
 }
 _OTHER_REFUSAL = (TokenRefusedError, "check the API User and its client")

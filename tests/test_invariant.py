@@ -54,6 +54,19 @@ class TestFirstHop:
         assert tokens_seen(sandbox, "foreign") == []
         assert sandbox.count("token") == 0
 
+    def test_that_it_lacks_one_is_logged_if_it_refuses(
+        self, iris: IrisSession, sandbox: Sandbox, caplog
+    ) -> None:
+        """Who has left a host out of the settings could look for the fault in his password."""
+        url = f"{sandbox.foreign_url}/echo"
+        for arguments in ({}, {"auth": ("me", "mine")}):
+            sandbox.inject(Fault(status=401), on="foreign")
+            assert iris.get(url, **arguments).status_code == 401
+        assert iris.get(url).ok
+        (record,) = caplog.records
+        told = "127.0.0.1 answered 401; it is none of allowed_hosts, and saw no token"
+        assert (record.levelname, record.getMessage()) == ("WARNING", told)
+
     def test_the_token_host_is_no_api_host(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.get("/echo")
         sandbox.forget()

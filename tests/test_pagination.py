@@ -132,7 +132,7 @@ def test_an_error_says_which_page_it_is_about(sandbox, iris, fault, told, worker
     sandbox.inject(fault, on="api", times=1000)
     with pytest.raises(ListError) as caught:
         list(iris.items(ASSETS, params={"size": 10, "q": "secret"}, workers=workers))
-    assert re.fullmatch(f"page 2 of the walk, GET {ASSETS}: {told}", str(caught.value))
+    assert re.fullmatch(f"page 2 of the list, GET {ASSETS}: {told}", str(caught.value))
     assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
 
 

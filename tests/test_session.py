@@ -96,6 +96,8 @@ class TestSettings:
             {"default_timeout": (10, 0)},
             {"default_timeout": (10, 60, 60)},
             {"default_timeout": "60"},
+            {"default_timeout": True},
+            {"default_timeout": (10, float("inf"))},
             {"token_updater": {"access_token": "s3cret"}},
             {"token": {"refresh_token": "s3cret"}},
             {"token": {"access_token": "s3cret\n"}},

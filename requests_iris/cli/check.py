@@ -68,8 +68,12 @@ def check(as_json: bool) -> None:
     try:
         with IrisSession() as iris:
             report = examine(iris)
-    except ValueError as error:  # a setting that cannot be right
-        raise click.UsageError(str(error)) from None
+    # a setting that cannot be right, or needs what is not installed
+    except (ValueError, ModuleNotFoundError) as error:
+        if not as_json:
+            raise click.UsageError(str(error)) from None
+        click.echo(json.dumps({"ok": False, "error": str(error)}, indent=2))
+        raise SystemExit(2) from None
     click.echo(_json(report) if as_json else _text(report))
     if not report.ok:
         raise SystemExit(1 if all(report.settings.values()) else 2)

@@ -161,7 +161,8 @@ def _progress() -> Iterator[Progress | Literal[False]]:
 def _told_in_one_line() -> Iterator[None]:
     try:
         yield
-    except (RequestException, CannotWrite, OSError) as error:
+    # the last one: a token store may need an extra
+    except (RequestException, CannotWrite, OSError, ModuleNotFoundError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
@@ -105,6 +106,22 @@ def test_a_setting_that_cannot_be_right(account: Sandbox, monkeypatch: pytest.Mo
     result = check()
     assert result.exit_code == 2
     assert "token_url must begin with https://" in result.stderr
+    result = check("--json")
+    assert result.exit_code == 2
+    assert not report(result)["ok"]
+    assert "token_url must begin with https://" in report(result)["error"]
+
+
+@pytest.mark.parametrize("command", ["check", "get /api/asset/v1/assets"])
+def test_an_extra_that_is_missing(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", "token.json")
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    result = CliRunner().invoke(main, command.split())
+    assert result.exit_code > 0
+    assert 'pip install "requests-iris[file]"' in result.stderr
+    assert isinstance(result.exception, SystemExit)
 
 
 def test_an_endpoint_that_is_not_there(account: Sandbox) -> None:
