@@ -324,7 +324,7 @@ class IrisSession(OAuth2Session, requests.Session):
 
         The form of the list is told by its first page: pages, cursors, AEMP links, a GraphQL
         connection, or one whole list. JSON is asked for, and as many elements a page as there can
-        be where `url` and ``params`` do not say.
+        be where `url` and ``params`` do not say. If they name a page, the walk begins there.
 
         :param method: "POST" for lists with a filter in the body, and for GraphQL, whose query must
             declare ``$after``.
