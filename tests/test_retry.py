@@ -308,6 +308,15 @@ def test_a_session_that_shares_the_adapter_of_another_keeps_its_own_token(iris, 
         assert sent == f"Bearer {other.access_token}"
 
 
+def test_what_the_caller_puts_in_the_place_of_a_token_stays_there(iris, sandbox) -> None:
+    request = iris.get("/echo").request
+    request.headers["Authorization"] = "Basic bWU6bWluZQ=="
+    sandbox.forget()
+    sandbox.inject(BUSY, on="api")
+    assert iris.send(request).status_code == 401
+    assert [seen.headers["Authorization"] for seen in sandbox.seen] == ["Basic bWU6bWluZQ=="] * 2
+
+
 class TestHowLong:
     def test_longer_each_time_and_by_chance(self, iris, sandbox, pauses) -> None:
         sandbox.inject(BUSY, on="api", times=4)

@@ -239,6 +239,13 @@ class TestReplay:
         assert [rejected.status_code for rejected in response.history] == [401]
         assert sandbox.count("api") == 3
 
+    def test_a_cookie_of_the_401_goes_along(self, iris, sandbox) -> None:
+        iris.get("/echo")
+        crumb = Fault(status=401, headers={"Set-Cookie": "crumb=1; Path=/"})
+        sandbox.inject(crumb, on="api")
+        assert iris.get("/echo").json()["headers"]["Cookie"] == "crumb=1"
+        assert iris.cookies["crumb"] == "1"
+
     def test_a_body_that_cannot_be_rewound_is_not_sent_again(self, iris, sandbox) -> None:
         iris.get("/echo")
         sandbox.revoke_access_tokens()
