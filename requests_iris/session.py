@@ -301,7 +301,8 @@ class IrisSession(OAuth2Session, requests.Session):
                 del headers["Authorization"]
             super().rebuild_auth(prepared_request, response)
         elif signature:
-            # requests makes the hop after this one of it, and not of the copy that send signs
+            # requests makes the hop after this one of it, and not of the copy that send signs; but
+            # it also leaves it in the history, as `Response.next`
             headers["Authorization"] = signature.redacted
         else:
             if "Authorization" in headers and self.should_strip_auth(

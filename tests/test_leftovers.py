@@ -24,6 +24,15 @@ class TestHistory:
         assert [hop[:19] for hop in authorizations(response)] == ["Bearer fingerprint:"]
         assert response.request.headers["Authorization"] == f"Bearer {iris.access_token}"
 
+    def test_nor_of_the_request_that_a_redirect_has_led_to(self, iris, sandbox) -> None:
+        sandbox.inject(Fault(redirect=f"{sandbox.base_url}/redirect?to={ECHO}"), on="api")
+        response = iris.get(ECHO)
+        assert [hop.status_code for hop in response.history] == [302, 302]
+        led_to = [hop.next for hop in response.history if hop.next]
+        assert [str(each.headers["Authorization"])[:19] for each in led_to] == [
+            "Bearer fingerprint:"
+        ]
+
     def test_it_shows_no_token_of_a_401(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.fetch_token()
         sandbox.expire_access_tokens()
