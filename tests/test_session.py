@@ -287,6 +287,15 @@ class TestReplay:
         assert again.ok
         assert again.history == []
 
+    def test_so_is_a_request_with_the_headers_of_an_earlier_one(self, iris, sandbox) -> None:
+        headers = iris.get("/echo").request.headers
+        sandbox.revoke_access_tokens()
+        iris.get("/echo")
+        prepared = iris.prepare_request(requests.Request("GET", "/echo", headers=headers))
+        for again in (iris.get("/echo", headers=headers), iris.send(prepared)):
+            assert again.ok
+            assert again.history == []
+
     def test_a_401_to_the_callers_own_authentication_is_the_callers(self, iris, sandbox) -> None:
         assert iris.get("/echo", auth=("me", "mine")).status_code == 401
         assert sandbox.count("api") == 1
