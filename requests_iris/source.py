@@ -284,7 +284,7 @@ class TokenSource:
         except Busy:
             log.debug("another process renews the token")
         except IrisError as error:
-            if living is None:
+            if living is None or self.token is not living.token:  # it was renewed: the updater's
                 raise
             log.warning("token %s was not renewed early: %s", living.token.fingerprint, error)
         return token.bearer if token else living.bearer  # type: ignore[union-attr]

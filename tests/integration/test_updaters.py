@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from requests_iris import IrisSession, TokenError
+from requests_iris import IrisSession, SettingError, TokenError
 from requests_iris.sandbox import Fault, Sandbox
+
+from ..conftest import SkippingClock
 
 #: Seconds after which a thread that still waits is taken for stuck.
 STUCK = 5
@@ -43,19 +45,38 @@ def test_one_in_its_own_thread_uses_the_new_token(iris: IrisSession, sandbox: Sa
     assert sandbox.count("token") == 1
 
 
-def test_others_ask_for_a_new_one_after_it_has_been_told(iris: IrisSession) -> None:
-    """Two sign-ins beside each other: the second begins when the first one's updater is done."""
-    at_work = threading.Semaphore(1)
-    overlaps: list[bool] = []
+def test_others_ask_for_a_new_one_after_it_has_been_told(
+    iris: IrisSession, sandbox: Sandbox
+) -> None:
+    """Sign-ins beside each other: the next one begins when an updater is done."""
+    asked: list[tuple[int, int]] = []
 
     def tell(token: dict[str, object]) -> None:
-        overlaps.append(not at_work.acquire(blocking=False))
-        at_work.release()
+        before = sandbox.count("token")
+        time.sleep(0.02)  # the others have time for a request
+        asked.append((before, sandbox.count("token")))
 
     iris.token_updater = tell
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: iris.fetch_token(), range(16)))
-    assert overlaps == [False] * 16
+    assert asked == [(number, number) for number in range(1, 17)]
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_an_error_of_one_reaches_the_request_and_the_token_is_kept(
+    iris: IrisSession, sandbox: Sandbox, clock: SkippingClock, early: bool
+) -> None:
+    """One of ours, too, though an early renewal that fails is nobody's business."""
+
+    def tell(token: dict[str, object]) -> None:
+        raise SettingError("mine", setting="mine")
+
+    iris.get("/echo")
+    clock.sleep(3000 if early else 3600)
+    iris.token_updater = tell
+    with pytest.raises(SettingError, match="mine"):
+        iris.get("/echo")
+    assert iris.get("/echo").request.headers["Authorization"] == f"Bearer {sandbox.issued[1]}"
 
 
 def test_a_token_rejected_before_it_has_been_told_is_replaced_after_that(
