@@ -484,8 +484,10 @@ def test_every_page_has_the_callers_headers_and_asks_for_json(sandbox, iris) -> 
     assert {seen.headers["Accept"] for seen in pages} == {"application/json"}
 
 
-def test_an_accept_of_the_callers_stands(sandbox, iris) -> None:
-    list(iris.items(ASSETS, headers={"accept": "application/vnd.x+json"}))
+@pytest.mark.parametrize("name", ["accept", b"Accept"])
+def test_an_accept_of_the_callers_stands(sandbox, iris, name) -> None:
+    del iris.headers["Accept"]  # beside it requests would send the other one, by chance
+    list(iris.items(ASSETS, headers={name: "application/vnd.x+json"}))
     assert sandbox.seen[-1].headers["Accept"] == "application/vnd.x+json"
 
 
@@ -521,6 +523,25 @@ def test_what_the_caller_says_is_on_every_page_of_cursors(sandbox, iris, params,
     said = {name: value if name == "site" else [str(value)] for name, value in params.items()}
     assert all(said.items() <= query.items() for query in queries)
     assert [len(query.get("after", ())) for query in queries] == [0, *[1] * (len(queries) - 1)]
+
+
+def test_aemp_is_not_asked_for_a_size(sandbox, iris) -> None:
+    """It knows none: a page has 100 elements."""
+    list(iris.items(f"{FLEET}/1"))
+    assert {seen.query for seen in sandbox.seen if seen.server == "api"} == {""}
+
+
+@pytest.mark.parametrize(
+    ("query", "said", "first"),
+    [(QUERY, {}, {"first": 100}), (QUERY, {"first": 7}, {"first": 7}), ("{ assets }", {}, {})],
+)
+def test_graphql_is_asked_for_so_many_a_page_where_it_declares_first(
+    sandbox, iris, query, said, first
+) -> None:
+    last = {"edges": [], "pageInfo": {"hasNextPage": False}}
+    sandbox.inject(Fault(status=200, body={"data": {"assets": last}}), on="api")
+    list(iris.items(GRAPHQL, method="POST", json={"query": query, "variables": said}))
+    assert json.loads(sandbox.seen[-1].body)["variables"] == first
 
 
 def test_a_limit_is_asked_for_from_the_place_where_a_walk_goes_on(sandbox, iris) -> None:
