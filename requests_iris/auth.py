@@ -33,7 +33,10 @@ Resend = Callable[..., Response]
 
 
 def takes_token(request: PreparedRequest) -> bool:
-    """Whether a request to an allowed host may be signed: the caller has not done so."""
+    """Whether a request to an allowed host may be signed: nobody else has, or forbids it.
+
+    A signature of ours, of an earlier sending, does not count: it is replaced.
+    """
     headers = request.headers
     if not isinstance(headers, CaseInsensitiveDict):  # a plain dict that somebody has put there
         headers = CaseInsensitiveDict(headers)
@@ -103,7 +106,7 @@ def is_signed_by(source: TokenSource, request: PreparedRequest) -> bool:
 def unsigned(request: PreparedRequest) -> PreparedRequest:
     """`request`; or a copy without our signature, if it has one of an earlier sending.
 
-    A caller may have given it another URL since.
+    A caller may have given it another URL since, or a proxy that would see it.
     """
     if signature_of(request) is None or not takes_token(request):
         return request
