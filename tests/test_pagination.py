@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from requests.exceptions import InvalidURL
+from requests_toolbelt import MultipartEncoder
 
 from requests_iris import (
     GraphQLError,
@@ -181,6 +182,7 @@ def test_a_list_that_changes_on_the_way_is_an_error(sandbox, iris, workers, more
         {"number": 5},
         {"totalElements": 251},
         {"size": 11},
+        {"size": 0, "content": []},
         {"content": []},
         {"content": [{"id": "x"}] * 9},
         {"content": [{"id": "x"}] * 11},
@@ -200,7 +202,9 @@ def test_a_page_that_does_not_fit_is_an_error(sandbox, iris, reply) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 8])
-@pytest.mark.parametrize("reply", [{"number": 1}, {"totalElements": 1}, {"size": 1}])
+@pytest.mark.parametrize(
+    "reply", [{"number": 1}, {"totalElements": 1}, {"size": 1}, {"size": 0, "content": []}]
+)
 def test_a_first_page_that_lies_is_an_error(sandbox, iris, reply, workers) -> None:
     sandbox.inject(Fault(reply=reply), on="api")
     walk = iris.items(ASSETS, params={"size": 10}, workers=workers)
@@ -347,6 +351,8 @@ def test_stopping_early_leaves_no_thread(iris, workers) -> None:
         ("progress", 5),
         ("data", iter([b""])),
         ("data", [1]),
+        ("data", MultipartEncoder({"a": "b"})),
+        ("files", {"a": b"b"}),
         ("params", 5),
         ("params", [1]),
         ("json", {"when": {1}}),
@@ -357,7 +363,7 @@ def test_stopping_early_leaves_no_thread(iris, workers) -> None:
 def test_wrong_arguments_are_refused_when_called(sandbox, iris, setting, value) -> None:
     with pytest.raises(SettingError) as caught:
         iris.items(ASSETS, method="POST", **{setting: value})
-    assert caught.value.setting == setting
+    assert caught.value.setting == {"files": "data"}.get(setting, setting)
     assert sandbox.seen == ()
 
 
@@ -447,6 +453,12 @@ def test_a_resume_of_another_form_is_refused_by_the_first_page(iris, name, resum
         next(walk)
 
 
+def test_the_last_page_of_cursors_may_tell_of_nothing(sandbox, iris) -> None:
+    """It is still one of the list that the walk goes on with."""
+    sandbox.inject(Fault(status=200, body={"content": [1]}), on="api")
+    assert list(iris.items(OPERATORS, resume=PLACES["cursor"])) == [1]
+
+
 def test_a_number_in_the_path_does_not_make_an_aemp_list(sandbox, iris) -> None:
     """A place in pages that are found under such a path is theirs."""
     body = {"content": [1], "number": 1, "size": 10, "totalElements": 11}
@@ -482,6 +494,7 @@ def test_every_page_has_the_callers_headers_and_asks_for_json(sandbox, iris) -> 
     pages = [seen for seen in sandbox.seen if seen.server == "api"]
     assert [seen.headers["X-Mine"] for seen in pages] == ["1"] * 3
     assert {seen.headers["Accept"] for seen in pages} == {"application/json"}
+    assert {name for seen in pages for name in seen.args} == {"size", "page"}
 
 
 @pytest.mark.parametrize("name", ["accept", b"Accept"])
@@ -717,6 +730,24 @@ def test_a_next_page_without_a_new_cursor_is_an_error(sandbox, iris, cursor) -> 
     variables = {"first": 10, "after": "same"}
     with pytest.raises(IncompleteListError, match="no cursor"):
         list(iris.items(GRAPHQL, method="POST", json={"query": QUERY, "variables": variables}))
+
+
+def test_a_connection_that_goes_in_a_circle_is_an_error(sandbox, iris) -> None:
+    for cursor in ("a", "b", "a", "b"):
+        info = {"hasNextPage": True, "endCursor": cursor}
+        page = {"edges": [{"node": 1}], "pageInfo": info}
+        sandbox.inject(Fault(status=200, body={"data": {"assets": page}}), on="api")
+    with pytest.raises(IncompleteListError, match="second time"):
+        list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))
+
+
+def test_a_connection_may_tell_its_total(sandbox, iris) -> None:
+    page = {"nodes": [1], "pageInfo": {"hasNextPage": False}, "totalCount": 1}
+    sandbox.inject(Fault(status=200, body={"data": {"assets": page}}), on="api")
+    told: list[tuple[int, int | None]] = []
+    query = {"query": QUERY}
+    list(iris.items(GRAPHQL, method="POST", json=query, progress=lambda *n: told.append(n)))
+    assert told == [(1, 1)]
 
 
 def test_a_later_page_without_its_connection_is_an_error(sandbox, iris) -> None:
