@@ -245,7 +245,7 @@ class IrisSession(OAuth2Session, requests.Session):
         return withhold_token(prepared) if self._is_theirs(request, prepared) else prepared
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
-        """As in requests; a request that takes a token goes out as a signed copy.
+        """As in requests; a request that takes a token goes out signed.
 
         Every path crosses this method: the verbs, prepared requests, each hop of a redirect.
 
@@ -254,7 +254,7 @@ class IrisSession(OAuth2Session, requests.Session):
         2. One to an allowed host gets the default timeout, if it brings none.
         3. If it brings authentication of its own, comes from a host that is not allowed, or would
            be seen by a proxy, that is all.
-        4. Else a copy of it is signed, with a token renewed where necessary,
+        4. Else it is signed, as a copy if somebody may hold it, with a token renewed if need be,
         5. and is the first to see the response: after a 401 it is sent once more, so that the
            caller's hooks see only the final response.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,9 @@ from requests_iris.clock import Clock
 from requests_iris.sandbox import Sandbox
 
 from .redis_server import redis_server  # noqa: F401
+
+# in the background of a shell Ctrl-C would be ignored, by what the tests start, too
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
