@@ -273,7 +273,7 @@ class _Walk:
 def _json_of(response: Response) -> Any:
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -34,7 +34,7 @@ def problem_of(response: Response) -> Problem | None:
         return None
     try:
         members = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(members, dict) or not isinstance(members.get("code"), str):
         return None

@@ -44,6 +44,7 @@ def test_a_problem_without_words_is_its_code() -> None:
     [
         response(200, {"code": "fine"}),
         response(500, "<html>"),
+        response(500, "[" * 100_000),
         response(500, ["code"]),
         response(500, {"error": "x"}),
         response(500, {"code": 5}),
