@@ -70,14 +70,12 @@ def get(
     as JSON Lines, or to a file. The file is there when the list is whole, and not before. Progress
     is shown on standard error.
     """
-    # a kill, like Ctrl-C, must leave no half file behind
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if "://" not in url and not url.startswith("/"):
         raise click.BadParameter(f"{url!r} begins neither with / nor with https://")
     query = [_name_and_value(param) for param in params]
     if not whole:
         _check_options_of_one_reply(workers, key, output)
-    with _told_in_one_line(), IrisSession() as iris:
+    with _a_kill_ends_as_ctrl_c_does(), _told_in_one_line(), IrisSession() as iris:
         if whole:
             _get_list(iris, url, output, params=query, workers=workers, key=key)
         else:
@@ -155,6 +153,16 @@ def _progress() -> Iterator[Progress | Literal[False]]:
     with Bar(*columns, console=console, redirect_stdout=False) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _a_kill_ends_as_ctrl_c_does() -> Iterator[None]:
+    """It leaves no half file behind."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:  # for who calls this inside of a program of his own, which may fork
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

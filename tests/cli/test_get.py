@@ -32,7 +32,7 @@ def account(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandb
         monkeypatch.setenv(name, value)
     terminate = signal.getsignal(signal.SIGTERM)
     yield sandbox
-    signal.signal(signal.SIGTERM, terminate)
+    assert signal.getsignal(signal.SIGTERM) is terminate, "the command has put it back"
 
 
 def get(*arguments: str) -> Result:
