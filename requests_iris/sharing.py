@@ -90,8 +90,9 @@ class Sharing:
         self._faults += 1
         level = logging.DEBUG if self._failing else logging.WARNING
         self._failing = True
-        # an error's own words may hold what it was about, such as a URL or a token
-        reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
-        if isinstance(error, OSError) and isinstance(error.filename, str):
-            reason += f" ({error.filename})"
+        # an error's own words may hold what it was about, such as a URL or a token; only where the
+        # system speaks is its filename one, and not a URL as in urllib's HTTPError
+        reason = type(error).__name__
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror + (f" ({error.filename})" if error.filename else "")
         log.log(level, "the token store failed, this session goes on alone: %s", reason)

@@ -445,13 +445,17 @@ def test_the_library_alone_loads_no_extra() -> None:
     assert loaded.stdout.strip() == b"set()"
 
 
-def test_a_store_of_no_use_tells_no_secret(sandbox, caplog) -> None:
+@pytest.mark.parametrize("kind", [ValueError, OSError])
+def test_a_store_of_no_use_tells_no_secret(sandbox, caplog, kind) -> None:
+    fault = kind("redis://:hunter2@host")
+    fault.filename = "redis://:hunter2@host"  # as urllib's HTTPError, an OSError, has its URL
+
     class Broken:
         def lock(self, key, wait):
             return nullcontext()
 
         def load(self, key):
-            raise ValueError("redis://:hunter2@host")
+            raise fault
 
         def save(self, key, token):
             raise RuntimeError(str(token))

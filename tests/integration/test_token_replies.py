@@ -91,6 +91,16 @@ def test_headers_of_the_reply_that_repeat_a_secret_are_cleaned(iris, sandbox) ->
     assert password.encode() not in pickle.dumps(caught.value)
 
 
+def text_after(body: str, *, password: str) -> str:
+    """The text on the error of a sign-in that is answered with `body`."""
+    with Sandbox(password=password) as sandbox, IrisSession(**sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        sandbox.inject(Fault(status=400, body=body), on="token")
+        with pytest.raises(TokenReplyError) as caught:
+            iris.fetch_token()
+    return caught.value.response.text
+
+
 #: ä " \ / & < > and a space are what somebody escapes.
 ODD = 'pä"s\\s /&<x>'
 LASHES = "a" + 60 * "\\" + "z"
@@ -111,23 +121,13 @@ LASHES = "a" + 60 * "\\" + "z"
     ],
 )
 def test_a_password_that_the_reply_repeats_is_cleaned_in_any_spelling(echo) -> None:
-    with Sandbox(password=ODD) as sandbox, IrisSession(**sandbox.settings) as iris:
-        iris.verify = sandbox.ca_file
-        sandbox.inject(Fault(status=400, body=f"<p>{echo}</p>"), on="token")
-        with pytest.raises(TokenReplyError) as caught:
-            iris.fetch_token()
-    assert caught.value.response.text == "<p>[secret]</p>"
+    assert text_after(f"<p>{echo}</p>", password=ODD) == "<p>[secret]</p>"
 
 
 @pytest.mark.parametrize("echo", [LASHES, json.dumps(LASHES)[1:-1], quote(LASHES)])
 def test_many_backslashes_in_it_take_no_longer(echo) -> None:
     """They can be doubled or not, each of them: one by one, there would be too many ways."""
-    with Sandbox(password=LASHES) as sandbox, IrisSession(**sandbox.settings) as iris:
-        iris.verify = sandbox.ca_file
-        sandbox.inject(Fault(status=400, body=f"{echo[:-1]}?{echo}"), on="token")
-        with pytest.raises(TokenReplyError) as caught:
-            iris.fetch_token()
-    assert caught.value.response.text == f"{echo[:-1]}?[secret]"
+    assert text_after(f"{echo[:-1]}?{echo}", password=LASHES) == f"{echo[:-1]}?[secret]"
 
 
 def test_an_error_without_a_name_is_none(iris: IrisSession, sandbox: Sandbox) -> None:
