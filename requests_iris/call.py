@@ -24,7 +24,9 @@ LIMIT = 100
 #: A query that names one of these knows what page it wants.
 _PAGING = {"size", "page", "limit", "after", "before"}
 _INT_OR_STR = (int, str)
-#: What leads to a page: of a list of pages, of cursors, of AEMP links, of a GraphQL connection.
+#: What makes a request that of one page, as JSON can hold it.
+Place = Mapping[str, Any]
+#: Its names and types: in a list of pages, of cursors, of AEMP links, of a GraphQL connection.
 _PLACES: tuple[Mapping[str, Any], ...] = (
     {"page": int, "size": _INT_OR_STR, "total": int},
     *({cursor: _INT_OR_STR} for cursor in ("after", "before")),
@@ -41,7 +43,7 @@ class Call:
 
     :ivar url: with its whole query.
     :ivar arguments: further ones of ``Session.request``.
-    :ivar place: what makes it this page's request, as JSON can hold it: an error's ``resume``.
+    :ivar place: where in the list its page is: an error's ``resume``.
     :ivar asked: the whole URL that the request went to, once it has.
     :ivar sized: whether the caller says how many elements a page shall have.
     """
@@ -49,7 +51,7 @@ class Call:
     method: str
     url: str
     arguments: Mapping[str, Any]
-    place: Mapping[str, Any] = field(default_factory=dict)
+    place: Place = field(default_factory=dict)
     asked: str = ""
     sized: bool = False
 
@@ -131,17 +133,17 @@ class Call:
             raise SettingError(
                 "resume must be the resume of a ListError of the same list", setting="resume"
             )
-        return self.moved(**resume)
+        return self.moved(resume)
 
-    def _may_be_at(self, place: Mapping[str, Any]) -> bool:
+    def _may_be_at(self, place: Place) -> bool:
         if "number" in place:
             return self.number > 0
         if "endCursor" in place:
             return self.query is not None
         return self.query is None and not self.is_aemp
 
-    def moved(self, **place: Any) -> Call:
-        """The call for another place of the list: one of `_PLACES`."""
+    def moved(self, place: Place) -> Call:
+        """The call for another place of the list."""
         if "number" in place:
             call = self._with_number(place["number"])
         elif "endCursor" in place:

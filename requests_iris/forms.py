@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from .call import LIMIT, Call
+from .call import LIMIT, Call, Place
 from .errors import IncompleteListError, NotAListError, SettingError
 
 Document = dict[str, Any]
@@ -49,15 +49,15 @@ class Form:
         """
         return _list_at(document, self._key)
 
-    def following(self, call: Call, document: Document) -> Call | None:  # noqa: ARG002
-        """The call after this one; None at the end. Asked for once a page, in their order.
+    def following(self, call: Call, document: Document) -> Place | None:  # noqa: ARG002
+        """The place of the page after this one; None at the end. Asked for once a page, in order.
 
         :raises ListError: if the page does not fit the ones before.
         """
         return None
 
-    def ahead(self, call: Call) -> Iterator[Call] | None:  # noqa: ARG002
-        """All calls after the first one; None where each page tells of the next one only."""
+    def ahead(self, call: Call) -> Iterator[Place] | None:  # noqa: ARG002
+        """The places of all pages after the first; None where each tells of the next one only."""
         return None
 
 
@@ -110,6 +110,7 @@ class Pages(Form):
     def __init__(self, call: Call, document: Document, key: str) -> None:
         super().__init__(key)
         self._size, self._total = self._counts(document)
+        self._asked_size = call.params.get("size", self._size)
         self._end = -(-self._total // self._size) if self._size else 1
         if (total := call.place.get("total", self._total)) != self._total:
             raise IncompleteListError(
@@ -118,7 +119,7 @@ class Pages(Form):
             )
         self.total = max(self._total - _page_asked_by(call) * self._size, 0)
 
-    def following(self, call: Call, document: Document) -> Call | None:
+    def following(self, call: Call, document: Document) -> Place | None:
         asked = _page_asked_by(call)
         if document.get("number") != asked:
             raise IncompleteListError(
@@ -132,14 +133,13 @@ class Pages(Form):
         due = min(self._size, max(self._total - asked * self._size, 0))
         if (found := len(self.elements(document))) != due:
             raise IncompleteListError(f"it has {found} elements in the place of {due}")
-        return self._call(call, asked + 1) if asked + 1 < self._end else None
+        return self._place(asked + 1) if asked + 1 < self._end else None
 
-    def ahead(self, call: Call) -> Iterator[Call] | None:
-        return (self._call(call, n) for n in range(_page_asked_by(call) + 1, self._end))
+    def ahead(self, call: Call) -> Iterator[Place] | None:
+        return map(self._place, range(_page_asked_by(call) + 1, self._end))
 
-    def _call(self, call: Call, number: int) -> Call:
-        size = call.params.get("size", self._size)
-        return call.moved(size=size, page=number, total=self._total)
+    def _place(self, number: int) -> Place:
+        return {"size": self._asked_size, "page": number, "total": self._total}
 
     def _counts(self, document: Document) -> tuple[int, int]:
         size, total = _count(document, "size"), _count(document, "totalElements")
@@ -168,7 +168,7 @@ class Cursors(Form):
         """What leads to the next page, if there may be one."""
         return document.get(self.place)
 
-    def following(self, call: Call, document: Document) -> Call | None:
+    def following(self, call: Call, document: Document) -> Place | None:
         cursor = self.cursor(document)
         came_by = call.params.get(self.place)
         # a number, too, has become text in the URL
@@ -176,7 +176,7 @@ class Cursors(Form):
             return None
         _check_new(cursor, self._seen)
         size = {} if call.sized else {"limit": LIMIT}
-        return call.moved(**size, **{self.place: cursor})
+        return {**size, self.place: cursor}
 
 
 class Links(Form):
@@ -189,7 +189,7 @@ class Links(Form):
         self._last = self._linked(call, document).get("last")
         self._size = len(self.elements(document))
 
-    def following(self, call: Call, document: Document) -> Call | None:
+    def following(self, call: Call, document: Document) -> Place | None:
         links = self._linked(call, document)
         number = call.number
         if links.get("last") != self._last:
@@ -207,12 +207,12 @@ class Links(Form):
             return None
         if (found := len(self.elements(document))) != self._size or not found:
             raise IncompleteListError("it is not full, and it is not the last one")
-        return call.moved(number=number + 1)
+        return {"number": number + 1}
 
-    def ahead(self, call: Call) -> Iterator[Call] | None:
+    def ahead(self, call: Call) -> Iterator[Place] | None:
         if self._last is None:
             return None
-        return (call.moved(number=number) for number in range(call.number + 1, self._last + 1))
+        return ({"number": number} for number in range(call.number + 1, self._last + 1))
 
     def _linked(self, call: Call, document: Document) -> dict[str, int]:
         """The page numbers that the links lead to; they all belong to this list."""
@@ -250,7 +250,7 @@ class Connection(Form):
             return list(connection["nodes"])
         return [edge["node"] for edge in connection["edges"]]
 
-    def following(self, call: Call, document: Document) -> Call | None:
+    def following(self, call: Call, document: Document) -> Place | None:
         info = self._connection(document)["pageInfo"]
         if not isinstance(info.get("hasNextPage"), bool):
             raise NotAListError(
@@ -270,7 +270,7 @@ class Connection(Form):
         if not cursor or cursor == call.variables.get("after"):
             raise IncompleteListError("there is a next page, and no cursor that leads to it")
         _check_new(cursor, self._seen)
-        return call.moved(endCursor=cursor)
+        return {"endCursor": cursor}
 
     def _connection(self, document: Document) -> Document:
         found = document.get("data")
@@ -369,6 +369,8 @@ def _split(url: str) -> tuple[tuple[str, str, str], str]:
 
 
 def _page_asked_by(call: Call) -> int:
+    if "page" in call.place:
+        return int(call.place["page"])
     page = call.params.get("page", "0")
     return int(page) if page.isdecimal() else 0
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from requests import RequestException, Response
 
-from .call import Call
+from .call import Call, Place
 from .errors import GraphQLError, IncompleteListError, ListError, SettingError
 from .forms import Document, Form, form_of, graphql_errors
 from .problems import problem_of
@@ -159,11 +159,14 @@ class _Walk:
         self._pages = 0
         self._elements = 0
 
-    def one_by_one(self, call: Call | None) -> Generator[Page, None, None]:
-        while call is not None:
-            page, call = self._next(call, partial(self.read, call))
+    def one_by_one(self, call: Call) -> Generator[Page, None, None]:
+        while True:
+            page, place = self._next(call, partial(self.read, call))
             yield page
-            del page
+            del page  # not kept while the next one is read
+            if place is None:
+                return
+            call = call.moved(place)
 
     def ahead(self, call: Call, workers: int) -> Generator[Page, None, None]:
         """The first page tells the form; then as many calls are on their way as there are workers.
@@ -171,19 +174,20 @@ class _Walk:
         Where a page tells of the next one only, that one is read while this one is used. When the
         walk ends early, calls that have not begun are dropped, and those that have are waited for.
         """
-        page, following = self._next(call, partial(self.read, call))
-        upcoming = self._form.ahead(call) if self._form and following else None
+        page, place = self._next(call, partial(self.read, call))
+        places = self._form.ahead(call) if self._form and place else None
         pool = ThreadPoolExecutor(workers, thread_name_prefix="iris-pages")
         try:
-            if upcoming is not None:
+            if places is not None:
                 yield page
                 del page
-                yield from self._in_order(pool, upcoming, workers)
+                yield from self._in_order(pool, map(call.moved, places), workers)
                 return
-            while following is not None:
-                call, future = following, pool.submit(self.read, following)
+            while place is not None:
+                call = call.moved(place)
+                future = pool.submit(self.read, call)
                 yield page
-                page, following = self._next(call, future.result)
+                page, place = self._next(call, future.result)
             yield page
         finally:
             # a walk may be collected by one of its own threads, which cannot wait for itself
@@ -226,8 +230,8 @@ class _Walk:
 
     def _next(
         self, call: Call, fetch: Callable[[], tuple[Response, Document]]
-    ) -> tuple[Page, Call | None]:
-        """The next page of the order, checked, and the call after it."""
+    ) -> tuple[Page, Place | None]:
+        """The next page of the order, checked, and the place of the one after it."""
         with self._noting(call, call.place):
             response, document = fetch()
         # a page that does not fit will not fit the next time: there is no place to go on
@@ -236,15 +240,13 @@ class _Walk:
             if self._form is None:
                 self._form = form_of(call, document, self._key)
             elements = self._form.elements(document)
-            following = self._form.following(call, document)
+            place = self._form.following(call, document)
         self._pages += 1
         self._elements += len(elements)
-        return Page(response, elements, self._form.total), following
+        return Page(response, elements, self._form.total), place
 
     @contextmanager
-    def _noting(
-        self, call: Call, place: Mapping[str, Any], response: Response | None = None
-    ) -> Iterator[None]:
+    def _noting(self, call: Call, place: Place, response: Response | None = None) -> Iterator[None]:
         """Notes on an error which page it is about, what was read before, and where to go on."""
         try:
             yield
@@ -264,7 +266,7 @@ class _Walk:
             self._note(incomplete, call, place)
             raise incomplete from error
 
-    def _note(self, error: ListError, call: Call, place: Mapping[str, Any]) -> None:
+    def _note(self, error: ListError, call: Call, place: Place) -> None:
         error.args = (f"page {self._pages + 1} of the list, {call}: {error}",)
         error.pages_read, error.elements_read = self._pages, self._elements
         error.resume = dict(place) or None

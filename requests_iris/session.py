@@ -235,7 +235,7 @@ class IrisSession(OAuth2Session, requests.Session):
         """
         if request.auth is made_here:
             if not (request.params or self.params):
-                request.params = None  # two empty dicts take requests long to merge
+                request.params = ""  # two empty dicts take requests long to merge, and to encode
             return super().prepare_request(request)
         url = self._joined(request.url)
         ours = may_see_token(url.lstrip(), self._origins)
