@@ -150,11 +150,7 @@ def replayed(
     response.close()
     renewed = source.bearer(send)
     source.count("replays")
-    request = copy_of(response.request)
-    cookies = request.copy()._cookies
-    if cookies is not None:  # None: a request put together by hand
-        extract_cookies_to_jar(cookies, response.request, response.raw)
-        request.prepare_cookies(cookies)
+    request = _answered_by(response)
     request.headers["Authorization"] = renewed
     start = time.perf_counter()
     again = resend(request, **send_settings)
@@ -166,6 +162,16 @@ def replayed(
     if again.status_code == 401 and source.is_from_store(renewed):
         return replayed(again, position, source, send, resend, **send_settings)
     return again
+
+
+def _answered_by(response: Response) -> PreparedRequest:
+    """A copy of the request, with the cookies that the response has set."""
+    request = copy_of(response.request)
+    cookies = request.copy()._cookies
+    if cookies is not None:  # None: a request put together by hand
+        extract_cookies_to_jar(cookies, response.request, response.raw)
+        request.prepare_cookies(cookies)
+    return request
 
 
 def with_rejected(response: Response) -> Response:
