@@ -132,6 +132,7 @@ class IrisSession(OAuth2Session, requests.Session):
         retry: Retry | int | None = None,
         pool_maxsize: int = POOL_MAXSIZE,
     ) -> None:
+        """Takes the arguments that the class describes, and sends nothing."""
         base_url = _setting("base_url", base_url, BASE_URL)
         token_url = _setting("token_url", token_url, TOKEN_URL)
         token_store = _setting("token_store", token_store, None)

@@ -54,7 +54,8 @@ Examples:
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A file to write to; with --all its ending says the format: .jsonl, .csv or .parquet.",
+    help="A file to write to; with --all its ending says the format: .jsonl or .ndjson, .csv, "
+    ".parquet.",
 )
 def get(
     url: str,

@@ -10,10 +10,8 @@ ASSETS = "/api/asset/v1/assets"
 FLEET = "/public/api/aemp/v2/15143/-3/Fleet/1"
 
 
-def test_the_pages_of_a_fleet_become_one_frame(iris, sandbox) -> None:
-    pages = [iris.get(ASSETS, params={"page": n, "size": 100}).json() for n in range(3)]
-    sandbox.expire_access_tokens()
-    frame = pd.json_normalize(pages, record_path="content")
+def test_a_fleet_becomes_one_frame(iris, sandbox) -> None:
+    frame = pd.json_normalize(list(iris.items(ASSETS)))
     assert tuple(frame["id"]) == sandbox.asset_ids
     assert pd.to_datetime(frame["createdAt"]).dt.tz is not None
 
