@@ -254,7 +254,7 @@ class IrisSession(OAuth2Session, requests.Session):
            it is refused, that is logged.
         2. One to an allowed host gets the default timeout, if it brings none.
         3. If it brings authentication of its own, comes from a host that is not allowed, or would
-           be seen by a proxy, that is all.
+           be seen by a proxy, that is all; if its own is refused, that is logged.
         4. Else it is signed, as a copy if somebody may hold it, with a token renewed if need be,
         5. and is the first to see the response: after a 401 it is sent once more, so that the
            caller's hooks see only the final response.
@@ -268,7 +268,7 @@ class IrisSession(OAuth2Session, requests.Session):
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self.default_timeout
         if not takes_token(request) or self._is_overheard(request, kwargs):
-            return super().send(unsigned(request), **kwargs)
+            return _told_of_own_header(super().send(unsigned(request), **kwargs))
         hooks = request.hooks
         signed = request if unshared else copy_of(request)
         sign(signed, self._source, self._send_token_request)
@@ -626,6 +626,14 @@ def _told_if_refused(response: Response) -> Response:
     if response.status_code == 401 and "Authorization" not in (response.request.headers or {}):
         host = urlsplit(response.url).hostname
         log.warning("%s answered 401; it is none of allowed_hosts, and saw no token", host)
+    return response
+
+
+def _told_of_own_header(response: Response) -> Response:
+    """Logs a 401 to the caller's own header: it may be left over from the time before us."""
+    if response.status_code == 401 and "Authorization" in (response.request.headers or {}):
+        host = urlsplit(response.url).hostname
+        log.warning("%s answered 401; an Authorization header of your own hid the token", host)
     return response
 
 

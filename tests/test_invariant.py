@@ -67,6 +67,19 @@ class TestFirstHop:
         told = "127.0.0.1 answered 401; it is none of allowed_hosts, and saw no token"
         assert (record.levelname, record.getMessage()) == ("WARNING", told)
 
+    def test_that_the_callers_header_hid_it_is_logged_if_it_is_refused(
+        self, iris: IrisSession, sandbox: Sandbox, caplog
+    ) -> None:
+        """Code that has signed by itself may still do so after it has moved over."""
+        iris.headers["Authorization"] = "Bearer left-over"
+        assert iris.get("/api/asset/v1/assets").status_code == 401
+        assert iris.get("/api/asset/v1/assets", withhold_token=True).status_code == 401
+        del iris.headers["Authorization"]
+        assert iris.get("/api/asset/v1/assets", withhold_token=True).status_code == 401
+        told = "127.0.0.1 answered 401; an Authorization header of your own hid the token"
+        assert [record.getMessage() for record in caplog.records] == [told, told]
+        assert caplog.records[0].levelname == "WARNING"
+
     def test_the_token_host_is_no_api_host(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.get("/echo")
         sandbox.forget()
