@@ -131,7 +131,8 @@ class Call:
         """
         if not any(_fits(resume, place) for place in _PLACES) or not self._may_be_at(resume):
             raise SettingError(
-                "resume must be what the resume of a ListError of this list was", setting="resume"
+                "resume must be the resume of a ListError that this list has raised",
+                setting="resume",
             )
         return self.moved(resume)
 
