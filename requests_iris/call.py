@@ -134,7 +134,7 @@ class Call:
                 "resume must be the resume of a ListError that this list has raised",
                 setting="resume",
             )
-        return self.moved(resume)
+        return self.moved(dict(resume))  # the caller's own may change while the list is read
 
     def _may_be_at(self, place: Place) -> bool:
         if "number" in place:

@@ -250,11 +250,10 @@ class IrisSession(OAuth2Session, requests.Session):
 
         Every path crosses this method: the verbs, prepared requests, each hop of a redirect.
 
-        1. A request to another host is none of our business, once it is without our signature; if
-           it is refused, that is logged.
+        1. A request to another host is none of our business, once it is without our signature.
         2. One to an allowed host gets the default timeout, if it brings none.
         3. If it brings authentication of its own, comes from a host that is not allowed, or would
-           be seen by a proxy, that is all; if its own is refused, that is logged.
+           be seen by a proxy, that is all.
         4. Else it is signed, as a copy if somebody may hold it, with a token renewed if need be,
         5. and is the first to see the response: after a 401 it is sent once more, so that the
            caller's hooks see only the final response.
@@ -264,11 +263,11 @@ class IrisSession(OAuth2Session, requests.Session):
             return super().send(request, **kwargs)
         unshared = is_unshared(request)
         if not may_see_token(request.url or "", self._origins):
-            return _told_if_refused(super().send(unsigned(request), **kwargs))
+            return self._send_without_token(request, **kwargs)
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = self.default_timeout
         if not takes_token(request) or self._is_overheard(request, kwargs):
-            return _told_of_own_header(super().send(unsigned(request), **kwargs))
+            return self._send_without_token(request, **kwargs)
         hooks = request.hooks
         signed = request if unshared else copy_of(request)
         sign(signed, self._source, self._send_token_request)
@@ -288,6 +287,28 @@ class IrisSession(OAuth2Session, requests.Session):
             # a process pool pickles a Response, or an error, with its request and the hooks of that
             signed.hooks = hooks
         return with_rejected(response) if response.history else response
+
+    def _send_without_token(self, request: PreparedRequest, **kwargs: Any) -> Response:
+        """As requests does. A 401 may be the fault of a setting, or of a header that was left over
+        from before there was this session: that is logged.
+        """
+        sent = unsigned(request)
+        response = super().send(sent, **kwargs)
+        # a hop of a redirect has come through here by itself
+        if response.status_code == 401 and not response.history:
+            self._explain_refusal(sent)
+        return response
+
+    def _explain_refusal(self, request: PreparedRequest) -> None:
+        host = urlsplit(request.url or "").hostname
+        has_header = "Authorization" in (request.headers or {})
+        if may_see_token(request.url or "", self._origins):
+            if has_header and not signature_of(request):
+                log.warning(
+                    "%s answered 401; an Authorization header of your own hid the token", host
+                )
+        elif not has_header:
+            log.warning("%s answered 401; it is none of allowed_hosts, and saw no token", host)
 
     def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
         """Decides what of a request's authentication goes with it on a redirect.
@@ -619,22 +640,6 @@ def _with(request: Request, **changes: Any) -> Request:
     changed = copy.copy(request)
     vars(changed).update(changes)
     return changed
-
-
-def _told_if_refused(response: Response) -> Response:
-    """Logs a 401 to a request without authentication: a host may be missing in the settings."""
-    if response.status_code == 401 and "Authorization" not in (response.request.headers or {}):
-        host = urlsplit(response.url).hostname
-        log.warning("%s answered 401; it is none of allowed_hosts, and saw no token", host)
-    return response
-
-
-def _told_of_own_header(response: Response) -> Response:
-    """Logs a 401 to the caller's own header: it may be left over from the time before us."""
-    if response.status_code == 401 and "Authorization" in (response.request.headers or {}):
-        host = urlsplit(response.url).hostname
-        log.warning("%s answered 401; an Authorization header of your own hid the token", host)
-    return response
 
 
 def _hooks_with(first: Callable[..., Response], hooks: Any) -> dict[str, Any]:

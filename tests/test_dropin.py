@@ -50,6 +50,11 @@ class TestRequest:
         assert told["size"] == 4
         assert told["headers"]["X-Mine"] == "1"
 
+    @pytest.mark.parametrize("params", [None, {}, "", {"q": "1"}], ids=str)
+    def test_the_sessions_params_go_along(self, iris, params) -> None:
+        iris.params = {"all": "1"}
+        assert iris.get("/echo", params=params).json()["args"] == {"all": "1", **(params or {})}
+
     @pytest.mark.parametrize("url", ["mock://there/x", b"mock://there/x", "http://there/x"])
     def test_urls_of_other_hosts_and_schemes(self, iris, sandbox, url) -> None:
         canned = Canned()

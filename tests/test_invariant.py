@@ -80,6 +80,32 @@ class TestFirstHop:
         assert [record.getMessage() for record in caplog.records] == [told, told]
         assert caplog.records[0].levelname == "WARNING"
 
+    def test_a_refusal_after_a_redirect_is_logged_once(
+        self, iris: IrisSession, sandbox: Sandbox, caplog
+    ) -> None:
+        iris.headers["Authorization"] = "Bearer left-over"
+        assert iris.get(redirect(sandbox, "/api/asset/v1/assets")).status_code == 401
+        del iris.headers["Authorization"]
+        sandbox.inject(Fault(status=401), on="foreign", path="/echo")
+        assert iris.get(redirect(sandbox, "/echo", via="foreign")).status_code == 401
+        to_us = f"{sandbox.base_url}/api/asset/v1/assets"
+        assert iris.get(redirect(sandbox, to_us, via="foreign")).status_code == 401
+        assert [record.getMessage() for record in caplog.records] == [
+            "127.0.0.1 answered 401; an Authorization header of your own hid the token",
+            "127.0.0.1 answered 401; it is none of allowed_hosts, and saw no token",
+        ]
+
+    def test_a_token_that_is_refused_is_not_taken_for_the_callers_header(
+        self, iris: IrisSession, sandbox: Sandbox, caplog
+    ) -> None:
+        """A body that cannot be sent twice leaves no 401 in the history."""
+        for auth in (None, iris.bearer):
+            sandbox.inject(Fault(status=401), on="api", times=2)
+            assert iris.get("/echo", auth=auth).status_code == 401
+            sandbox.inject(Fault(status=401), on="api")
+            assert iris.post("/echo", data=iter([b"once"]), auth=auth).status_code == 401
+        assert not caplog.records
+
     def test_the_token_host_is_no_api_host(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.get("/echo")
         sandbox.forget()

@@ -17,6 +17,7 @@ from contextlib import redirect_stderr
 from urllib.parse import parse_qs
 
 import pytest
+from requests import Response
 from requests.exceptions import InvalidURL
 from requests_toolbelt import MultipartEncoder
 
@@ -335,6 +336,22 @@ def test_a_page_is_not_kept_when_the_next_one_is_used(iris, form, workers) -> No
     assert first() is None
 
 
+def test_a_page_is_not_kept_while_the_next_one_is_read(iris, form) -> None:
+    url, arguments, _ = form
+    responses: list[weakref.ref[Response]] = []
+    kept = []
+
+    def look(response: Response, **_: object) -> None:
+        gc.collect()
+        kept.extend(each for each in responses if each() is not None)
+        responses.append(weakref.ref(response))
+
+    for _element in iris.items(url, hooks={"response": look}, **arguments):
+        pass
+    assert len(responses) > 1
+    assert kept == []
+
+
 @pytest.mark.parametrize("workers", [1, 8])
 def test_stopping_early_leaves_no_thread(iris, workers) -> None:
     walk = iris.items(ASSETS, params={"size": 10}, workers=workers)
@@ -437,6 +454,14 @@ def test_a_resume_of_a_request_of_another_form_is_refused_when_called(name) -> N
                 iris.items(url, resume=PLACES[other], **arguments)
 
 
+def test_a_resume_is_what_it_was_when_called(iris) -> None:
+    resume = {"page": 1, "size": 100, "total": 249}
+    walk = iris.items(ASSETS, params={"size": 100}, resume=resume)
+    resume.clear()
+    with pytest.raises(IncompleteListError, match="it had 249 elements then, and has 250 now"):
+        list(walk)
+
+
 @pytest.mark.parametrize(
     ("name", "resume"),
     [
@@ -537,6 +562,16 @@ def test_what_the_caller_says_is_on_every_page_of_cursors(sandbox, iris, params,
     said = {name: value if name == "site" else [str(value)] for name, value in params.items()}
     assert all(said.items() <= query.items() for query in queries)
     assert [len(query.get("after", ())) for query in queries] == [0, *[1] * (len(queries) - 1)]
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_what_the_caller_says_is_on_every_page_of_pages(sandbox, iris, workers) -> None:
+    """The server gives 1000 at most, and says so in its reply."""
+    sandbox.machines = 2001
+    params = {"size": 2000, "sort": "name"}
+    assert len(list(iris.items(ASSETS, params=params, workers=workers))) == 2001
+    queries = [parse_qs(seen.query) for seen in sandbox.seen if seen.server == "api"]
+    assert [(query["size"], query["sort"]) for query in queries] == [(["2000"], ["name"])] * 3
 
 
 def test_aemp_is_not_asked_for_a_size(sandbox, iris) -> None:

@@ -11,7 +11,7 @@ FLEET = "/public/api/aemp/v2/15143/-3/Fleet/1"
 
 
 def test_a_fleet_becomes_one_frame(iris, sandbox) -> None:
-    frame = pd.json_normalize(list(iris.items(ASSETS)))
+    frame = pd.json_normalize(list(iris.items(ASSETS, params={"size": 100})))
     assert tuple(frame["id"]) == sandbox.asset_ids
     assert pd.to_datetime(frame["createdAt"]).dt.tz is not None
 
