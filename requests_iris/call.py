@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 from requests import PreparedRequest
 from requests.exceptions import InvalidJSONError, InvalidURL
@@ -65,6 +65,7 @@ class Call:
         arguments = {**arguments, "stream": False}
         _check_body(arguments)
         whole_url = _with_params(url, arguments.pop("params", None))
+        _check_named_once(whole_url)
         call = cls(method.upper(), whole_url, arguments)
         call = call._asking_for_json()
         return call._asking_for_size() if call.query is None else call._asking_for_first()
@@ -155,7 +156,8 @@ class Call:
 
     def _with_query(self, **changes: Any) -> Call:
         url = urlsplit(self.url)
-        kept = [each for each in url.query.split("&") if each.partition("=")[0] not in changes]
+        # by its name as a server reads it: of two with one name it might take the old one
+        kept = [each for each in url.query.split("&") if _name_of(each) not in changes]
         query = "&".join(each for each in (*kept, urlencode(changes)) if each)
         return replace(self, url=url._replace(query=query).geturl())
 
@@ -167,6 +169,11 @@ class Call:
         url = urlsplit(self.url)
         path = f"{url.path.rpartition('/')[0]}/{number}"
         return replace(self, url=url._replace(path=path).geturl())
+
+
+def _name_of(parameter: str) -> str:
+    """The name of a parameter as it stands in a query."""
+    return unquote_plus(parameter.partition("=")[0])
 
 
 def _fits(place: Any, types: Mapping[str, Any]) -> bool:
@@ -195,6 +202,14 @@ def _check_body(arguments: Mapping[str, Any]) -> None:
     except (TypeError, ValueError, InvalidJSONError) as error:
         name = "data" if data else "json"
         raise SettingError(f"{name} cannot be sent: {error}", setting=name) from None
+
+
+def _check_named_once(url: str) -> None:
+    """:raises SettingError: for two places: the server may take another one than we do."""
+    named = [_name_of(each) for each in urlsplit(url).query.split("&")]
+    for name in sorted(_PAGING):
+        if named.count(name) > 1:
+            raise SettingError(f"the query has {name} more than once", setting="params")
 
 
 def _with_params(url: Any, params: Any) -> str:

@@ -8,7 +8,7 @@ Nothing here does any I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,13 +20,23 @@ Document = dict[str, Any]
 #: Members that tell of more pages: a list with one of them is not a whole one.
 _MORE = re.compile(
     r"(?:@odata\.)?next_?(?:page|cursor|link|url|href|offset|page_?token|token)?"
-    r"|has_?(?:more|next)(?:_?page)?|cursor|offset|continuation_?token",
+    r"|has_?(?:more|next)\w*|is_?truncated|cursor|offset|continuation_?token",
     re.IGNORECASE,
 )
+#: Members that tell of more pages where they are false.
+_NO_END = re.compile(r"(?:is_?)?last(?:_?page)?", re.IGNORECASE)
 #: Objects that such a member may be in.
-_MORE_IN = ("links", "Links", "_links", "paging", "pagination", "meta", "metadata", "pageInfo")
-#: How many elements there are, if that is said.
-_TOTALS = ("total", "totalCount", "total_count")
+_MORE_IN = re.compile(
+    r"_?links|page|paging|pagination|cursors|meta|_?metadata|page_?info", re.IGNORECASE
+)
+#: What leads to further pages of a list of cursors, whose place is the reply itself.
+_CURSORS = ("after", "before")
+#: How many elements, or pages, there are, if that is said.
+_TOTALS = re.compile(
+    r"count|total|(?:total|num)_?(?:count|elements|items|results|records|rows|size)",
+    re.IGNORECASE,
+)
+_PAGES = re.compile(r"pages|page_?count|(?:total|num)_?pages|last_?page", re.IGNORECASE)
 
 
 class Form:
@@ -94,7 +104,7 @@ def _recognised(call: Call, document: Document, key: str | None) -> Form:
         return Pages(call, document, key)
     cursors = Cursors(call, key)
     if not cursors.cursor(document):
-        _check_tells_of_no_more(document, key)
+        _check_tells_of_no_more(call, document, key)
     if {"after", "before", "limit"} & set(document) or key == "content":
         return cursors
     whole = Form(key)
@@ -248,6 +258,8 @@ class Connection(Form):
         connection = self._connection(document)
         if isinstance(connection.get("nodes"), list):
             return list(connection["nodes"])
+        if not all(isinstance(edge, dict) and "node" in edge for edge in connection["edges"]):
+            raise IncompleteListError("it has an edge without its node")
         return [edge["node"] for edge in connection["edges"]]
 
     def following(self, call: Call, document: Document) -> Place | None:
@@ -325,23 +337,56 @@ def _check_partial(document: Document) -> None:
             raise IncompleteListError("IRIS says that this is a part of the list (isPartial)")
 
 
-def _check_tells_of_no_more(document: Document, key: str) -> None:
+def _check_tells_of_no_more(call: Call, document: Document, key: str) -> None:
     """:raises NotAListError: for a reply that is not all, and does not say how to read the rest."""
-    places = [document, *(document.get(name) for name in _MORE_IN)]
+    most = {_TOTALS: len(_list_at(document, key)), _PAGES: 1}
+    if any(call.params.get(cursor) for cursor in _CURSORS):
+        most = {}  # what came before is in these counts, and not in the reply
     hints = [
         name
-        for place in places
-        if isinstance(place, dict)
+        for place in _around(document, key)
         for name, value in place.items()
-        if _MORE.fullmatch(name) and value not in (None, "") and value is not False
+        if _tells_of_more(name, value, most) or (place is not document and name in _CURSORS)
+        if value not in (None, "")
     ]
-    found = len(_list_at(document, key))
-    hints += [name for name in _TOTALS if (_count(document, name) or 0) > found]
     if hints:
         raise NotAListError(
             f"the reply tells of more pages in a form that is not known ({', '.join(hints)})",
             keys=tuple(document),
         )
+
+
+def _around(document: Document, key: str) -> Iterator[Document]:
+    """The objects that the list is in, and those beside it that tell of pages."""
+    place: Any = document
+    for name in key.split("."):
+        yield place
+        yield from _about_pages(place)
+        place = place[name]
+
+
+def _about_pages(place: Document) -> Iterator[Document]:
+    for name, value in place.items():
+        if isinstance(value, dict) and _MORE_IN.fullmatch(name):
+            yield value
+            yield from _about_pages(value)
+
+
+def _tells_of_more(name: str, value: Any, most: Mapping[re.Pattern[str], int]) -> bool:
+    """Whether a member beside a list says that there is more; counts may be as high as `most`."""
+    if _NO_END.fullmatch(name) and isinstance(value, bool):
+        return not value
+    if any(counts.fullmatch(name) and _number(value) > most[counts] for counts in most):
+        return True
+    return _MORE.fullmatch(name) is not None and value is not False
+
+
+def _number(value: Any) -> float:
+    """A count, also as text; 0 for what is none."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return 0
 
 
 def _check_new(cursor: Any, seen: set[int]) -> None:

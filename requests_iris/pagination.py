@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -241,6 +242,8 @@ class _Walk:
                 self._form = form_of(call, document, self._key)
             elements = self._form.elements(document)
             place = self._form.following(call, document)
+            if place is None and "next" in response.links:
+                raise IncompleteListError("it is the last one, but its Link header has a next one")
         self._pages += 1
         self._elements += len(elements)
         return Page(response, elements, self._form.total), place
@@ -317,7 +320,8 @@ def _wait_of(errors: tuple[dict[str, Any], ...]) -> float | None:
         each["extensions"].get("resetIn") for each in errors if _code_of(each) == "RATE_LIMITED"
     ]
     milliseconds = [wait for wait in waits if isinstance(wait, (int, float))]
-    return max(0, *milliseconds) / 1000 if milliseconds else None
+    # an int of hundreds of digits is no float
+    return min(max(0, *milliseconds), sys.maxsize) / 1000 if milliseconds else None
 
 
 def _code_of(error: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import redirect_stderr
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import pytest
 from requests import Response
@@ -622,11 +622,105 @@ def test_a_list_that_has_changed_since_it_was_left_is_an_error(sandbox, iris) ->
         list(iris.items(ASSETS, params={"size": 100}, resume=caught.value.resume))
 
 
-@pytest.mark.parametrize("more", [{"nextPage": 2}, {"hasMore": True}, {"cursor": "x"}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"nextPage": 2},
+        {"hasMore": True},
+        {"hasNextElements": True},
+        {"isTruncated": True},
+        {"cursor": "x"},
+        {"last": False},
+        {"count": 1000},
+        {"total": "1000"},
+        {"total": 10**400},
+        {"totalItems": 1000},
+        {"pages": 2},
+        {"last_page": 2},
+        {"page": {"size": 20, "number": 0, "totalElements": 1000, "totalPages": 50}},  # Spring's
+        {"meta": {"total": 1000}},
+        {"_links": {"next": {"href": "/2"}}},
+        {"paging": {"cursors": {"after": "x"}}},
+    ],
+    ids=repr,
+)
 def test_a_form_that_is_not_known_is_not_taken_for_a_whole_list(sandbox, iris, more) -> None:
     sandbox.inject(Fault(reply=more), on="api")
-    with pytest.raises(NotAListError, match=next(iter(more))):
+    (name, value), *_ = more.items()
+    with pytest.raises(NotAListError, match="next|after|total" if type(value) is dict else name):
         list(iris.items(PLANS))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"last": True, "hasMore": False, "count": 12, "pages": "1", "next": None},
+        {"page": {"totalElements": 12, "totalPages": 1}, "meta": {"total": "12", "after": None}},
+        {"last": {"name": "no flag"}, "total": "twelve", "count": {}, "pages": None},
+    ],
+)
+def test_a_whole_list_may_say_that_it_is_one(sandbox, iris, more) -> None:
+    sandbox.inject(Fault(reply=more), on="api")
+    assert list(iris.items(PLANS)) == the_whole("service_plans")
+
+
+@pytest.mark.parametrize(
+    ("key", "reply"),
+    [
+        ("result.items", {"result": {"items": [1], "hasMore": True}}),
+        ("result.items", {"result": {"items": [1], "total": 2}}),
+        ("result.items", {"result": {"items": [1], "after": "x"}}),
+        ("result.items", {"result": {"items": [1]}, "meta": {"total": 2}}),
+        ("a.b.edges", {"a": {"b": {"edges": [1], "pageInfo": {"hasNextPage": True}}}}),
+    ],
+)
+def test_nor_is_one_that_has_a_name_with_dots(sandbox, iris, key, reply) -> None:
+    sandbox.inject(Fault(status=200, body=reply), on="api")
+    with pytest.raises(NotAListError, match="hasMore|total|after|hasNextPage"):
+        list(iris.items(PLANS, key=key))
+
+
+def test_nor_is_one_whose_link_header_has_a_next_page(sandbox, iris) -> None:
+    sandbox.inject(Fault(headers={"Link": '</plans?page=2>; rel="next"'}), on="api")
+    with pytest.raises(IncompleteListError, match="Link header"):
+        list(iris.items(PLANS))
+    sandbox.inject(Fault(headers={"Link": '</plans>; rel="self"'}), on="api")
+    assert list(iris.items(PLANS))
+
+
+def test_the_last_page_of_cursors_may_tell_the_total_where_a_walk_goes_on(sandbox, iris) -> None:
+    after = iris.get(OPERATORS, params={"limit": 100}).json()["after"]
+    sandbox.inject(Fault(reply={"after": OMIT, "total": 250}), on="api")
+    found = ids(iris.items(OPERATORS, resume={"after": after}))
+    assert found == ids(the_whole("operators")[100:120])
+
+
+@pytest.mark.parametrize("name", ["size", "page", "limit", "after", "before"])
+def test_a_place_that_is_named_twice_is_refused_when_called(sandbox, iris, name) -> None:
+    with pytest.raises(SettingError, match=f"the query has {name} more than once"):
+        iris.items(f"{ASSETS}?{name}=1", params={name: 2})
+    assert not sandbox.seen
+
+
+def test_a_cursor_whose_name_is_written_in_another_way_is_replaced(sandbox, iris) -> None:
+    first = iris.get(OPERATORS, params={"limit": 10}).json()["after"]
+    found = ids(iris.items(f"{OPERATORS}?l%69mit=10&%61fter={quote(first)}"))
+    assert found == ids(the_whole("operators")[10:])
+
+
+@pytest.mark.parametrize("edge", [None, "x", {"cursor": "x"}])
+def test_an_edge_without_its_node_is_an_error(sandbox, iris, edge) -> None:
+    connection = {"edges": [edge], "pageInfo": {"hasNextPage": False}}
+    sandbox.inject(Fault(status=200, body={"data": {"assets": connection}}), on="api")
+    with pytest.raises(IncompleteListError, match="an edge without its node"):
+        list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))
+
+
+def test_an_absurd_wait_of_graphql_is_an_error(sandbox, iris) -> None:
+    limited = {"errors": [{"extensions": {"code": "RATE_LIMITED", "resetIn": 10**400}}]}
+    sandbox.inject(Fault(status=200, body=limited), on="api")
+    with pytest.raises(GraphQLError, match="RATE_LIMITED"):
+        list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))
 
 
 def test_a_prometheus_result_is_a_list(sandbox, iris) -> None:
