@@ -194,6 +194,8 @@ def _spellings(character: str) -> list[str]:
         *(f"\\u{code:04x}", json.dumps(character)[1:-1]),
         *(f"&#x{code:x};", f"&#{code};", f"&{codepoint2name.get(code, f'#{code}')};"),
         "".join(f"%{byte:02x}" for byte in character.encode()),
+        # a header is read as latin-1; in a body that is none of UTF-8, all that is left of it
+        *(() if character.isascii() else (character.encode().decode("latin-1"), "\ufffd")),
     }
     return sorted(spellings, key=len, reverse=True)
 
@@ -204,10 +206,11 @@ class _Reply:
     def __init__(self, exchange: _Exchange, response: Response, content: bytes) -> None:
         self.exchange = exchange
         self.response = response
-        self.text = content.decode("utf-8", "replace")
+        # in whatever charset it is, the secrets are to be found in it
+        self.text = content.decode(json.detect_encoding(content), "replace")
         self.status = response.status_code
         try:
-            members = json.loads(content)
+            members = json.loads(self.text)
         except (ValueError, RecursionError):  # a ValueError also for a number of 5,000 digits
             members = None
         self.members: dict[str, Any] = members if isinstance(members, dict) else {}

@@ -91,7 +91,16 @@ def test_headers_of_the_reply_that_repeat_a_secret_are_cleaned(iris, sandbox) ->
     assert password.encode() not in pickle.dumps(caught.value)
 
 
-def text_after(body: str, *, password: str) -> str:
+def test_a_header_in_utf_8_is_cleaned_too(iris, sandbox) -> None:
+    iris.fetch_token()
+    header = {"X-Was": ODD.encode().decode("latin-1")}
+    sandbox.inject(Fault(status=403, headers=header), on="token")
+    with pytest.raises(TokenReplyError) as caught:
+        iris.fetch_token(password=ODD)
+    assert caught.value.response.headers["X-Was"] == "[secret]"
+
+
+def text_after(body: str | bytes, *, password: str) -> str:
     """The text on the error of a sign-in that is answered with `body`."""
     with Sandbox(password=password) as sandbox, IrisSession(**sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
@@ -122,6 +131,23 @@ LASHES = "a" + 60 * "\\" + "z"
 )
 def test_a_password_that_the_reply_repeats_is_cleaned_in_any_spelling(echo) -> None:
     assert text_after(f"<p>{echo}</p>", password=ODD) == "<p>[secret]</p>"
+
+
+@pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1"])
+def test_a_password_is_cleaned_in_any_charset(charset) -> None:
+    assert text_after(f"<p>{ODD}</p>".encode(charset), password=ODD) == "<p>[secret]</p>"
+
+
+@pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "latin-1"])
+def test_a_refusal_is_one_in_any_charset(iris, sandbox, charset) -> None:
+    """In latin-1 it was none: where a refresh token was refused, nobody signed in again."""
+    iris.fetch_token()
+    refusal = '{"error": "invalid_grant", "error_description": "ungültig"}'.encode(charset)
+    sandbox.inject(Fault(status=400, body=refusal), on="token")
+    sandbox.revoke_access_tokens()
+    assert iris.get("/echo").ok
+    assert iris.counters["refresh_token"] == 1
+    assert iris.counters["password"] == 2
 
 
 @pytest.mark.parametrize("echo", [LASHES, json.dumps(LASHES)[1:-1], quote(LASHES)])
