@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -19,10 +18,12 @@ from rich.progress import Progress as Bar
 
 from .. import IrisSession, problem_of
 from ..pagination import Progress
-from .writers import FORMATS, CannotWrite, Write, json_lines, replacing
+from .writers import FORMATS, CannotWrite, Write, json_lines, json_text, replacing
 
 #: What an AEMP list must be asked for, which answers with XML otherwise.
 ASK_FOR_JSON = {"Accept": "application/json"}
+#: What ends a run from outside: a kill, and a terminal that is closed, which Windows does not tell.
+KILLS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @click.command(
@@ -99,15 +100,14 @@ def _get_reply(iris: IrisSession, url: str, output: Path | None, **arguments: An
         raise click.ClickException(f"{response.url.partition('?')[0]} answered {told}")
     try:
         members = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         kind = response.headers.get("Content-Type", "no type")
         raise click.ClickException(f"the reply is no JSON, but {kind}") from None
-    text = json.dumps(members, indent=2, ensure_ascii=False) + "\n"
     if output is None:
-        _print([text])
+        _print([members], indent=2)
     else:
         with replacing(output) as file:
-            file.write(text.encode())
+            file.write(json_text(members, indent=2).encode() + b"\n")
 
 
 def _get_list(iris: IrisSession, url: str, output: Path | None, **arguments: Any) -> None:
@@ -116,7 +116,7 @@ def _get_list(iris: IrisSession, url: str, output: Path | None, **arguments: Any
     with _progress() as progress:
         elements = iris.items(url, progress=progress, **arguments)
         if output is None:
-            _print(f"{json.dumps(each, ensure_ascii=False)}\n" for each in elements)
+            _print(elements)
         else:
             with replacing(output) as file:
                 write(elements, file)
@@ -131,11 +131,11 @@ def _format_of(output: Path) -> Write:
         ) from None
 
 
-def _print(lines: Iterable[str]) -> None:
+def _print(elements: Iterable[Any], **layout: Any) -> None:
     """Prints to a pipe that may close, as `head` does when it has seen enough."""
     try:
-        for line in lines:
-            sys.stdout.write(line)
+        for element in elements:
+            sys.stdout.write(json_text(element, sys.stdout.encoding, **layout) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         # what is still buffered must not fail at exit (see the note on SIGPIPE in Python's manual)
@@ -159,11 +159,16 @@ def _progress() -> Iterator[Progress | Literal[False]]:
 @contextmanager
 def _a_kill_ends_as_ctrl_c_does() -> Iterator[None]:
     """It leaves no half file behind."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    before = {
+        number: signal.signal(number, lambda number, _: sys.exit(128 + number))
+        for number in KILLS
+        if signal.getsignal(number) is not signal.SIG_IGN  # as nohup asks for
+    }
     try:
         yield
     finally:  # for who calls this inside of a program of his own, which may fork
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,16 +32,26 @@ class CannotWrite(Exception):
 
 @contextmanager
 def replacing(target: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `target` when the block ends well, and is gone if not."""
+    """A file that takes the place of `target` when the block ends well, and is gone if not.
+
+    As with open(), a link is followed, and a file that was there keeps its mode. A pipe or a device
+    is written to: the machine would miss a /dev/null that was replaced.
+    """
+    target = Path(os.path.realpath(target))
     if not target.parent.is_dir():
         raise CannotWrite(f"there is no directory {target.parent}")
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            yield file
+        return
+    # of a long name the beginning, to leave room for what comes after it
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())  # as open() would have made it
+        os.chmod(name, _mode_of(target))
         os.replace(name, target)
     except BaseException:
         with suppress(OSError):
@@ -48,9 +59,19 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+def json_text(element: Element, encoding: str = "utf-8", **layout: Any) -> str:
+    """JSON; in ASCII if `encoding` cannot hold it, such as half of a surrogate pair."""
+    text = json.dumps(element, ensure_ascii=False, **layout)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(element, **layout)
+    return text
+
+
 def json_lines(elements: Iterable[Element], file: IO[bytes]) -> None:
     for element in elements:
-        file.write(json.dumps(element, ensure_ascii=False).encode() + b"\n")
+        file.write(json_text(element).encode() + b"\n")
 
 
 def comma_separated(elements: Iterable[Element], file: IO[bytes]) -> None:
@@ -63,7 +84,7 @@ def comma_separated(elements: Iterable[Element], file: IO[bytes]) -> None:
             yield element
 
     with _spooled(noted()) as again:
-        text = io.TextIOWrapper(file, "utf-8", newline="")
+        text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="")
         rows = csv.DictWriter(text, list(columns))
         if columns:
             rows.writeheader()
@@ -82,13 +103,14 @@ def parquet(elements: Iterable[Element], file: IO[bytes]) -> None:
 
     with _spooled(map(_as_row, elements)) as again:
         columns = Columns()
-        for rows in _batches(again()):
-            columns.learn(rows)
         try:
+            for rows in _batches(again()):
+                columns.learn(rows)
             with pyarrow.parquet.ParquetWriter(file, columns.schema) as writer:
                 for rows in _batches(again()):
                     writer.write_table(columns.table(rows))
-        except pyarrow.ArrowException as error:  # such as 2**60 in a column that has 0.5, too
+        # such as 2**60 in a column that has 0.5, too; or half of a surrogate pair
+        except (pyarrow.ArrowException, UnicodeEncodeError) as error:
             raise CannotWrite(f"Parquet cannot hold this list, .jsonl can: {error}") from error
 
 
@@ -138,6 +160,14 @@ def _cell(value: Any) -> str:
 def _as_row(element: Element) -> dict[str, Any]:
     """An element that is no object, such as a bare id, is a row of one column."""
     return element if isinstance(element, dict) else {"value": element}
+
+
+def _mode_of(target: Path) -> int:
+    """That of a file that is there; else as open() would make it."""
+    try:
+        return stat.S_IMODE(target.stat().st_mode)
+    except FileNotFoundError:
+        return 0o666 & ~_umask()
 
 
 def _umask() -> int:

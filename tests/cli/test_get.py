@@ -10,6 +10,7 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,9 +31,10 @@ def account(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandb
     """The sandbox, with its settings in the environment."""
     for name, value in sandbox.environ.items():
         monkeypatch.setenv(name, value)
-    terminate = signal.getsignal(signal.SIGTERM)
+    numbers = signal.SIGTERM, signal.SIGHUP
+    handlers = [signal.getsignal(number) for number in numbers]
     yield sandbox
-    assert signal.getsignal(signal.SIGTERM) is terminate, "the command has put it back"
+    assert [signal.getsignal(number) for number in numbers] == handlers, "it has put them back"
 
 
 def get(*arguments: str) -> Result:
@@ -67,6 +69,10 @@ class TestOneReply:
         assert "asset_not_found" in result.stderr
         assert result.stdout == ""
         assert os.listdir(tmp_path) == []
+
+    def test_that_is_nested_beyond_all_measure(self, account: Sandbox) -> None:
+        account.inject(Fault(status=200, body=100_000 * "["), on="api")
+        assert "Error: the reply is no JSON" in get(ASSETS).stderr
 
     def test_that_is_no_json(self, account: Sandbox) -> None:
         account.inject(Fault(status=200, body="<html>"), on="api")
@@ -174,6 +180,32 @@ class TestWholeList:
             process.communicate(timeout=20)
         assert process.returncode != 0
         assert os.listdir(tmp_path) == []
+
+    @pytest.mark.parametrize(("handler", "names"), [("DFL", []), ("IGN", ["fleet.jsonl"])])
+    def test_a_terminal_that_is_closed_ends_it_but_for_nohup(
+        self, account: Sandbox, tmp_path: Path, handler: str, names: list[str]
+    ) -> None:
+        account.inject(Fault(delay=2), on="api", path=ASSETS)
+        program = (
+            f"import runpy, signal; signal.signal(signal.SIGHUP, signal.SIG_{handler}); "
+            "runpy.run_module('requests_iris', run_name='__main__')"
+        )
+        command = [sys.executable, "-c", program, "get", ASSETS, "--all"]
+        with subprocess.Popen([*command, "-o", str(tmp_path / "fleet.jsonl")]) as process:
+            while not account.count("api"):
+                assert process.poll() is None
+            process.send_signal(signal.SIGHUP)
+            process.communicate(timeout=20)
+        assert process.returncode == (0 if names else 128 + signal.SIGHUP)
+        assert os.listdir(tmp_path) == names
+
+    def test_what_standard_output_cannot_hold_is_escaped(self, account: Sandbox) -> None:
+        element = {"name": "ł"}
+        account.inject(Fault(status=200, body={"items": [element]}), on="api", times=2)
+        for options in ["--all"], []:
+            printed = run("get", ASSETS, *options, PYTHONIOENCODING="cp1252")
+            assert printed.stderr == ""
+            assert json.loads(printed.stdout) == (element if options else {"items": [element]})
 
     def test_a_pipe_that_closes_is_no_error(self, account: Sandbox) -> None:
         command = [*COMMAND, "get", ASSETS, "--all", "-p", "size=1"]

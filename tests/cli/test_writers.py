@@ -64,6 +64,37 @@ class TestReplacing:
             assert os.umask(umask) == 0o027
         assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
 
+    def test_a_file_that_was_there_keeps_its_mode(self, tmp_path: Path) -> None:
+        (tmp_path / "x").touch(0o600)
+        with replacing(tmp_path / "x") as file:
+            file.write(b"private")
+        assert (tmp_path / "x").stat().st_mode & 0o777 == 0o600
+
+    def test_a_link_is_followed(self, tmp_path: Path) -> None:
+        (tmp_path / "there").mkdir()
+        (tmp_path / "x").symlink_to("there/y")
+        for content in (b"first", b"second"):
+            with replacing(tmp_path / "x") as file:
+                file.write(content)
+            assert (tmp_path / "there" / "y").read_bytes() == content
+        assert (tmp_path / "x").is_symlink()
+
+    def test_a_pipe_is_written_to_and_not_replaced(self, tmp_path: Path) -> None:
+        pipe = tmp_path / "x"
+        os.mkfifo(pipe)
+        with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+            with replacing(pipe) as file:
+                file.write(b"new")
+            assert reader.read() == b"new"
+        assert pipe.is_fifo()
+        assert os.listdir(tmp_path) == ["x"]
+
+    def test_a_name_may_be_as_long_as_one_can_be(self, tmp_path: Path) -> None:
+        name = 127 * "é"  # 254 bytes of 255
+        with replacing(tmp_path / name):
+            pass
+        assert os.listdir(tmp_path) == [name]
+
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".ndjson"])
 def test_json_lines_hold_what_was_given(suffix: str, tmp_path: Path) -> None:
@@ -159,3 +190,25 @@ def test_an_error_of_the_list_reaches_the_caller(suffix: str, tmp_path: Path) ->
     with pytest.raises(OSError, match="lost"):
         written(suffix, broken(), tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+class TestHalfASurrogatePair:
+    """JSON can write it, and UTF-8 cannot."""
+
+    HALF: Any = json.loads(r'{"name": "\ud800 ł"}')
+
+    def test_is_json_in_ascii_beside_others_that_are_not(self, tmp_path: Path) -> None:
+        target = written(".jsonl", [self.HALF, {"name": "ł"}], tmp_path)
+        first, second = target.read_text("utf-8").splitlines()
+        assert json.loads(first) == self.HALF
+        assert second == '{"name": "ł"}'
+
+    def test_is_told_in_csv(self, tmp_path: Path) -> None:
+        text = written(".csv", [self.HALF], tmp_path).read_text("utf-8")
+        assert text == "name\n\\ud800 ł\n"
+
+    @pytest.mark.parametrize("element", [HALF, {json.loads(r'"\ud800"'): 1}])
+    def test_cannot_be_held_by_parquet(self, element: Any, tmp_path: Path) -> None:
+        with pytest.raises(CannotWrite, match=r"\.jsonl can"):
+            written(".parquet", [element], tmp_path)
+        assert os.listdir(tmp_path) == []
