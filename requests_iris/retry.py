@@ -113,10 +113,17 @@ def _again(
     except HTTPError:  # urllib3's way to say: not by this method, or not so often
         return None
     if not wait:
-        wait = retries.get_backoff_time()
+        wait = _backoff(retries)
     else:  # threads that were told the same time do not all come at that time
         wait += random.uniform(0, retries.backoff_jitter)  # noqa: S311
     return Again(reason, wait, retries)
+
+
+def _backoff(retries: Retry) -> float:
+    try:
+        return retries.get_backoff_time()
+    except OverflowError:  # after a thousand repetitions, each with twice the pause
+        return retries.backoff_max
 
 
 def _fault_of_connection(error: RequestException) -> HTTPError | None:

@@ -16,7 +16,9 @@ import pytest
 import requests
 from requests_futures.sessions import FuturesSession
 from urllib3.exceptions import MaxRetryError, SSLError
+from urllib3.response import HTTPResponse
 from urllib3.util import Retry
+from urllib3.util.retry import RequestHistory
 
 from requests_iris import IrisSession, SettingError, TokenReplyError
 from requests_iris.retry import DEFAULT_RETRY, after_error, after_response, retry_of
@@ -521,6 +523,19 @@ def test_an_answer_that_is_no_failure_can_be_in_the_list() -> None:
     response.raw = None
     assert after_response(Retry(1, status_forcelist=[202]), "GET", response) is not None
     assert after_response(Retry(1, status_forcelist=[503]), "GET", response) is None
+
+
+@pytest.mark.parametrize("policy", [DEFAULT_RETRY, Retry(backoff_factor=0.5, backoff_max=120)])
+def test_a_long_outage_is_waited_for_with_the_longest_pause(policy) -> None:
+    """A thousand doublings of a pause are no float any more."""
+    response = requests.Response()
+    response.status_code = 503
+    response.raw = HTTPResponse(status=503)
+    outage = (RequestHistory("GET", None, None, 503, None),) * 2000
+    policy = policy.new(total=10_000, status_forcelist=[503], history=outage)
+    again = after_response(policy, "GET", response)
+    assert again is not None
+    assert again.wait == 120
 
 
 def test_a_token_request_is_not_repeated_by_the_transport_too(sandbox: Sandbox) -> None:

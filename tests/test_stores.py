@@ -72,7 +72,7 @@ def test_a_place_is_opened_by_its_form(place, kind) -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        *(3, "", "http://u:hunter2@x/", "file://host/x", "/", "a\0b", []),
+        *(3, "", "http://u:hunter2@x/", "file://host/x", "file://[::1", "/", "a\0b", []),
         *("redis://:hunter2@h:port/0", "redis:/h:1/0", "rediss:h", "file:x", "FILE:/x"),
     ],
 )

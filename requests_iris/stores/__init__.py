@@ -71,9 +71,14 @@ def key_of(*names: object) -> str:
 
 
 def _path_of(url: str) -> Path:
-    parts = urlsplit(url)
-    if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
-        raise _refused("a file URL without a host, such as file:///var/lib/app/token.json")
+    try:
+        parts = urlsplit(url)
+        if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+            raise ValueError
+    except ValueError:  # urlsplit's own for half an IPv6 address
+        raise _refused(
+            "a file URL without a host, such as file:///var/lib/app/token.json"
+        ) from None
     return Path(url2pathname(parts.path))
 
 
