@@ -125,6 +125,12 @@ class Call:
     def declares(self, variable: str) -> bool:
         return re.search(rf"\${variable}\s*:", self.query or "") is not None
 
+    @property
+    def goes_backwards(self) -> bool:
+        """Whether a GraphQL query asks for the last elements, from no place that it names."""
+        has_last = re.search(r"\blast\s*:", self.query or "") is not None
+        return has_last and not self.variables.get("after")
+
     def resumed(self, resume: Any) -> Call:
         """The call that an error's ``resume`` leads to.
 

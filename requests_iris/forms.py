@@ -270,6 +270,12 @@ class Connection(Form):
                 "the query must ask for pageInfo { hasNextPage endCursor }",
                 keys=tuple(document),
             )
+        if info.get("hasPreviousPage") is True and call.goes_backwards:
+            raise NotAListError(
+                "the query asks for the last elements, and there are more before them: "
+                "it must use first: and after:",
+                keys=tuple(document),
+            )
         if not info["hasNextPage"]:
             return None
         if not call.declares("after"):

@@ -708,6 +708,32 @@ def test_a_cursor_whose_name_is_written_in_another_way_is_replaced(sandbox, iris
     assert found == ids(the_whole("operators")[10:])
 
 
+@pytest.mark.parametrize(
+    ("query", "before", "refused"),
+    [
+        ("query { assets(last: 10) { edges { node { id } } } }", True, True),
+        ("query { assets(last: 10) { edges { node { id } } } }", False, False),
+        (
+            "query { assets(first: 10, after: $x) { edges { node { lastSeen: seen } } } }",
+            True,
+            False,
+        ),
+    ],
+)
+def test_the_last_elements_of_a_connection_are_not_all(
+    sandbox, iris, query, before, refused
+) -> None:
+    info = {"hasNextPage": False, "hasPreviousPage": before}
+    connection = {"edges": [{"node": {"id": "x"}}], "pageInfo": info}
+    sandbox.inject(Fault(status=200, body={"data": {"assets": connection}}), on="api")
+    walk = iris.items(GRAPHQL, method="POST", json={"query": query})
+    if refused:
+        with pytest.raises(NotAListError, match="more before them"):
+            list(walk)
+    else:
+        assert list(walk) == [{"id": "x"}]
+
+
 @pytest.mark.parametrize("edge", [None, "x", {"cursor": "x"}])
 def test_an_edge_without_its_node_is_an_error(sandbox, iris, edge) -> None:
     connection = {"edges": [edge], "pageInfo": {"hasNextPage": False}}
