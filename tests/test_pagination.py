@@ -688,6 +688,11 @@ def test_nor_is_one_whose_link_header_has_a_next_page(sandbox, iris) -> None:
     assert list(iris.items(PLANS))
 
 
+def test_a_link_header_may_have_a_next_page_where_there_is_one(sandbox, iris) -> None:
+    sandbox.inject(Fault(headers={"Link": '</assets?page=1>; rel="next"'}), on="api", times=2)
+    assert len(list(iris.items(ASSETS, params={"size": 100}))) == 250
+
+
 def test_the_last_page_of_cursors_may_tell_the_total_where_a_walk_goes_on(sandbox, iris) -> None:
     after = iris.get(OPERATORS, params={"limit": 100}).json()["after"]
     sandbox.inject(Fault(reply={"after": OMIT, "total": 250}), on="api")
@@ -709,24 +714,27 @@ def test_a_cursor_whose_name_is_written_in_another_way_is_replaced(sandbox, iris
 
 
 @pytest.mark.parametrize(
-    ("query", "before", "refused"),
+    ("query", "after", "before", "refused"),
     [
-        ("query { assets(last: 10) { edges { node { id } } } }", True, True),
-        ("query { assets(last: 10) { edges { node { id } } } }", False, False),
+        ("query { assets(last: 10) { edges { node { id } } } }", None, True, True),
+        ("query { assets(last: 10) { edges { node { id } } } }", None, False, False),
+        ("query { assets(after: $x) { edges { node { lastSeen: seen } } } }", None, True, False),
         (
-            "query { assets(first: 10, after: $x) { edges { node { lastSeen: seen } } } }",
+            "query { assets(after: $after) { edges { node { alerts(last: 1) } } } }",
+            "x",
             True,
             False,
         ),
     ],
 )
 def test_the_last_elements_of_a_connection_are_not_all(
-    sandbox, iris, query, before, refused
+    sandbox, iris, query, after, before, refused
 ) -> None:
     info = {"hasNextPage": False, "hasPreviousPage": before}
     connection = {"edges": [{"node": {"id": "x"}}], "pageInfo": info}
     sandbox.inject(Fault(status=200, body={"data": {"assets": connection}}), on="api")
-    walk = iris.items(GRAPHQL, method="POST", json={"query": query})
+    body = {"query": query, "variables": {"after": after}}
+    walk = iris.items(GRAPHQL, method="POST", json=body)
     if refused:
         with pytest.raises(NotAListError, match="more before them"):
             list(walk)
