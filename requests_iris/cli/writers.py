@@ -37,13 +37,13 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
     As with open(), a link is followed, and a file that was there keeps its mode. A pipe or a device
     is written to: the machine would miss a /dev/null that was replaced.
     """
-    target = Path(os.path.realpath(target))
-    if not target.parent.is_dir():
-        raise CannotWrite(f"there is no directory {target.parent}")
     if target.exists() and not target.is_file():
         with target.open("wb") as file:
             yield file
         return
+    target = Path(os.path.realpath(target))  # not before: /dev/stdout leads to no path
+    if not target.parent.is_dir():
+        raise CannotWrite(f"there is no directory {target.parent}")
     # of a long name the beginning, to leave room for what comes after it
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)
     try:

@@ -89,6 +89,15 @@ class TestReplacing:
         assert pipe.is_fifo()
         assert os.listdir(tmp_path) == ["x"]
 
+    def test_a_pipe_of_the_shell_is_one_too(self) -> None:
+        """As in ``-o >(gzip)``, and ``-o /dev/stdout``."""
+        ours, theirs = os.pipe()
+        with replacing(Path(f"/dev/fd/{theirs}")) as file:
+            file.write(b"new")
+        os.close(theirs)
+        with open(ours, "rb") as reader:
+            assert reader.read() == b"new"
+
     def test_a_name_may_be_as_long_as_one_can_be(self, tmp_path: Path) -> None:
         name = 127 * "é"  # 254 bytes of 255
         with replacing(tmp_path / name):
