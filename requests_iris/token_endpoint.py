@@ -117,8 +117,7 @@ class TokenEndpoint:
             raise TokenUnreachableError(
                 f"the token endpoint {self.url} could not be reached ({_told(error)}): "
                 "check the network, token_url, proxies and verify",
-                # requests' word for a URL, a proxy or a header that cannot be right
-                retryable=not isinstance(error, ValueError),
+                retryable=not _cannot_be_right(error),
             ) from error
 
     def _read(self, response: Response, deadline: float) -> bytes:
@@ -300,6 +299,11 @@ def _pause_before_retry(error: TokenError, pause: float) -> float:
     # jitter keeps processes that failed together from coming back together
     wait = pause * random.uniform(0.8, 1.2)  # noqa: S311
     return max(wait, getattr(error, "retry_after", None) or 0)
+
+
+def _cannot_be_right(error: Exception) -> bool:
+    """Whether it is requests' word for a URL, a proxy, a header or a file that will not do."""
+    return isinstance(error, ValueError) or (type(error) is OSError and error.errno is None)
 
 
 def _told(error: BaseException) -> str:

@@ -351,6 +351,14 @@ class TestRefusals:
         assert isinstance(caught.value.__cause__, requests.ConnectionError)
         assert caught.value.__cause__.request is None
 
+    def test_a_bundle_of_certificates_that_is_not_there(self, iris: IrisSession) -> None:
+        """As a program is told that was started with REQUESTS_CA_BUNDLE of a sandbox that ended."""
+        iris.verify = "/not/there.pem"
+        with pytest.raises(TokenUnreachableError, match="invalid path: /not/there.pem") as caught:
+            iris.get("/echo")
+        assert not caught.value.retryable
+        assert iris.counters["password"] == 1, "it will not come by waiting"
+
     def test_nonsense(self, iris: IrisSession, sandbox: Sandbox) -> None:
         sandbox.inject(Fault(status=404, body="<html>Not here</html>"), on="token")
         with pytest.raises(TokenReplyError, match="404") as caught:
