@@ -55,8 +55,8 @@ Examples:
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A file to write to; with --all its ending says the format: .jsonl or .ndjson, .csv, "
-    ".parquet.",
+    help="A file to write to, or - for standard output; with --all its ending says the format: "
+    ".jsonl or .ndjson, .csv, .parquet.",
 )
 def get(
     url: str,
@@ -75,6 +75,8 @@ def get(
     if "://" not in url and not url.startswith("/"):
         raise click.BadParameter(f"{url!r} begins neither with / nor with https://")
     query = [_name_and_value(param) for param in params]
+    if output == Path("-"):
+        output = None
     if not whole:
         _check_options_of_one_reply(workers, key, output)
     with _a_kill_ends_as_ctrl_c_does(), _told_in_one_line(), IrisSession() as iris:

@@ -111,9 +111,11 @@ class TestOneReply:
 
 
 class TestWholeList:
-    @pytest.mark.parametrize("workers", ["1", "4"])
-    def test_goes_to_standard_output_as_json_lines(self, account: Sandbox, workers: str) -> None:
-        result = get(ASSETS, "--all", "-p", "size=30", "--workers", workers)
+    @pytest.mark.parametrize("options", [["--workers", "1"], ["--workers", "4"], ["-o", "-"]])
+    def test_goes_to_standard_output_as_json_lines(
+        self, account: Sandbox, options: list[str]
+    ) -> None:
+        result = get(ASSETS, "--all", "-p", "size=30", *options)
         assert result.exit_code == 0
         assert result.stderr == ""
         ids = [json.loads(line)["id"] for line in result.stdout.splitlines()]
