@@ -103,8 +103,7 @@ class Call:
     @property
     def number(self) -> int:
         """The page number at the end of an AEMP path; 0 where there is none."""
-        last = urlsplit(self.url).path.rpartition("/")[2]
-        return int(last) if last.isdecimal() else 0
+        return number_of(urlsplit(self.url).path.rpartition("/")[2]) or 0
 
     @property
     def is_aemp(self) -> bool:
@@ -177,6 +176,11 @@ class Call:
         return replace(self, url=url._replace(path=path).geturl())
 
 
+def number_of(text: str) -> int | None:
+    """A number of a page, as a URL writes it; None for what is none."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+
+
 def _name_of(parameter: str) -> str:
     """The name of a parameter as it stands in a query."""
     return unquote_plus(parameter.partition("=")[0])
@@ -227,6 +231,7 @@ def _with_params(url: Any, params: Any) -> str:
     prepared = PreparedRequest()
     try:
         iter(params or ())  # a number would be taken for text
+        params = _with_sort_as_meant(params) if isinstance(params, str) else params
         prepared.prepare_url("https://host", params)
     except (TypeError, ValueError) as error:
         raise SettingError(f"params cannot be sent: {error}", setting="params") from None
@@ -234,10 +239,14 @@ def _with_params(url: Any, params: Any) -> str:
         parts = urlsplit(url.decode() if isinstance(url, bytes) else str(url))
     except ValueError as error:
         raise InvalidURL(str(error)) from None
-    own = "&".join(
-        # a "+" that means "upwards" would arrive as a space
-        each.replace("+", "%2B") if each.startswith("sort=") else each
-        for each in parts.query.split("&")
-    )
+    own = _with_sort_as_meant(parts.query)
     query = "&".join(filter(None, (own, urlsplit(prepared.url or "").query)))
     return parts._replace(query=query, fragment="").geturl()
+
+
+def _with_sort_as_meant(query: str) -> str:
+    """`query` with a "+" that means "upwards", and would arrive as a space, encoded."""
+    each_parameter = query.split("&")
+    return "&".join(
+        each.replace("+", "%2B") if each.startswith("sort=") else each for each in each_parameter
+    )

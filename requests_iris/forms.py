@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .call import LIMIT, Call, Place
+from .call import LIMIT, Call, Place, number_of
 from .errors import IncompleteListError, NotAListError, SettingError
 
 Document = dict[str, Any]
@@ -230,10 +230,11 @@ class Links(Form):
         links = {}
         for link in _member(document, "Links") or []:
             told = link if isinstance(link, dict) else {}
-            there, number = _split(str(told.get("href")))
-            if there != here or not number.isdecimal():
+            there, last = _split(str(told.get("href")))
+            number = number_of(last)
+            if there != here or number is None:
                 raise IncompleteListError(f"the link {told.get('rel')!r} leads out of the list")
-            links[str(told.get("rel")).lower()] = int(number)
+            links[str(told.get("rel")).lower()] = number
         return links
 
 
@@ -422,8 +423,7 @@ def _split(url: str) -> tuple[tuple[str, str, str], str]:
 def _page_asked_by(call: Call) -> int:
     if "page" in call.place:
         return int(call.place["page"])
-    page = call.params.get("page", "0")
-    return int(page) if page.isdecimal() else 0
+    return number_of(call.params.get("page", "0")) or 0
 
 
 def _count(document: Document, name: str) -> int | None:
