@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 import textwrap
@@ -10,8 +12,9 @@ import pytest
 from click.testing import CliRunner
 from urllib3.util import connection
 
+from requests_iris import IncompleteListError
 from requests_iris.cli import main
-from requests_iris.sandbox import Sandbox
+from requests_iris.sandbox import Fault, Sandbox
 
 from .readme_commands import README, commands
 
@@ -68,6 +71,28 @@ def test_the_two_blocks_at_its_top_do_the_same(real_hosts: Sandbox, capsys) -> N
         exec(compile(textwrap.dedent(block), README.name, "exec"), {})
     ours, twin = capsys.readouterr().out.split()
     assert ours == twin == "250"
+
+
+def test_a_list_goes_on_where_it_broke_off(real_hosts: Sandbox, tmp_path) -> None:
+    run = compile(blocks_of("Whole lists")[1], README.name, "exec")
+
+    def found_by_a_run_that_fails(*faults: Fault) -> int:
+        for fault in faults:
+            real_hosts.inject(fault, on="api")
+        with pytest.raises(IncompleteListError):
+            exec(run, {})
+        return len((tmp_path / "assets.jsonl").read_text().splitlines())
+
+    at_the_third = Fault(), Fault(), Fault(status=500)
+    assert found_by_a_run_that_fails(*at_the_third) == 200
+    assert found_by_a_run_that_fails(Fault(status=500)) == 200
+    real_hosts.machines += 1  # then there is no place to go on
+    assert found_by_a_run_that_fails() == 200
+    assert found_by_a_run_that_fails(*at_the_third) == 200
+    exec(run, {})
+    elements = map(json.loads, (tmp_path / "assets.jsonl").read_text().splitlines())
+    assert tuple(each["id"] for each in elements) == real_hosts.asset_ids
+    assert os.listdir(tmp_path) == ["assets.jsonl"]
 
 
 def test_code_stands_on_its_first_screen() -> None:

@@ -272,8 +272,10 @@ class Sandbox:
     def inject(self, fault: Fault, *, on: str, times: int = 1, path: str = "") -> None:
         """Orders a fault for the next requests, `times` of them, to the server `on`.
 
+        `on` is "api", "token", or "foreign", the server that is none of IRIS.
         With `path`, only requests whose path begins so.
-        Faults that fit the same request are used up one after the other.
+        Faults that fit the same request are used up one after the other: ``Fault()``, which does
+        nothing, with ``times=2`` before another one makes that one the third request's.
         """
         if on not in SERVERS:
             raise ValueError(f"on is one of {', '.join(SERVERS)}, not {on!r}.")
