@@ -5,6 +5,7 @@ Nothing here does any I/O.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -23,17 +24,8 @@ SIZE = 1000
 LIMIT = 100
 #: A query that names one of these knows what page it wants.
 _PAGING = {"size", "page", "limit", "after", "before"}
-_INT_OR_STR = (int, str)
 #: What makes a request that of one page, as JSON can hold it.
 Place = Mapping[str, Any]
-#: Its names and types: in a list of pages, of cursors, of AEMP links, of a GraphQL connection.
-_PLACES: tuple[Mapping[str, Any], ...] = (
-    {"page": int, "size": _INT_OR_STR, "total": int},
-    *({cursor: _INT_OR_STR} for cursor in ("after", "before")),
-    *({cursor: _INT_OR_STR, "limit": int} for cursor in ("after", "before")),
-    {"number": int},
-    {"endCursor": _INT_OR_STR},
-)
 _AEMP_PATH = re.compile(r"/15143/-3/.*/\d+$")
 
 
@@ -130,24 +122,38 @@ class Call:
         has_last = re.search(r"\blast\s*:", self.query or "") is not None
         return has_last and not self.variables.get("after")
 
+    def resume_at(self, place: Place) -> dict[str, Any]:
+        """What an error's ``resume`` is: a place, and a mark of the list that it is in."""
+        return {**place, "list": self._mark(place)}
+
     def resumed(self, resume: Any) -> Call:
         """The call that an error's ``resume`` leads to.
 
-        :raises SettingError: for what is none, or is one of another kind of request.
+        :raises SettingError: for what is none, or is of another list.
         """
-        if not any(_fits(resume, place) for place in _PLACES) or not self._may_be_at(resume):
+        # a copy: the caller's own may change while the list is read
+        place = dict(resume) if isinstance(resume, Mapping) else {}
+        mark = place.pop("list", None)
+        if not place or mark != self._mark(place):
             raise SettingError(
-                "resume must be the resume of a ListError that this list has raised",
+                "resume must be the resume of a ListError that the same call has raised, with the "
+                "same path, parameters and body",
                 setting="resume",
             )
-        return self.moved(dict(resume))  # the caller's own may change while the list is read
+        return self.moved(place)
 
-    def _may_be_at(self, place: Place) -> bool:
-        if "number" in place:
-            return self.number > 0
-        if "endCursor" in place:
-            return self.query is not None
-        return self.query is None and not self.is_aemp
+    def _mark(self, place: Place) -> str:
+        """Tells this list, without the place in it, and the place apart from all others."""
+        url = urlsplit(self.url)
+        path = url.path.rpartition("/")[0] if "number" in place else url.path
+        query = [each for each in parse_qsl(url.query, True) if each[0] not in place]
+        body: Any = self.arguments.get("json")
+        if "endCursor" in place and self.query is not None:
+            body = {**body, "variables": {**self.variables, "after": None}}
+        told = [self.method, path, query, body, self.arguments.get("data")]
+        # a place that has been JSON may have its members in another order
+        told += sorted(place.items(), key=repr)
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
     def moved(self, place: Place) -> Call:
         """The call for another place of the list."""
@@ -184,16 +190,6 @@ def number_of(text: str) -> int | None:
 def _name_of(parameter: str) -> str:
     """The name of a parameter as it stands in a query."""
     return unquote_plus(parameter.partition("=")[0])
-
-
-def _fits(place: Any, types: Mapping[str, Any]) -> bool:
-    """Whether a place has just these members, of these types."""
-    return (
-        isinstance(place, dict)
-        and place.keys() == types.keys()
-        and all(isinstance(place[name], types[name]) for name in types)
-        and not any(isinstance(value, bool) for value in place.values())
-    )
 
 
 def _check_body(arguments: Mapping[str, Any]) -> None:

@@ -145,8 +145,8 @@ class ListError(IrisError):
 
     :ivar pages_read: pages that were handed out before.
     :ivar elements_read: the elements in them.
-    :ivar resume: where to go on, to be given to ``pages`` or ``items`` as ``resume``; it can be
-        saved as JSON. None if the list must be read anew.
+    :ivar resume: where to go on: the same call with it as ``resume`` does so; it can be saved as
+        JSON. None if the list must be read anew.
     """
 
     def __init__(

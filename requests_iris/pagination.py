@@ -259,7 +259,7 @@ class _Walk:
             self._note(error, call, place)
             raise
         except RequestException as error:
-            if not self._pages:
+            if not (self._pages or place):
                 raise  # nothing was read: it is the caller's first request that fails
             incomplete = IncompleteListError(
                 f"it could not be read ({type(error).__name__}: {_PRIVATE.sub('', str(error))})",
@@ -270,9 +270,9 @@ class _Walk:
             raise incomplete from error
 
     def _note(self, error: ListError, call: Call, place: Place) -> None:
-        error.args = (f"page {self._pages + 1} of the list, {call}: {error}",)
+        error.args = (f"page {self._pages + 1} of the walk, {call}: {error}",)
         error.pages_read, error.elements_read = self._pages, self._elements
-        error.resume = dict(place) or None
+        error.resume = call.resume_at(place) if place else None
 
 
 def _json_of(response: Response) -> Any:

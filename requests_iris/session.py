@@ -353,12 +353,14 @@ class IrisSession(OAuth2Session, requests.Session):
             declare ``$after``.
         :param key: where the elements are, as names with dots between them, in an odd reply.
         :param workers: pages to read at once; lists of cursors, and GraphQL, read one page ahead.
-        :param resume: of the :class:`ListError` that has ended an earlier walk.
+        :param resume: of the :class:`ListError` that the same call has raised before: its method,
+            path, parameters and body, in this process or another.
         :param request_arguments: further ones of :meth:`request`, for every page; none is streamed.
         :raises SettingError: at once, for an argument that cannot be right; after one page for a
             `resume` of a list of another form.
         :raises TypeError: at once, for an argument that :meth:`request` does not have.
-        :raises ListError: on the way, for a list that is not read whole.
+        :raises ListError: on the way, for a list that is not read whole. If the first request of
+            all is not answered, what :meth:`request` raises.
         """
         found = self._walk(url, method, key, workers, resume, request_arguments)
         return responses(found)

@@ -31,6 +31,7 @@ from requests_iris import (
     SettingError,
     pagination,
 )
+from requests_iris.call import Call
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.sandbox.fleet import Fleet
 
@@ -95,8 +96,11 @@ def test_a_page_that_fails_is_an_error_and_the_walk_goes_on_there(
     sandbox.inject(fault, on="api", times=1000)
     with pytest.raises(IncompleteListError) as caught:
         found.extend(walk)
-    sandbox.clear_faults()
     error = caught.value
+    with pytest.raises(IncompleteListError) as caught:
+        next(iris.items(url, workers=workers, resume=error.resume, **arguments))
+    assert (caught.value.resume, caught.value.elements_read) == (error.resume, 0)
+    sandbox.clear_faults()
     assert error.retryable
     assert error.elements_read == len(found)
     assert error.pages_read > 0
@@ -135,7 +139,7 @@ def test_an_error_says_which_page_it_is_about(sandbox, iris, fault, told, worker
     sandbox.inject(fault, on="api", times=1000)
     with pytest.raises(ListError) as caught:
         list(iris.items(ASSETS, params={"size": 10, "q": "secret"}, workers=workers))
-    assert re.fullmatch(f"page 2 of the list, GET {ASSETS}: {told}", str(caught.value))
+    assert re.fullmatch(f"page 2 of the walk, GET {ASSETS}: {told}", str(caught.value))
     assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
 
 
@@ -417,58 +421,90 @@ def test_nothing_is_sent_before_the_first_element_is_asked_for(sandbox, iris, fo
     assert sandbox.count("api") > 0
 
 
+def resume_at(place, url, *, method="GET", **arguments):
+    """What an error at that place has; JSON may come back with its members in another order."""
+    resume = Call.first(method, url, arguments).resume_at(place)
+    return json.loads(json.dumps(resume, sort_keys=True))
+
+
 #: What walks over the forms of lists stop at.
 PLACES = {
-    "pages": {"page": 3, "size": "10", "total": 250},
-    "post": {"page": 3, "size": 10, "total": 250},
-    "cursor": {"after": "b", "limit": 10},
+    "pages": {"size": "10", "page": 3, "total": 250},
+    "post": {"size": "10", "page": 3, "total": 250},
+    "cursor": {"after": "b"},
     "aemp": {"number": 2},
     "graphql": {"endCursor": "b"},
 }
 
 
+@pytest.mark.parametrize("name", FORMS)
+def test_the_place_that_an_error_tells_is_one_of_its_list(sandbox, iris, name) -> None:
+    url, arguments, _ = FORMS[name]
+    walk = iris.items(url, **arguments)
+    next(walk)
+    sandbox.inject(Fault(status=400), on="api")
+    with pytest.raises(IncompleteListError) as caught:
+        list(walk)
+    place = {k: v for k, v in caught.value.resume.items() if k != "list"}
+    assert place.keys() == PLACES[name].keys()
+    assert caught.value.resume == resume_at(place, url, **arguments)
+
+
 @pytest.mark.parametrize(
     "resume",
     [
-        *(5, "x", [], {}, {"page": 3}, {5: 6}, {"total": 250}, {"after": "b", 5: 6}),
-        {"page": "x", "size": 10, "total": 250},
-        {"page": 3, "size": 10, "total": "many"},
-        {"page": 3, "size": None, "total": 250},
-        {"page": 3, "size": 10, "total": 250, "number": 2},
-        *({"after": {"id": 1}}, {"after": None}, {"before": [1]}, {"after": "b", "before": "a"}),
-        *({"endCursor": {1}}, {"endCursor": None}, {"endCursor": "b", "limit": 10}),
-        *({"number": True}, {"number": "2"}, {"number": 2, "after": "b"}),
+        *(5, "x", [], {}, {5: 6, "list": "x"}, {"list": None}, {"after": {1}, "list": {2}}),
+        *PLACES.values(),
+        {**PLACES["pages"], "list": "0123456789abcdef"},
     ],
     ids=str,
 )
 def test_what_is_no_resume_is_refused_when_called(form, resume) -> None:
     url, arguments, _ = form
-    with IrisSession() as iris, pytest.raises(SettingError) as caught:
+    with IrisSession() as iris, pytest.raises(SettingError, match="resume must be") as caught:
         iris.items(url, resume=resume, **arguments)
     assert caught.value.setting == "resume"
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_a_resume_of_a_request_of_another_form_is_refused_when_called(name) -> None:
+def test_a_resume_is_for_the_list_that_it_comes_from(iris, name) -> None:
     url, arguments, _ = FORMS[name]
-    others = {"aemp": set(PLACES), "graphql": set(PLACES)}.get(name, {"aemp", "graphql"})
-    with IrisSession() as iris:
-        iris.items(url, resume=PLACES[name], **arguments)
-        for other in others - {name}:
-            with pytest.raises(SettingError, match="resume must be"):
-                iris.items(url, resume=PLACES[other], **arguments)
+    resume = resume_at(PLACES[name], url, **arguments)
+    iris.items(url, resume=resume, workers=2, key="x", headers={"X": "y"}, **arguments)
+    other = "PUT" if arguments.get("method") == "POST" else "POST"
+    for changes in (
+        {"url": url.replace("/api/", "/api/v2/")},
+        {"params": {"size": 10, "limit": 10, "brand": "Acme"}},
+        {"method": other},
+        {"data": "{}", "json": None},
+        {"json": {**arguments.get("json", {}), "filter": "x"}},
+        *({"resume": {**resume, member: "x"}} for member in resume),
+    ):
+        with pytest.raises(SettingError, match="the same call"):
+            iris.items(**{"url": url, "resume": resume, **arguments, **changes})
+
+
+def test_a_resume_of_graphql_is_for_its_variables(iris) -> None:
+    def call(**variables):
+        return {"method": "POST", "json": {"query": QUERY, "variables": variables}}
+
+    resume = resume_at(PLACES["graphql"], GRAPHQL, **call(brand="Acme", after="a"))
+    iris.items(GRAPHQL, resume=resume, **call(brand="Acme", after="c"))
+    with pytest.raises(SettingError, match="the same call"):
+        iris.items(GRAPHQL, resume=resume, **call(brand="Hitch", after="a"))
 
 
 def test_a_resume_is_what_it_was_when_called(iris) -> None:
-    resume = {"page": 1, "size": 100, "total": 249}
-    walk = iris.items(ASSETS, params={"size": 100}, resume=resume)
+    call = {"url": ASSETS, "params": {"size": 100}}
+    resume = resume_at({"page": 1, "size": 100, "total": 249}, **call)
+    walk = iris.items(**call, resume=resume)
     resume.clear()
     with pytest.raises(IncompleteListError, match="it had 249 elements then, and has 250 now"):
         list(walk)
 
 
 @pytest.mark.parametrize(
-    ("name", "resume"),
+    ("name", "place"),
     [
         ("pages", PLACES["cursor"]),
         ("cursor", PLACES["pages"]),
@@ -476,10 +512,10 @@ def test_a_resume_is_what_it_was_when_called(iris) -> None:
     ],
     ids=str,
 )
-def test_a_resume_of_another_form_is_refused_by_the_first_page(iris, name, resume) -> None:
+def test_a_list_that_has_another_form_by_now_is_read_no_further(iris, name, place) -> None:
     """The server knows no such place, and gives the first page once more."""
     url, arguments, _ = FORMS[name]
-    walk = iris.items(url, resume=resume, **arguments)
+    walk = iris.items(url, resume=resume_at(place, url, **arguments), **arguments)
     with pytest.raises(SettingError, match="another form"):
         next(walk)
 
@@ -487,14 +523,14 @@ def test_a_resume_of_another_form_is_refused_by_the_first_page(iris, name, resum
 def test_the_last_page_of_cursors_may_tell_of_nothing(sandbox, iris) -> None:
     """It is still one of the list that the walk goes on with."""
     sandbox.inject(Fault(status=200, body={"content": [1]}), on="api")
-    assert list(iris.items(OPERATORS, resume=PLACES["cursor"])) == [1]
+    assert list(iris.items(OPERATORS, resume=resume_at({"after": "b"}, OPERATORS))) == [1]
 
 
 def test_a_number_in_the_path_does_not_make_an_aemp_list(sandbox, iris) -> None:
     """A place in pages that are found under such a path is theirs."""
     body = {"content": [1], "number": 1, "size": 10, "totalElements": 11}
     sandbox.inject(Fault(status=200, body=body), on="api")
-    resume = {"page": 1, "size": 10, "total": 11}
+    resume = resume_at({"page": 1, "size": 10, "total": 11}, "/api/sites/42")
     assert list(iris.items("/api/sites/42", resume=resume)) == [1]
 
 
@@ -701,7 +737,7 @@ def test_a_link_header_may_have_a_next_page_where_there_is_one(sandbox, iris) ->
 def test_the_last_page_of_cursors_may_tell_the_total_where_a_walk_goes_on(sandbox, iris) -> None:
     after = iris.get(OPERATORS, params={"limit": 100}).json()["after"]
     sandbox.inject(Fault(reply={"after": OMIT, "total": 250}), on="api")
-    found = ids(iris.items(OPERATORS, resume={"after": after}))
+    found = ids(iris.items(OPERATORS, resume=resume_at({"after": after}, OPERATORS)))
     assert found == ids(the_whole("operators")[100:120])
 
 
