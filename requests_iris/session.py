@@ -496,7 +496,8 @@ class IrisSession(OAuth2Session, requests.Session):
     ) -> dict[str, Any]:
         """Signs in now, by the password grant, and returns the token as :attr:`token` does.
 
-        There is no need to call it. Credentials that are given replace the session's.
+        There is no need to call it. Credentials that are given replace the session's, unless they
+        are refused.
 
         :raises MissingSettingError: if a credential is missing.
         :raises TokenError: if there was no token to be had; the one held, if any, is kept.
@@ -508,10 +509,10 @@ class IrisSession(OAuth2Session, requests.Session):
             "username": username,
             "password": password,
         }
-        self._source.credentials = replace(
+        credentials = replace(
             self._source.credentials, **{k: v for k, v in given.items() if v is not None}
         )
-        return self._source.sign_in(self._send_token_request).as_dict()
+        return self._source.sign_in(credentials, self._send_token_request).as_dict()
 
     def refresh_token(
         self, token_url: str | None = None, refresh_token: str | None = None

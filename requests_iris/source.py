@@ -228,9 +228,21 @@ class TokenSource:
         found = self._found
         return found is not None and found.bearer == bearer
 
-    def sign_in(self, send: Send) -> Token:
-        """A new token by the password grant, whatever there was before."""
-        return self._alone(lambda: self._shared(lambda by: self._by_password(send, by)))
+    def sign_in(self, credentials: Credentials, send: Send) -> Token:
+        """A new token by the password grant, whatever there was before.
+
+        The credentials are used from then on, if they are not refused.
+        """
+
+        def renewal() -> Token:
+            before, self.credentials = self.credentials, credentials
+            try:
+                return self._shared(lambda by: self._by_password(send, by))
+            except TokenRefusedError:
+                self.credentials = before
+                raise
+
+        return self._alone(renewal)
 
     def refresh(self, refresh_token: str | None, send: Send) -> Token:
         """A new token by the refresh_token grant, of `refresh_token` or else of the one held."""
@@ -476,8 +488,11 @@ class TokenSource:
 
     def _raise_if_refused_before(self, asked: tuple[Credentials, tuple[str, ...]]) -> None:
         refusal = self._refusal
-        if refusal and refusal.asked == asked and self._clock.monotonic() < refusal.until:
-            raise copy.copy(refusal.error) from refusal.error.__cause__
+        left = refusal.until - self._clock.monotonic() if refusal else 0
+        if refusal and refusal.asked == asked and left > 0:
+            error = copy.copy(refusal.error)
+            error.args = (f"{error}; the same is not asked again for {left:.0f} s",)
+            raise error from refusal.error.__cause__
 
     def _state_of_token(self) -> str:
         held, now = self._held, self._clock.time()

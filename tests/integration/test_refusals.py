@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from requests_iris import InvalidClientError, InvalidGrantError, IrisSession
-from requests_iris.sandbox import Sandbox
+from requests_iris import (
+    InvalidClientError,
+    InvalidGrantError,
+    IrisSession,
+    TokenRefusedError,
+    TokenReplyError,
+)
+from requests_iris.sandbox import Fault, Sandbox
 
 from ..conftest import SkippingClock
 
@@ -24,11 +30,11 @@ class TestRefused:
         self.first = caught.value
 
     def test_one_call_and_the_same_error_for_a_minute(self, iris, sandbox, clock, kind) -> None:
-        for _ in range(3):
+        for left in (41, 22, 3):
             clock.sleep(19)
             with pytest.raises(kind) as again:
                 iris.get("/echo")
-            assert str(again.value) == str(self.first)
+            assert str(again.value) == f"{self.first}; the same is not asked again for {left} s"
             assert again.value is not self.first
         assert sandbox.count("token") == 1
         assert sandbox.count("api") == 0
@@ -43,6 +49,24 @@ class TestRefused:
         iris.fetch_token(**{setting: sandbox.settings[setting]})
         assert iris.get("/echo").ok
         assert sandbox.count("token") == 2
+
+
+@pytest.mark.parametrize("setting", ["password", "client_secret"])
+def test_what_is_given_and_refused_does_not_replace_what_works(iris, sandbox, setting) -> None:
+    iris.fetch_token()
+    with pytest.raises(TokenRefusedError):
+        iris.fetch_token(**{setting: "wrong"})
+    assert "wrong" not in _credentials(iris).values()
+    sandbox.revoke_access_tokens()
+    assert iris.get("/echo").ok
+    assert iris.counters["refresh_token"] == 1
+
+
+def test_what_is_given_is_kept_where_nobody_has_refused_it(iris, sandbox) -> None:
+    sandbox.inject(Fault(status=500), on="token", times=3)
+    with pytest.raises(TokenReplyError):
+        iris.fetch_token(password="new")
+    assert _credentials(iris)["password"] == "new"
 
 
 def _credentials(iris: IrisSession) -> dict[str, str]:
