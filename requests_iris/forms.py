@@ -20,7 +20,7 @@ Document = dict[str, Any]
 #: Members that tell of more pages: a list with one of them is not a whole one.
 _MORE = re.compile(
     r"(?:@odata\.)?next_?(?:page|cursor|link|url|href|offset|page_?token|token)?"
-    r"|has_?(?:more|next)\w*|is_?truncated|cursor|offset|continuation_?token",
+    r"|has_?(?:more|next)\w*|(?:is_?)?truncated|cursor|offset|continuation_?token",
     re.IGNORECASE,
 )
 #: Members that tell of more pages where they are false.
@@ -87,7 +87,6 @@ def form_of(call: Call, document: Document, key: str | None) -> Form:
 def _recognised(call: Call, document: Document, key: str | None) -> Form:
     if call.query is not None:
         return Connection(document)
-    _check_partial(document)
     key = key or _key_of(document)
     if key is None:
         names = tuple(document)

@@ -32,6 +32,7 @@ from requests_iris import (
     pagination,
 )
 from requests_iris.call import Call
+from requests_iris.forms import form_of
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.sandbox.fleet import Fleet
 
@@ -520,9 +521,10 @@ def test_a_list_that_has_another_form_by_now_is_read_no_further(iris, name, plac
         next(walk)
 
 
-def test_the_last_page_of_cursors_may_tell_of_nothing(sandbox, iris) -> None:
+@pytest.mark.parametrize("last", [{"content": [1]}, {"operators": [1], "limit": 10}], ids=str)
+def test_the_last_page_of_cursors_may_tell_of_nothing(sandbox, iris, last) -> None:
     """It is still one of the list that the walk goes on with."""
-    sandbox.inject(Fault(status=200, body={"content": [1]}), on="api")
+    sandbox.inject(Fault(status=200, body=last), on="api")
     assert list(iris.items(OPERATORS, resume=resume_at({"after": "b"}, OPERATORS))) == [1]
 
 
@@ -539,6 +541,55 @@ def test_a_list_without_links_goes_on_by_what_else_it_says(sandbox, iris, links)
     """It used to be taken for an AEMP list that ends here."""
     sandbox.inject(Fault(reply={"links": links}), on="api", times=3)
     assert len(list(iris.items(ASSETS, params={"size": 100}))) == 250
+
+
+def test_beyond_the_last_page_there_is_nothing(iris) -> None:
+    told: list[tuple[int, int | None]] = []
+    arguments = {"params": {"size": 100, "page": 9}, "progress": lambda *n: told.append(n)}
+    assert (list(iris.items(ASSETS, **arguments)), told) == ([], [(0, 0)])
+
+
+@pytest.mark.parametrize("member", ["totalElements", "totalPages", "number"])
+def test_a_page_needs_its_counts(sandbox, iris, member) -> None:
+    sandbox.inject(Fault(status=200, body={"content": [1], member: 1}), on="api")
+    with pytest.raises(IncompleteListError, match="no size and totalElements"):
+        list(iris.items("/api/odd"))
+
+
+def test_a_list_of_nothing_may_have_no_size(sandbox, iris) -> None:
+    body = {"content": [], "number": 0, "size": 0, "totalElements": 0, "totalPages": 0}
+    sandbox.inject(Fault(status=200, body=body), on="api")
+    assert list(iris.items("/api/odd")) == []
+
+
+def test_a_page_of_cursors_without_elements_is_the_last(sandbox, iris) -> None:
+    for elements, after in (([1], "a"), ([], "b"), ([2], "c")):
+        sandbox.inject(Fault(status=200, body={"content": elements, "after": after}), on="api")
+    assert list(iris.items("/api/odd")) == [1]
+
+
+def test_the_name_of_a_method_may_be_in_lower_case(iris) -> None:
+    arguments = {"method": "post", "json": {"query": QUERY}}
+    assert len(list(iris.items(GRAPHQL, **arguments))) == 250
+
+
+def test_only_a_post_is_a_graphql_query(iris) -> None:
+    assert len(list(iris.items(ASSETS, json={"query": QUERY}))) == 250
+
+
+def test_a_query_may_have_a_space_after_the_name_of_a_variable() -> None:
+    call = Call.first("POST", GRAPHQL, {"json": {"query": "query ($first : Int) { assets }"}})
+    assert call.variables == {"first": 100}
+
+
+def test_a_size_that_is_empty_is_the_callers_too() -> None:
+    assert Call.first("GET", ASSETS, {"params": {"size": ""}}).url == f"{ASSETS}?size="
+
+
+def test_aemp_pages_of_nothing_do_not_go_on(sandbox, iris) -> None:
+    sandbox.inject(Fault(reply={"Equipment": []}), on="api")
+    with pytest.raises(IncompleteListError, match="page 1 of .* not full"):
+        list(iris.items(f"{FLEET}/1"))
 
 
 def test_progress_is_told_with_the_total(iris) -> None:
@@ -690,6 +741,36 @@ def test_a_form_that_is_not_known_is_not_taken_for_a_whole_list(sandbox, iris, m
     (name, value), *_ = more.items()
     with pytest.raises(NotAListError, match="next|after|total" if type(value) is dict else name):
         list(iris.items(PLANS))
+
+
+#: Each name that tells of more, with a value by which it does.
+MORE = {
+    **dict.fromkeys(("next", "next_page", "nextPage", "nextCursor", "next_link", "nextUrl"), "x"),
+    **dict.fromkeys(("nextHref", "next_offset", "next_page_token", "nextPageToken"), "x"),
+    **dict.fromkeys(("nextToken", "@odata.nextLink", "cursor", "offset", "after", "before"), "x"),
+    **dict.fromkeys(("continuationToken", "continuation_token"), "x"),
+    **dict.fromkeys(("hasMore", "has_next", "hasNextPage"), True),
+    **dict.fromkeys(("isTruncated", "is_truncated", "truncated"), True),
+    **dict.fromkeys(("last", "isLast", "isLastPage", "is_last_page"), False),
+    **dict.fromkeys(("count", "total", "totalCount", "totalElements", "total_items"), 2),
+    **dict.fromkeys(("num_results", "numRecords", "total_rows", "totalSize"), 2),
+    **dict.fromkeys(("pages", "pageCount", "page_count", "totalPages", "num_pages"), 2),
+    **dict.fromkeys(("lastPage", "last_page"), 2),
+}
+#: Where it may stand.
+BESIDE = ("links", "_links", "page", "paging", "pagination", "cursors", "meta", "metadata")
+BESIDE += ("_metadata", "pageInfo", "page_info")
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [*(("meta", name) for name in MORE), *((place, "hasMore") for place in BESIDE)],
+)
+def test_by_each_name_that_tells_of_more(place, name) -> None:
+    call = Call.first("GET", PLANS, {})
+    reply = {"plans": [1], place: {name: MORE[name]}}
+    with pytest.raises(NotAListError, match=f"tells of more .*{name}"):
+        form_of(call, reply, None)
 
 
 @pytest.mark.parametrize(

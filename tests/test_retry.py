@@ -349,7 +349,7 @@ class TestHowLong:
         date = format_datetime(in_an_hour, usegmt=True)
         sandbox.inject(Fault(status=503, headers={"Retry-After": date}), on="api")
         assert iris.get("/echo").ok
-        assert 90 <= pauses[0] <= 90.5
+        assert 90 < pauses[0] <= 90.5
         assert 55 <= pauses[1] <= 60.5
 
     @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -515,6 +515,11 @@ def test_a_policy_keeps_its_kind_when_it_changes() -> None:
     once = retry_of(3).increment("GET").new(total=7)
     assert (type(once), once.get_backoff_time() >= 0.5) == (type(DEFAULT_RETRY), True)
     assert DEFAULT_RETRY.total == 4
+
+
+def test_an_error_that_says_nothing_is_the_callers() -> None:
+    """Such as one that a mock raises in the place of requests' adapter."""
+    assert after_error(DEFAULT_RETRY, "GET", requests.ConnectionError()) is None
 
 
 def test_an_answer_that_is_no_failure_can_be_in_the_list() -> None:

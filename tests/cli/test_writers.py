@@ -51,8 +51,14 @@ class TestReplacing:
         assert target.read_bytes() == b"old"
         assert os.listdir(tmp_path) == ["x"]
 
-    def fail(self, file: IO[bytes], error: type[BaseException]) -> None:
+    def test_an_error_is_told_even_if_the_file_is_gone(self, tmp_path: Path) -> None:
+        with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "x") as file:
+            self.fail(file, KeyboardInterrupt, *tmp_path.iterdir())
+
+    def fail(self, file: IO[bytes], error: type[BaseException], *gone: Path) -> None:
         file.write(b"new")
+        for path in gone:
+            path.unlink()
         raise error
 
     def test_others_may_read_it_as_far_as_the_umask_says(self, tmp_path: Path) -> None:
@@ -138,6 +144,12 @@ def test_csv_has_a_column_for_each_member_that_any_element_has(tmp_path: Path) -
     assert len(rows) == len(ROWS)
 
 
+def test_csv_names_what_is_deep_with_all_the_names_above(tmp_path: Path) -> None:
+    rows = [{"a": {"b": {"c": ["é"]}, "d": 1}}]
+    text = written(".csv", rows, tmp_path).read_text("utf-8")
+    assert list(csv.reader(io.StringIO(text))) == [["a.b.c", "a.d"], ['["é"]', "1"]]
+
+
 def test_parquet_keeps_types_and_nesting(tmp_path: Path) -> None:
     rows = pyarrow.parquet.read_table(written(".parquet", ROWS, tmp_path)).to_pylist()
     assert [row["id"] for row in rows] == [1, 2, None, None]
@@ -199,6 +211,10 @@ def test_an_error_of_the_list_reaches_the_caller(suffix: str, tmp_path: Path) ->
     with pytest.raises(OSError, match="lost"):
         written(suffix, broken(), tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_json_keeps_its_layout_where_the_terminal_cannot_hold_it() -> None:
+    assert writers.json_text({"a": "é"}, "ascii", indent=1) == '{\n "a": "\\u00e9"\n}'
 
 
 class TestHalfASurrogatePair:
