@@ -586,6 +586,32 @@ def test_a_size_that_is_empty_is_the_callers_too() -> None:
     assert Call.first("GET", ASSETS, {"params": {"size": ""}}).url == f"{ASSETS}?size="
 
 
+@pytest.mark.parametrize(
+    "beside", [{"Links": [], "Errors": []}, {"next": ""}, {"data": {"isPartial": False}}], ids=str
+)
+def test_what_says_nothing_of_more_leaves_a_list_whole(beside) -> None:
+    assert form_of(Call.first("GET", PLANS, {}), {"plans": [1], **beside}, None).total == 1
+
+
+def test_a_list_of_samples_may_say_inside_that_it_is_partial() -> None:
+    reply = {"data": {"isPartial": True, "result": [1]}}
+    with pytest.raises(IncompleteListError, match="isPartial"):
+        form_of(Call.first("GET", PLANS, {}), reply, None)
+
+
+def test_a_page_that_is_no_number_is_taken_for_the_first() -> None:
+    reply = {"content": [1], "number": 0, "size": 1, "totalElements": 1}
+    assert form_of(Call.first("GET", ASSETS, {"params": "page=x"}), reply, None).total == 1
+    with pytest.raises(IncompleteListError, match="no size and totalElements"):
+        form_of(Call.first("GET", ASSETS, {}), {**reply, "totalElements": True}, None)
+
+
+def test_a_connection_needs_its_page_info() -> None:
+    call = Call.first("POST", GRAPHQL, {"json": {"query": QUERY}})
+    with pytest.raises(NotAListError, match="holds 0 connections"):
+        form_of(call, {"data": {"assets": {"edges": [], "pageInfo": None}}}, None)
+
+
 def test_aemp_pages_of_nothing_do_not_go_on(sandbox, iris) -> None:
     sandbox.inject(Fault(reply={"Equipment": []}), on="api")
     with pytest.raises(IncompleteListError, match="page 1 of .* not full"):
