@@ -612,6 +612,23 @@ def test_a_connection_needs_its_page_info() -> None:
         form_of(call, {"data": {"assets": {"edges": [], "pageInfo": None}}}, None)
 
 
+@pytest.mark.parametrize("url", [b"/x?size=1", "/x?q=a+b&size=1", "/x?size=1#top", "/x?before=a"])
+def test_a_url_goes_as_it_is_but_for_its_fragment(url) -> None:
+    expected = url.decode() if isinstance(url, bytes) else url.removesuffix("#top")
+    assert Call.first("GET", url, {}).url == expected
+
+
+@pytest.mark.parametrize("arguments", [{"params": 5}, {"params": ["abc"]}, {"data": ["abc"]}])
+def test_what_is_no_query_and_no_form_is_refused(arguments) -> None:
+    with pytest.raises(SettingError, match="cannot be sent"):
+        Call.first("POST", EVENTS, arguments)
+
+
+def test_a_name_that_ends_in_last_does_not_ask_for_the_last() -> None:
+    call = Call.first("POST", GRAPHQL, {"json": {"query": "{ ballast: assets }"}})
+    assert not call.goes_backwards
+
+
 def test_aemp_pages_of_nothing_do_not_go_on(sandbox, iris) -> None:
     sandbox.inject(Fault(reply={"Equipment": []}), on="api")
     with pytest.raises(IncompleteListError, match="page 1 of .* not full"):
