@@ -66,7 +66,7 @@ def retry_of(setting: Retry | int | None) -> Retry:
     if isinstance(setting, Retry):
         return setting
     if isinstance(setting, int) and setting >= 0:
-        return DEFAULT_RETRY.new(total=int(setting))
+        return DEFAULT_RETRY.new(total=setting)
     raise SettingError(
         f"retry must be a number of repetitions, 0 for none, or a urllib3 Retry, not {setting!r}",
         setting="retry",
@@ -76,8 +76,7 @@ def retry_of(setting: Retry | int | None) -> Retry:
 def after_response(retries: Retry, method: str, response: Response) -> Again | None:
     """Whether to send again after this answer. A Retry-After beyond ``backoff_max`` ends it."""
     status = response.status_code
-    has_retry_after = status >= 400 and "Retry-After" in response.headers
-    if not retries.is_retry(method, status, has_retry_after):
+    if not retries.is_retry(method, status, "Retry-After" in response.headers):
         return None
     answer = response.raw or response  # a policy expects urllib3's
     wait = retry_after(answer, retries) if retries.respect_retry_after_header else None
