@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-import time
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +24,7 @@ from typing import Any
 from requests import RequestException, Response
 
 from .call import Call, Place
+from .clock import Clock, given_up
 from .errors import GraphQLError, IncompleteListError, ListError, SettingError
 from .forms import Document, Form, form_of, graphql_errors
 from .problems import problem_of
@@ -65,7 +66,7 @@ def pages(
     key: str | None = None,
     workers: int = 1,
     resume: Mapping[str, Any] | None = None,
-    sleep: Callable[[float], object] = time.sleep,
+    sleep: Callable[[float], object] = Clock.sleep,
 ) -> Generator[Page, None, None]:
     """Every page of a list, in order. The arguments are checked at once, the list is read lazily.
 
@@ -173,11 +174,13 @@ class _Walk:
         """The first page tells the form; then as many calls are on their way as there are workers.
 
         Where a page tells of the next one only, that one is read while this one is used. When the
-        walk ends early, calls that have not begun are dropped, and those that have are waited for.
+        walk ends early, calls that have not begun are dropped, and those that have are waited for;
+        but none is repeated then, and no pause before a repetition is waited out.
         """
         page, place = self._next(call, partial(self.read, call))
         places = self._form.ahead(call) if self._form and place else None
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="iris-pages")
+        over = threading.Event()
+        pool = ThreadPoolExecutor(workers, "iris-pages", initializer=given_up.set, initargs=(over,))
         try:
             if places is not None:
                 yield page
@@ -191,6 +194,7 @@ class _Walk:
                 page, place = self._next(call, future.result)
             yield page
         finally:
+            over.set()
             # a walk may be collected by one of its own threads, which cannot wait for itself
             with suppress(RuntimeError):
                 pool.shutdown(wait=True, cancel_futures=True)

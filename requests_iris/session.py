@@ -353,6 +353,7 @@ class IrisSession(OAuth2Session, requests.Session):
             declare ``$after``.
         :param key: where the elements are, as names with dots between them, in an odd reply.
         :param workers: pages to read at once; lists of cursors, and GraphQL, read one page ahead.
+            Where the walk ends early, it waits for requests on their way, and repeats none.
         :param resume: of the :class:`ListError` that the same call has raised before: its method,
             path, parameters and body, in this process or another.
         :param request_arguments: further ones of :meth:`request`, for every page; none is streamed.

@@ -83,9 +83,10 @@ class _Flight(Future[Token]):
         self.over = threading.Event()
 
     def fail(self, error: BaseException) -> None:
-        # what stops the leader, such as Ctrl-C, is not meant for the others: they try themselves;
-        # so they do if it left the renewal to another process, since for them the token may be over
-        if isinstance(error, Exception) and not isinstance(error, Busy):
+        # what stops the leader, such as Ctrl-C, or the end of the walk that it works for, is not
+        # meant for the others: they try themselves; so they do if it left the renewal to another
+        # process, since for them the token may be over
+        if isinstance(error, Exception) and not isinstance(error, (Busy, CancelledError)):
             self.set_exception(error)
         else:
             self.cancel()

@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import redirect_stderr
@@ -32,6 +33,7 @@ from requests_iris import (
     pagination,
 )
 from requests_iris.call import Call
+from requests_iris.clock import Clock
 from requests_iris.forms import form_of
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.sandbox.fleet import Fleet
@@ -1211,6 +1213,25 @@ class TestThreads:
         with pytest.raises(KeyboardInterrupt):
             list(walk)
         assert sandbox.count("api") < 25 + 8
+
+    def test_after_ctrl_c_while_a_page_waits_for_its_repetition(self, sandbox, iris) -> None:
+        """A Retry-After of minutes is not waited out by the threads of a walk that is over."""
+        first = threading.Lock()
+
+        class Interrupting(Clock):
+            def sleep(self, seconds: float) -> None:
+                if first.acquire(blocking=False):
+                    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                super().sleep(seconds)
+
+        iris.adapters["https://"]._clock = Interrupting()
+        sandbox.inject(Fault(), on="api")
+        sandbox.inject(Fault(status=429, headers={"Retry-After": "100"}), on="api", times=24)
+        start = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            list(iris.items(ASSETS, params={"size": 10}, workers=4))
+        assert walkers() == []
+        assert time.monotonic() - start < 50
 
     @pytest.mark.parametrize("name", FORMS)
     def test_of_a_walk_that_nobody_holds(self, iris, name) -> None:

@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 from requests import Response
@@ -226,7 +226,7 @@ def test_a_sign_in_waits_for_a_renewal_and_does_not_mind_that_it_fails(
     assert sandbox.count("token") == 2
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, CancelledError])
 def test_who_waits_for_a_leader_that_is_stopped_renews_itself(
     iris: IrisSession, sandbox: Sandbox, error: type[BaseException]
 ) -> None:
