@@ -26,6 +26,8 @@ LIMIT = 100
 _PAGING = {"size", "page", "limit", "after", "before"}
 #: What makes a request that of one page, as JSON can hold it.
 Place = Mapping[str, Any]
+#: What in a GraphQL query may make it begin in the middle of the list.
+_LATER = re.compile(r"\b(?:before|last|offset|skip)\s*:|\bafter\s*:\s*\"")
 _AEMP_PATH = re.compile(r"/15143/-3/.*/\d+$")
 
 
@@ -121,6 +123,11 @@ class Call:
         """Whether a GraphQL query asks for the last elements, from no place that it names."""
         has_last = re.search(r"\blast\s*:", self.query or "") is not None
         return has_last and not self.variables.get("after")
+
+    @property
+    def begins_later(self) -> bool:
+        """Whether a GraphQL query may begin in the middle of the list."""
+        return bool(self.variables.get("after") or _LATER.search(self.query or ""))
 
     def resume_at(self, place: Place) -> dict[str, Any]:
         """What an error's ``resume`` is: a place, and a mark of the list that it is in."""

@@ -7,40 +7,17 @@ Nothing here does any I/O.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from .call import LIMIT, Call, Place, number_of
 from .errors import IncompleteListError, NotAListError, SettingError
-
-Document = dict[str, Any]
-
-#: Members that tell of more pages: a list with one of them is not a whole one.
-_MORE = re.compile(
-    r"(?:@odata\.)?next_?(?:page|cursor|link|url|href|offset|page_?token|token)?"
-    r"|has_?(?:more|next)\w*|(?:is_?)?truncated|cursor|offset|continuation_?token",
-    re.IGNORECASE,
-)
-#: Members that tell of more pages where they are false.
-_NO_END = re.compile(r"(?:is_?)?last(?:_?page)?", re.IGNORECASE)
-#: Objects that such a member may be in.
-_MORE_IN = re.compile(
-    r"_?links|page|paging|pagination|cursors|meta|_?metadata|page_?info", re.IGNORECASE
-)
-#: What leads to further pages of a list of cursors, whose place is the reply itself.
-_CURSORS = ("after", "before")
-#: How many elements, or pages, there are, if that is said.
-_TOTALS = re.compile(
-    r"count|total|(?:total|num)_?(?:count|elements|items|results|records|rows|size)",
-    re.IGNORECASE,
-)
-_PAGES = re.compile(r"pages|page_?count|(?:total|num)_?pages|last_?page", re.IGNORECASE)
+from .hints import Document, hints_of_more, objects_around
 
 
 class Form:
-    """What a walk knows of its list after the first reply. As it stands, of one that is whole.
+    """What a walk knows of its list after the first reply.
 
     :ivar total: elements that the walk will find, or None if nobody says.
     :ivar place: the name of what leads to one of its pages, in a call's place.
@@ -55,16 +32,16 @@ class Form:
     def elements(self, document: Document) -> list[Any]:
         """Those of one page.
 
-        :raises ListError: if there is no list where it should be.
+        :raises ListError: if there is no list where it should be, or a part of it is missing.
         """
         return _list_at(document, self._key)
 
-    def following(self, call: Call, document: Document) -> Place | None:  # noqa: ARG002
+    def following(self, call: Call, document: Document) -> Place | None:
         """The place of the page after this one; None at the end. Asked for once a page, in order.
 
-        :raises ListError: if the page does not fit the ones before.
+        :raises ListError: if the page does not fit the ones before, or the end is none.
         """
-        return None
+        raise NotImplementedError
 
     def ahead(self, call: Call) -> Iterator[Place] | None:  # noqa: ARG002
         """The places of all pages after the first; None where each tells of the next one only."""
@@ -75,40 +52,51 @@ def form_of(call: Call, document: Document, key: str | None) -> Form:
     """The form of a list, by its first reply.
 
     :param key: where the elements are, as names with dots between them; for odd replies.
-    :raises ListError: if there is no list in the reply, or not a whole one.
+    :raises ListError: if there is no list in the reply.
     :raises SettingError: if the place of the call is one in a list of another form.
     """
-    form = _recognised(call, document, key)
+    form = (
+        Connection(call, document) if call.query is not None else _recognised(call, document, key)
+    )
     if call.place and form.place not in call.place:
         raise SettingError("resume is of a list of another form", setting="resume")
     return form
 
 
 def _recognised(call: Call, document: Document, key: str | None) -> Form:
-    if call.query is not None:
-        return Connection(document)
+    _check_whole(document, key or "data")
     key = key or _key_of(document)
     if key is None:
-        names = tuple(document)
         raise NotAListError(
-            f"the reply holds no list (its members: {', '.join(names) or 'none'}): "
+            f"the reply holds no list (its members: {', '.join(document) or 'none'}): "
             "name the one that is with key=",
-            keys=names,
+            keys=tuple(document),
         )
-    if isinstance(links := _member(document, "Links"), list) and links:
+    names = set(document)
+    if "totalElements" in names or (key == "content" and {"totalPages", "number"} & names):
+        return Pages(call, document, key)
+    if (
+        (call.is_aemp or call.number)
+        and isinstance(links := _member(document, "Links"), list)
+        and links
+    ):
         return Links(call, document, key)
     if call.is_aemp and _list_at(document, key):
         raise IncompleteListError("it has no links, which tell whether there is another page")
-    if {"totalElements", "totalPages", "number"} & set(document):
-        return Pages(call, document, key)
-    cursors = Cursors(call, key)
-    if not cursors.cursor(document):
-        _check_tells_of_no_more(call, document, key)
-    if {"after", "before", "limit"} & set(document) or key == "content":
-        return cursors
-    whole = Form(key)
-    whole.total = len(whole.elements(document))
-    return whole
+    if {"after", "before", "limit"} & names or key == "content":
+        return Cursors(call, key)
+    return Whole(document, key)
+
+
+class Whole(Form):
+    """A reply that is one whole list, if it does not tell of more."""
+
+    def __init__(self, document: Document, key: str) -> None:
+        super().__init__(key)
+        self.total = len(self.elements(document))
+
+    def following(self, call: Call, document: Document) -> None:  # noqa: ARG002
+        _check_end(document, self._key, elements=self.total, pages=1)
 
 
 class Pages(Form):
@@ -155,7 +143,9 @@ class Pages(Form):
         if size is None or total is None or (total and not size):
             raise IncompleteListError("it has no size and totalElements to check it by")
         pages = _count(document, "totalPages")
-        if pages is not None and size and pages != -(-total // size):
+        expected = -(-total // size) if size else 0
+        # an empty list may be one page, too
+        if pages is not None and size and pages not in (expected, expected or 1):
             raise IncompleteListError(
                 f"it says that {total} elements, {size} a page, are {pages} pages"
             )
@@ -163,29 +153,35 @@ class Pages(Form):
 
 
 class Cursors(Form):
-    """Pages that each name the place after them; no total, and no word for the end.
+    """Pages that each name the place after them; often no total, and no word for the end.
 
     The end is a page without elements, without a cursor, or with the one that led to it.
     """
 
     def __init__(self, call: Call, key: str) -> None:
         super().__init__(key)
-        self.place = "before" if "before" in call.params else "after"
+        self.place = "before" if call.params.get("before") else "after"
+        self._begins_at_start = not call.params.get(self.place)
         self._seen: set[int] = set()
-
-    def cursor(self, document: Document) -> Any:
-        """What leads to the next page, if there may be one."""
-        return document.get(self.place)
+        self._pages = self._elements = 0
 
     def following(self, call: Call, document: Document) -> Place | None:
-        cursor = self.cursor(document)
-        came_by = call.params.get(self.place)
+        found = self.elements(document)
+        self._pages += 1
+        self._elements += len(found)
+        cursor = document.get(self.place)
         # a number, too, has become text in the URL
-        if not self.elements(document) or not cursor or str(cursor) == came_by:
+        if not found or not cursor or str(cursor) == call.params.get(self.place):
+            self._check_end(document)
             return None
         _check_new(cursor, self._seen)
         size = {} if call.sized else {"limit": LIMIT}
         return {**size, self.place: cursor}
+
+    def _check_end(self, document: Document) -> None:
+        # what came before this walk is in the counts
+        read = (self._elements, self._pages) if self._begins_at_start else (None, None)
+        _check_end(document, self._key, elements=read[0], pages=read[1])
 
 
 class Links(Form):
@@ -224,17 +220,23 @@ class Links(Form):
         return ({"number": number} for number in range(call.number + 1, self._last + 1))
 
     def _linked(self, call: Call, document: Document) -> dict[str, int]:
-        """The page numbers that the links lead to; they all belong to this list."""
+        """The page numbers that the links lead to. They are never followed themselves."""
         here, _ = _split(call.asked)
         links = {}
         for link in _member(document, "Links") or []:
             told = link if isinstance(link, dict) else {}
-            there, last = _split(str(told.get("href")))
-            number = number_of(last)
+            rel = str(told.get("rel")).lower()
+            there, number = _split(str(told.get("href")))
+            if told and rel not in _RELS:
+                continue
             if there != here or number is None:
-                raise IncompleteListError(f"the link {told.get('rel')!r} leads out of the list")
-            links[str(told.get("rel")).lower()] = number
+                raise IncompleteListError(f"the link {rel!r} leads out of the list")
+            links[rel] = number
         return links
+
+
+#: The relations of links between pages (RFC 8288); others lead elsewhere.
+_RELS = ("self", "first", "prev", "next", "last")
 
 
 class Connection(Form):
@@ -242,17 +244,19 @@ class Connection(Form):
 
     place = "endCursor"
 
-    def __init__(self, document: Document) -> None:
-        self._seen: set[int] = set()
-        paths = list(_connection_paths(document.get("data")))
+    def __init__(self, call: Call, document: Document) -> None:
+        paths = list(_connection_paths(document.get("data"), "data"))
         if len(paths) != 1:
             raise NotAListError(
                 f"the reply holds {len(paths)} connections: the query must ask for one, with "
                 "edges { node { ... } } and pageInfo { hasNextPage endCursor }",
                 keys=tuple(document),
             )
-        self._path = paths[0]
-        self.total = _count(self._connection(document), "totalCount")
+        super().__init__(paths[0])
+        self._count = _count(self._connection(document), "totalCount")
+        self.total = None if call.begins_later else self._count
+        self._elements = 0
+        self._seen: set[int] = set()
 
     def elements(self, document: Document) -> list[Any]:
         connection = self._connection(document)
@@ -263,6 +267,21 @@ class Connection(Form):
         return [edge["node"] for edge in connection["edges"]]
 
     def following(self, call: Call, document: Document) -> Place | None:
+        self._elements += len(self.elements(document))
+        count = _count(self._connection(document), "totalCount")
+        if count != self._count:
+            raise IncompleteListError(
+                f"the list has changed on the way: its totalCount was {self._count}, and is {count}"
+            )
+        if self._goes_on(call, document):
+            return {"endCursor": self._cursor(call, document)}
+        if self.total is not None and self._elements < self.total:
+            raise IncompleteListError(
+                f"it is the last one, and {self._elements} elements of {self.total} have come"
+            )
+        return None
+
+    def _goes_on(self, call: Call, document: Document) -> bool:
         info = self._connection(document)["pageInfo"]
         if not isinstance(info.get("hasNextPage"), bool):
             raise NotAListError(
@@ -276,27 +295,27 @@ class Connection(Form):
                 "it must use first: and after:",
                 keys=tuple(document),
             )
-        if not info["hasNextPage"]:
-            return None
+        return bool(info["hasNextPage"])
+
+    def _cursor(self, call: Call, document: Document) -> Any:
         if not call.declares("after"):
             raise NotAListError(
                 "the list has more pages, and the query has no variable for them: "
                 "it must declare $after: String, and use it as after: $after",
                 keys=tuple(document),
             )
-        cursor = info.get("endCursor")
+        cursor = self._connection(document)["pageInfo"].get("endCursor")
         if not cursor or cursor == call.variables.get("after"):
             raise IncompleteListError("there is a next page, and no cursor that leads to it")
         _check_new(cursor, self._seen)
-        return {"endCursor": cursor}
+        return cursor
 
     def _connection(self, document: Document) -> Document:
-        found = document.get("data")
-        for name in self._path:
-            found = found.get(name) if isinstance(found, dict) else None
+        _check_whole(document, self._key)
+        found = _at(document, self._key)
         if not _is_connection(found):
             raise IncompleteListError("it holds no connection where the first one has it")
-        return found  # type: ignore[return-value]
+        return found  # type: ignore[no-any-return]
 
 
 def graphql_errors(document: Any) -> tuple[dict[str, Any], ...]:
@@ -327,7 +346,7 @@ def _at(document: Document, key: str) -> Any:
 
 
 def _list_at(document: Document, key: str) -> list[Any]:
-    _check_partial(document)
+    _check_whole(document, key)
     found = _at(document, key)
     if not isinstance(found, list):
         raise NotAListError(
@@ -337,62 +356,23 @@ def _list_at(document: Document, key: str) -> list[Any]:
     return found
 
 
-def _check_partial(document: Document) -> None:
-    for part in (document, document.get("data")):
-        if isinstance(part, dict) and part.get("isPartial"):
-            raise IncompleteListError("IRIS says that this is a part of the list (isPartial)")
+def _check_whole(document: Document, key: str) -> None:
+    """:raises IncompleteListError: for a reply that says that a part of it is missing."""
+    if any(part.get("isPartial") for part in objects_around(document, key)):
+        raise IncompleteListError("IRIS says that this is a part of the list (isPartial)")
+    errors = () if key.startswith("errors") else graphql_errors(document)
+    if errors or document.get("status") == "error":  # the latter is Prometheus' word
+        told = ", ".join(str(each.get("message")) for each in errors)
+        raise IncompleteListError(f"it tells of errors: {told or document.get('error')}")
 
 
-def _check_tells_of_no_more(call: Call, document: Document, key: str) -> None:
-    """:raises NotAListError: for a reply that is not all, and does not say how to read the rest."""
-    most = {_TOTALS: len(_list_at(document, key)), _PAGES: 1}
-    if any(call.params.get(cursor) for cursor in _CURSORS):
-        most = {}  # what came before is in these counts, and not in the reply
-    hints = [
-        name
-        for place in _around(document, key)
-        for name, value in place.items()
-        if _tells_of_more(name, value, most) or (place is not document and name in _CURSORS)
-        if value not in (None, "")
-    ]
+def _check_end(document: Document, key: str, *, elements: int | None, pages: int | None) -> None:
+    """:raises IncompleteListError: for a last reply that tells of more."""
+    hints = hints_of_more(document, key, elements=elements, pages=pages)
     if hints:
-        raise NotAListError(
-            f"the reply tells of more pages in a form that is not known ({', '.join(hints)})",
-            keys=tuple(document),
+        raise IncompleteListError(
+            f"it tells of more pages in a form that is not known ({', '.join(hints)})"
         )
-
-
-def _around(document: Document, key: str) -> Iterator[Document]:
-    """The objects that the list is in, and those beside it that tell of pages."""
-    place: Any = document
-    for name in key.split("."):
-        yield place
-        yield from _about_pages(place)
-        place = place[name]
-
-
-def _about_pages(place: Document) -> Iterator[Document]:
-    for name, value in place.items():
-        if isinstance(value, dict) and _MORE_IN.fullmatch(name):
-            yield value
-            yield from _about_pages(value)
-
-
-def _tells_of_more(name: str, value: Any, most: Mapping[re.Pattern[str], int]) -> bool:
-    """Whether a member beside a list says that there is more; counts may be as high as `most`."""
-    if _NO_END.fullmatch(name) and isinstance(value, bool):
-        return not value
-    if any(counts.fullmatch(name) and _number(value) > most[counts] for counts in most):
-        return True
-    return _MORE.fullmatch(name) is not None and value is not False
-
-
-def _number(value: Any) -> float:
-    """A count, also as text; 0 for what is none."""
-    try:
-        return float(str(value))
-    except ValueError:
-        return 0
 
 
 def _check_new(cursor: Any, seen: set[int]) -> None:
@@ -409,14 +389,14 @@ def _member(document: Document, name: str) -> Any:
     return document.get(name, document.get(name.lower()))
 
 
-def _split(url: str) -> tuple[tuple[str, str, str], str]:
-    """Scheme, host, and the path without its last part; and that part. Empty for what is no URL."""
+def _split(url: str) -> tuple[str, int | None]:
+    """The path without its last part, and the number that this is. Hosts may have other names."""
     try:
-        parts = urlsplit(url)
+        path = unquote(urlsplit(url).path)
     except ValueError:
-        return ("", "", ""), ""
-    parent, _, last = parts.path.rpartition("/")
-    return (parts.scheme, parts.netloc, parent), last
+        return "", None
+    parent, _, last = path.rpartition("/")
+    return parent, number_of(last)
 
 
 def _page_asked_by(call: Call) -> int:
@@ -438,11 +418,10 @@ def _is_connection(value: Any) -> bool:
     )
 
 
-def _connection_paths(data: Any) -> Iterator[tuple[str, ...]]:
+def _connection_paths(data: Any, key: str) -> Iterator[str]:
     """Where the connections are; those inside of another one's nodes do not count."""
     if _is_connection(data):
-        yield ()
+        yield key
         return
     for name, value in data.items() if isinstance(data, dict) else ():
-        for path in _connection_paths(value):
-            yield (name, *path)
+        yield from _connection_paths(value, f"{key}.{name}")

@@ -26,7 +26,8 @@ from requests import RequestException, Response
 from .call import Call, Place
 from .clock import Clock, given_up
 from .errors import GraphQLError, IncompleteListError, ListError, SettingError
-from .forms import Document, Form, form_of, graphql_errors
+from .forms import Form, form_of, graphql_errors
+from .hints import Document, links_to_next
 from .problems import problem_of
 
 log = logging.getLogger("requests_iris")
@@ -246,7 +247,7 @@ class _Walk:
                 self._form = form_of(call, document, self._key)
             elements = self._form.elements(document)
             place = self._form.following(call, document)
-            if place is None and "next" in response.links:
+            if place is None and links_to_next(response.headers.get("Link", "")):
                 raise IncompleteListError("it is the last one, but its Link header has a next one")
         self._pages += 1
         self._elements += len(elements)
@@ -313,7 +314,7 @@ def _graphql_error(errors: tuple[dict[str, Any], ...], response: Response) -> Gr
     return GraphQLError(
         f"GraphQL answered with errors: {codes}",
         errors=errors,
-        retryable=_wait_of(errors) is not None,
+        retryable="RATE_LIMITED" in map(_code_of, errors) or _may_come_later(response),
         response=response,
     )
 

@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"token_endpoint", "transport", "stores"},
     {"retry", "tls", "forms"},
     {"token", "hosts", "credentials", "call"},
-    {"errors", "problems", "body", "clock"},
+    {"errors", "problems", "body", "clock", "hints"},
 ]
 #: What only the session's room may know: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}

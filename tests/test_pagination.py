@@ -759,95 +759,7 @@ def test_a_list_that_has_changed_since_it_was_left_is_an_error(sandbox, iris) ->
         list(iris.items(ASSETS, params={"size": 100}, resume=caught.value.resume))
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"nextPage": 2},
-        {"hasMore": True},
-        {"hasNextElements": True},
-        {"isTruncated": True},
-        {"cursor": "x"},
-        {"last": False},
-        {"count": 1000},
-        {"total": "1000"},
-        {"total": 10**400},
-        {"totalItems": 1000},
-        {"pages": 2},
-        {"last_page": 2},
-        {"page": {"size": 20, "number": 0, "totalElements": 1000, "totalPages": 50}},  # Spring's
-        {"meta": {"total": 1000}},
-        {"_links": {"next": {"href": "/2"}}},
-        {"paging": {"cursors": {"after": "x"}}},
-    ],
-    ids=repr,
-)
-def test_a_form_that_is_not_known_is_not_taken_for_a_whole_list(sandbox, iris, more) -> None:
-    sandbox.inject(Fault(reply=more), on="api")
-    (name, value), *_ = more.items()
-    with pytest.raises(NotAListError, match="next|after|total" if type(value) is dict else name):
-        list(iris.items(PLANS))
-
-
-#: Each name that tells of more, with a value by which it does.
-MORE = {
-    **dict.fromkeys(("next", "next_page", "nextPage", "nextCursor", "next_link", "nextUrl"), "x"),
-    **dict.fromkeys(("nextHref", "next_offset", "next_page_token", "nextPageToken"), "x"),
-    **dict.fromkeys(("nextToken", "@odata.nextLink", "cursor", "offset", "after", "before"), "x"),
-    **dict.fromkeys(("continuationToken", "continuation_token"), "x"),
-    **dict.fromkeys(("hasMore", "has_next", "hasNextPage"), True),
-    **dict.fromkeys(("isTruncated", "is_truncated", "truncated"), True),
-    **dict.fromkeys(("last", "isLast", "isLastPage", "is_last_page"), False),
-    **dict.fromkeys(("count", "total", "totalCount", "totalElements", "total_items"), 2),
-    **dict.fromkeys(("num_results", "numRecords", "total_rows", "totalSize"), 2),
-    **dict.fromkeys(("pages", "pageCount", "page_count", "totalPages", "num_pages"), 2),
-    **dict.fromkeys(("lastPage", "last_page"), 2),
-}
-#: Where it may stand.
-BESIDE = ("links", "_links", "page", "paging", "pagination", "cursors", "meta", "metadata")
-BESIDE += ("_metadata", "pageInfo", "page_info")
-
-
-@pytest.mark.parametrize(
-    ("place", "name"),
-    [*(("meta", name) for name in MORE), *((place, "hasMore") for place in BESIDE)],
-)
-def test_by_each_name_that_tells_of_more(place, name) -> None:
-    call = Call.first("GET", PLANS, {})
-    reply = {"plans": [1], place: {name: MORE[name]}}
-    with pytest.raises(NotAListError, match=f"tells of more .*{name}"):
-        form_of(call, reply, None)
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"last": True, "hasMore": False, "count": 12, "pages": "1", "next": None},
-        {"page": {"totalElements": 12, "totalPages": 1}, "meta": {"total": "12", "after": None}},
-        {"last": {"name": "no flag"}, "total": "twelve", "count": {}, "pages": None},
-    ],
-)
-def test_a_whole_list_may_say_that_it_is_one(sandbox, iris, more) -> None:
-    sandbox.inject(Fault(reply=more), on="api")
-    assert list(iris.items(PLANS)) == the_whole("service_plans")
-
-
-@pytest.mark.parametrize(
-    ("key", "reply"),
-    [
-        ("result.items", {"result": {"items": [1], "hasMore": True}}),
-        ("result.items", {"result": {"items": [1], "total": 2}}),
-        ("result.items", {"result": {"items": [1], "after": "x"}}),
-        ("result.items", {"result": {"items": [1]}, "meta": {"total": 2}}),
-        ("a.b.edges", {"a": {"b": {"edges": [1], "pageInfo": {"hasNextPage": True}}}}),
-    ],
-)
-def test_nor_is_one_that_has_a_name_with_dots(sandbox, iris, key, reply) -> None:
-    sandbox.inject(Fault(status=200, body=reply), on="api")
-    with pytest.raises(NotAListError, match="hasMore|total|after|hasNextPage"):
-        list(iris.items(PLANS, key=key))
-
-
-def test_nor_is_one_whose_link_header_has_a_next_page(sandbox, iris) -> None:
+def test_a_list_whose_link_header_has_a_next_page_is_not_whole(sandbox, iris) -> None:
     sandbox.inject(Fault(headers={"Link": '</plans?page=2>; rel="next"'}), on="api")
     with pytest.raises(IncompleteListError, match="Link header"):
         list(iris.items(PLANS))
@@ -1103,6 +1015,184 @@ def test_a_page_that_is_no_json_object_is_an_error(sandbox, iris) -> None:
         list(iris.items(ASSETS))
 
 
+def answers(sandbox, *bodies) -> str:
+    """An address that answers with these, one after the other."""
+    for body in bodies:
+        sandbox.inject(Fault(status=200, body=body), on="api")
+    return "/api/odd"
+
+
+class TestTheEndOfCursors:
+    """It is where no cursor leads on, if nothing tells of more."""
+
+    @pytest.mark.parametrize(
+        "last",
+        [
+            {"content": [2], "hasMore": True},
+            {"content": [2], "nextCursor": "z"},
+            {"content": [], "after": "b", "hasMore": True},
+            {"content": [2], "total": 5},
+            {"content": [2], "pages": 3},
+        ],
+        ids=str,
+    )
+    def test_that_is_none(self, sandbox, iris, last) -> None:
+        url = answers(sandbox, {"content": [1], "after": "a"}, last)
+        with pytest.raises(IncompleteListError, match=r"page 2 of .* tells of more pages"):
+            list(iris.items(url))
+
+    def test_with_counts_of_all_pages(self, sandbox, iris) -> None:
+        counts = {"total": 3, "pages": 2}
+        last = {"content": [3], **counts, "hasMore": False}
+        url = answers(sandbox, {"content": [1, 2], "after": "a", **counts}, last)
+        assert list(iris.items(url)) == [1, 2, 3]
+
+    def test_of_a_walk_that_begins_at_a_cursor(self, sandbox, iris) -> None:
+        url = answers(sandbox, {"content": [3], "total": 3, "pages": 2})
+        assert list(iris.items(url, params={"after": "a"})) == [3]
+
+    def test_is_not_by_a_direction_that_is_named_and_not_given(self, sandbox, iris) -> None:
+        url = answers(sandbox, {"content": [1], "after": "a"}, {"content": [2]})
+        assert list(iris.items(url, params={"before": ""})) == [1, 2]
+
+    @pytest.mark.parametrize("name", ["after", "before"])
+    def test_is_none_of_a_list_with_a_date_of_that_name(self, sandbox, iris, name) -> None:
+        url = answers(sandbox, {"events": [1], "total": 1000})
+        with pytest.raises(IncompleteListError, match="total"):
+            list(iris.items(url, params={name: "2025-01-01"}))
+
+
+class TestWhatIsMissing:
+    """A reply that says that it is not all there is."""
+
+    @pytest.mark.parametrize(
+        ("key", "body", "told"),
+        [
+            ("r.items", {"r": {"items": [1], "isPartial": True}}, "isPartial"),
+            ("r.items", {"r": {"items": [1]}, "isPartial": True}, "isPartial"),
+            (None, {"data": {"result": [1], "isPartial": True}}, "isPartial"),
+            (None, {"plans": [1], "errors": [{"message": "no access to B"}]}, "no access to B"),
+            (None, {"plans": [1], "errors": "no access"}, "no access"),
+            (None, {"errors": [{"message": "no such query"}], "data": None}, "no such query"),
+            (None, {"status": "error", "error": "too slow", "data": {"result": [1]}}, "too slow"),
+        ],
+        ids=str,
+    )
+    def test_is_an_error(self, sandbox, iris, key, body, told) -> None:
+        with pytest.raises(IncompleteListError, match=told):
+            list(iris.items(answers(sandbox, body), key=key))
+
+    def test_is_an_error_on_a_later_page(self, sandbox, iris) -> None:
+        pages = {"r": [1], "after": "a"}, {"r": [2], "errors": [{"message": "no access"}]}
+        with pytest.raises(IncompleteListError, match="page 2 of .* no access"):
+            list(iris.items(answers(sandbox, *pages)))
+
+    @pytest.mark.parametrize(
+        ("key", "body"),
+        [
+            ("errors", {"errors": [1]}),
+            (None, {"plans": [1], "errors": [], "isPartial": False, "status": "success"}),
+            (None, {"plans": [1], "errors": None}),
+        ],
+    )
+    def test_is_nothing(self, sandbox, iris, key, body) -> None:
+        assert list(iris.items(answers(sandbox, body), key=key)) == [1]
+
+
+class TestAWholeListThatLooksOdd:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"number": "A-17", "machines": [1]},
+            {"number": 3, "totalPages": 1, "machines": [1]},
+            {"links": [{"rel": "self", "href": "/api/odd"}], "machines": [1]},
+            {
+                **{"links": [{"rel": "self", "href": "/api/odd"}], "content": [1]},
+                **{"number": 0, "size": 20, "totalElements": 1, "totalPages": 1},
+            },
+        ],
+        ids=str,
+    )
+    def test_is_one(self, sandbox, iris, body) -> None:
+        assert list(iris.items(answers(sandbox, body))) == [1]
+
+    def test_may_be_one_page_of_nothing(self, sandbox, iris) -> None:
+        body = {"content": [], "number": 0, "size": 20, "totalElements": 0, "totalPages": 1}
+        assert list(iris.items(answers(sandbox, body))) == []
+
+    def test_of_one_page_and_an_element_are_not_two_pages(self, sandbox, iris) -> None:
+        body = {"content": [1], "number": 0, "size": 20, "totalElements": 1, "totalPages": 0}
+        with pytest.raises(IncompleteListError, match="are 0 pages"):
+            list(iris.items(answers(sandbox, body)))
+
+    @pytest.mark.parametrize("href", ["http://gate{path}", "{path}", "https://x{encoded}"])
+    def test_aemp_links_may_be_to_another_name_of_the_host(self, sandbox, iris, href) -> None:
+        """They tell the numbers of pages, and are never followed."""
+
+        def to(number: int) -> str:
+            path = f"{FLEET}/{number}"
+            return href.format(path=path, encoded=path.replace("-3", "%2D3"))
+
+        links = {
+            1: [{"rel": "self", "href": to(1)}, {"rel": "Last", "href": to(2)}],
+            2: [{"rel": "self", "href": to(2)}, {"rel": "describedby", "href": "/doc"}],
+        }
+        for number, each in links.items():
+            last = [{"rel": "last", "href": to(2)}] if number == 2 else []
+            body = {"Equipment": [number], "Links": [*each, *last]}
+            sandbox.inject(Fault(status=200, body=body), on="api")
+        assert list(iris.items(f"{FLEET}/1")) == [1, 2]
+        assert sandbox.count("foreign") == 0
+
+
+class TestTheTotalOfAConnection:
+    def walk(self, sandbox, iris, *totals, query=QUERY, **variables):
+        for number, total in enumerate(totals, 1):
+            info = {"hasNextPage": number < len(totals), "endCursor": str(number)}
+            connection = {"nodes": [{"id": number}], "pageInfo": info, "totalCount": total}
+            sandbox.inject(Fault(status=200, body={"data": {"assets": connection}}), on="api")
+        body = {"query": query, "variables": variables}
+        told: list[tuple[int, int | None]] = []
+        progress = lambda *counts: told.append(counts)  # noqa: E731
+        found = list(iris.items(GRAPHQL, method="POST", json=body, progress=progress))
+        return len(found), told[-1][1]
+
+    def test_is_what_was_found(self, sandbox, iris) -> None:
+        assert self.walk(sandbox, iris, 2, 2) == (2, 2)
+
+    def test_is_an_error_if_less_was_found(self, sandbox, iris) -> None:
+        with pytest.raises(IncompleteListError, match="page 2 of .* 2 elements of 5 have come"):
+            self.walk(sandbox, iris, 5, 5)
+
+    def test_must_not_change_on_the_way(self, sandbox, iris) -> None:
+        with pytest.raises(IncompleteListError, match="totalCount was 2, and is 3"):
+            self.walk(sandbox, iris, 2, 3)
+
+    @pytest.mark.parametrize("place", ["before: $b", "last: 2", "offset: 3", 'after: "b"'])
+    def test_is_not_for_a_walk_that_begins_later(self, sandbox, iris, place) -> None:
+        query = f"query ($after: String) {{ assets({place}) {{ nodes {{ id }} }} }}"
+        assert self.walk(sandbox, iris, 5, query=query) == (1, None)
+
+    def test_is_not_for_a_walk_that_begins_at_a_cursor(self, sandbox, iris) -> None:
+        assert self.walk(sandbox, iris, 5, after="b") == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "errors", "retryable"),
+    [
+        (200, [{"message": "no"}], False),
+        (500, [{"message": "no"}], True),
+        (200, [{"extensions": {"code": "RATE_LIMITED"}}], True),
+        (200, [{"extensions": {"code": "RATE_LIMITED", "resetIn": "soon"}}], True),
+    ],
+)
+def test_an_error_of_graphql_may_pass(sandbox, iris, status, errors, retryable) -> None:
+    sandbox.inject(Fault(status=status, body={"errors": errors}), on="api")
+    with pytest.raises(GraphQLError) as caught:
+        list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))
+    assert caught.value.retryable is retryable
+
+
 class TestALaterPageThatCannotBeFound:
     """A list that goes on in a way that is not known is refused, not taken for a whole one."""
 
@@ -1126,7 +1216,7 @@ class TestALaterPageThatCannotBeFound:
     @pytest.mark.parametrize("key", ["content", "plans"])
     def test_in_a_reply_of_one_list(self, iris, sandbox, key, more) -> None:
         sandbox.inject(Fault(status=200, body={key: [1], **more}), on="api")
-        with pytest.raises(NotAListError, match="tells of more pages"):
+        with pytest.raises(IncompleteListError, match="tells of more pages"):
             list(iris.items("/api/odd"))
 
     @pytest.mark.parametrize(
@@ -1159,7 +1249,7 @@ class TestALaterPageThatCannotBeFound:
     def test_errors_are_no_elements(self, iris, sandbox) -> None:
         body = {"data": None, "errors": [{"message": "no"}]}
         sandbox.inject(Fault(status=200, body=body), on="api")
-        with pytest.raises(NotAListError):
+        with pytest.raises(IncompleteListError, match="tells of errors: no"):
             list(iris.items(GRAPHQL, method="POST", data=json.dumps({"query": QUERY})))
 
     @pytest.mark.parametrize("workers", [1, 2])

@@ -1,0 +1,119 @@
+"""What around a list tells that there is more of it: no list in an unknown form passes as whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from requests_iris.hints import hints_of_more, links_to_next
+
+#: Each name that tells of more than one element, or one page, with a value by which it does.
+MORE: dict[str, Any] = {
+    **dict.fromkeys(("next", "next_page", "nextPage", "nextCursor", "next_link", "nextUrl"), "x"),
+    **dict.fromkeys(("nextHref", "next_offset", "next_page_token", "nextPageToken"), "x"),
+    **dict.fromkeys(("nextToken", "nextUri", "nextPageUrl", "@odata.nextLink", "scrollId"), "x"),
+    **dict.fromkeys(("cursor", "offset", "continuationToken", "continuation_token"), "x"),
+    **dict.fromkeys(("hasMore", "has_next", "hasNextPage", "hasNextElements", "has_more"), True),
+    **dict.fromkeys(("isTruncated", "is_truncated", "truncated", "more", "moreResults"), True),
+    **dict.fromkeys(("last", "isLast", "isLastPage", "is_last_page", "complete"), False),
+    **dict.fromkeys(("count", "total", "totalCount", "totalElements", "total_items"), 2),
+    **dict.fromkeys(("num_results", "numRecords", "total_rows", "totalSize", "totalHits"), 2),
+    **dict.fromkeys(("recordsTotal", "numberOfRecords"), "2"),
+    **dict.fromkeys(("pages", "pageCount", "page_count", "totalPages", "num_pages"), 2),
+    **dict.fromkeys(("lastPage", "last_page", "numberOfPages"), "2"),
+}
+#: Where it may stand, too.
+BESIDE = ("links", "_links", "page", "pageable", "paging", "pagination", "cursors")
+BESIDE += ("meta", "metadata", "_metadata", "pageInfo", "page_info")
+
+
+def hints(reply: dict[str, Any], key: str = "plans") -> list[str]:
+    """Of a reply with one element, which is all that was read."""
+    return hints_of_more({"plans": [1], **reply}, key, elements=1, pages=1)
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_by_its_name(name: str) -> None:
+    assert hints({name: MORE[name]}) == hints({"meta": {name: MORE[name]}}) == [name]
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_in_an_object_beside_the_list(name: str) -> None:
+    for more in ("hasMore", "after", "before"):
+        assert hints({name: {more: "x"}}) == hints({name: {"cursors": {more: "x"}}}) == [more]
+
+
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        ({"page": {"size": 1, "number": 0, "totalElements": 9, "totalPages": 9}}, 2),  # Spring's
+        ({"_links": {"self": {"href": "/1"}, "next": {"href": "/2"}}}, 1),
+        ({"links": [{"rel": "self", "href": "/1"}, {"rel": "next", "href": "/2"}, 5]}, 1),
+        ({"total": 10**400}, 1),
+        ({"offset": 0}, 1),
+        ({"offset": 0, "total": 9}, 2),
+        ({"pageable": {"paging": {"total": 9}}}, 1),
+    ],
+)
+def test_in_other_ways(more: dict[str, Any], names: int) -> None:
+    assert len(hints(more)) == names
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        {"last": True, "hasMore": False, "count": 1, "pages": "1", "next": None},
+        {"page": {"totalElements": 1, "totalPages": 1}, "meta": {"total": "1", "after": None}},
+        {"last": {"name": "no flag"}, "total": "twelve", "count": {}, "pages": None},
+        {"total": True, "nextPage": 0, "hasMore": "false", "more": 0, "cursor": ""},
+        {"_links": {"next": {}, "self": {"href": "/1"}}, "links": [{"rel": "self", "href": "/"}]},
+        {"offset": 0, "total": 1, "limit": 100},
+        {
+            "offset": None,
+            "after": "x",
+            "before": "x",
+            "hasMoreDetails": True,
+            "numberOfElements": 1,
+        },
+        {"drivers": {"hasMore": True}, "nextService": "2026-01-01"},
+    ],
+)
+def test_a_whole_list_may_say_that_it_is_one(whole: dict[str, Any]) -> None:
+    assert hints(whole) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "reply"),
+    [
+        ("a.b", {"a": {"b": [1], "hasMore": True}}),
+        ("a.b", {"a": {"b": [1], "total": 2}}),
+        ("a.b", {"a": {"b": [1], "after": "x"}}),
+        ("a.b", {"a": {"b": [1]}, "meta": {"total": 2}}),
+        ("a.b.c", {"a": {"b": {"c": [1], "pageInfo": {"hasNextPage": True}}}}),
+    ],
+)
+def test_around_a_list_with_dots_in_its_name(key: str, reply: dict[str, Any]) -> None:
+    assert len(hints(reply, key)) == 1
+
+
+def test_counts_are_of_what_was_read() -> None:
+    reply = {"content": [1], "total": 3, "pages": 3}
+    assert hints_of_more(reply, "content", elements=3, pages=3) == []
+    assert hints_of_more(reply, "content", elements=2, pages=2) == ["total", "pages"]
+    assert hints_of_more(reply, "content", elements=None, pages=None) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "leads_on"),
+    [
+        ("", False),
+        ('</plans>; rel="self"', False),
+        ('</plans?next=1>; rel="prev"', False),
+        ('</plans>; rel="self", </plans?page=2>; rel="next"', True),
+        ("</plans?page=2>; REL=next", True),
+        ('</plans?page=2>; rel="last Next"', True),
+    ],
+)
+def test_a_link_header_leads_on_by_its_relation(header: str, leads_on: bool) -> None:
+    assert links_to_next(header) is leads_on
