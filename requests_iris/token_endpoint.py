@@ -164,12 +164,16 @@ class _Exchange:
         return request
 
     def cleaned(self, text: str) -> str:
-        """`text` without what it repeats of the secrets."""
+        """`text` without what it repeats of the secrets; "" if they could not be found in it."""
+        if _MISREAD.search(text):
+            return ""
         for secret in self._secrets:
             text = re.sub(_in_any_spelling(secret), "[secret]", text, flags=re.IGNORECASE)
         return text
 
 
+#: What a text holds that is in another charset than the one it was read in, such as GB18030.
+_MISREAD = re.compile(r"[\x00-\x08\x0e-\x1f\ufffd]")
 #: A run of them, of any length, since some double each; said so, it can be read in one way only.
 _BACKSLASHES = r"(?:\\|\\u005c|%5c|&#x5c;|&#92;)+"
 
@@ -193,8 +197,6 @@ def _spellings(character: str) -> list[str]:
         *(f"\\u{code:04x}", json.dumps(character)[1:-1]),
         *(f"&#x{code:x};", f"&#{code};", f"&{codepoint2name.get(code, f'#{code}')};"),
         "".join(f"%{byte:02x}" for byte in character.encode()),
-        # a header is read as latin-1; in a body that is none of UTF-8, all that is left of it
-        *(() if character.isascii() else (character.encode().decode("latin-1"), "\ufffd")),
     }
     return sorted(spellings, key=len, reverse=True)
 
@@ -219,17 +221,27 @@ class _Reply:
         return self.status in (408, 429) or self.status >= 500
 
     def for_everybody(self) -> Response:
-        """The response, fit to hang on an error: without the request, and cleaned.
+        """What may be told of the response, as a new one that can hang on an error.
 
         A body that may hold a token, which none of our secrets would find, is left out whole.
         """
         holds_token = self.status < 300 or re.search(r"(access|refresh)_token\W", self.text)
-        self.response.request = PreparedRequest()
+        told = Response()
+        told.request = PreparedRequest()
+        told.status_code, told.url = self.status, self.response.url
+        told.elapsed = self.response.elapsed
+        told.reason = self._cleaned(self.response.reason or "")
         for name, value in self.response.headers.items():
-            self.response.headers[name] = self.exchange.cleaned(value)
-        self.response.encoding = "utf-8"
-        self.response._content = b"" if holds_token else self.exchange.cleaned(self.text).encode()
-        return self.response
+            told.headers[self._cleaned(name)] = self._cleaned(value)
+        told.encoding = "utf-8"
+        told._content = b"" if holds_token else self.exchange.cleaned(self.text).encode()
+        told._content_consumed = True
+        return told
+
+    def _cleaned(self, line: str) -> str:
+        """A line of the reply's head, which http.client reads as latin-1, whatever it is in."""
+        as_sent = line.encode("latin-1", "xmlcharrefreplace")  # a mock's may be beyond latin-1
+        return self.exchange.cleaned(as_sent.decode("utf-8", "replace"))
 
 
 def _token_of(reply: _Reply, asked_at: float, **if_silent: Any) -> Token:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import html
+import http.client
 import json
 import logging
 import pickle
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from requests import HTTPError
 
-from requests_iris import IrisError, IrisSession, TokenReplyError
+from requests_iris import (
+    InvalidGrantError,
+    IrisError,
+    IrisSession,
+    TokenError,
+    TokenReplyError,
+)
 from requests_iris.sandbox import Fault, Sandbox
 
 from .test_secrets import SkippingClock, leaks, shown, told_of
@@ -100,14 +112,79 @@ def test_a_header_in_utf_8_is_cleaned_too(iris, sandbox) -> None:
     assert caught.value.response.headers["X-Was"] == "[secret]"
 
 
-def text_after(body: str | bytes, *, password: str) -> str:
-    """The text on the error of a sign-in that is answered with `body`."""
+def error_after(body: str | bytes, *, password: str) -> TokenError:
+    """The error of a sign-in that is answered with `body`."""
     with Sandbox(password=password) as sandbox, IrisSession(**sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
         sandbox.inject(Fault(status=400, body=body), on="token")
-        with pytest.raises(TokenReplyError) as caught:
+        with pytest.raises(TokenError) as caught:
             iris.fetch_token()
-    return caught.value.response.text
+    return caught.value
+
+
+def text_after(body: str | bytes, *, password: str) -> str:
+    return error_after(body, password=password).response.text
+
+
+@contextmanager
+def server_that_answers(reply: bytes) -> Iterator[str]:
+    """The URL of a token endpoint that answers with these very bytes, status line and all."""
+
+    class Answer(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            headers = http.client.parse_headers(self.rfile) if self.rfile.readline() else {}
+            self.rfile.read(int(headers["Content-Length"]))
+            self.wfile.write(reply)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/token"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def error_of_sign_in(reply: bytes, *, password: str = "hush") -> TokenError:
+    """The error of a sign-in that is answered with `reply`."""
+    nobody = {"client_id": "c", "client_secret": "hush", "username": "u", "password": password}
+    with (
+        server_that_answers(reply) as url,
+        IrisSession(**nobody, token_url=url) as iris,
+        pytest.raises(TokenError) as caught,
+    ):
+        iris.fetch_token()
+    return caught.value
+
+
+@pytest.mark.parametrize("secret", ["hunter2-hunter2", "päss-hunter2"])
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1", "gb18030"])
+def test_no_part_of_the_response_on_an_error_repeats_a_secret(secret: str, charset: str) -> None:
+    head = f"HTTP/1.1 400 bad {secret}\r\nSet-Cookie: u={secret}\r\nX-{secret}: a\r\n"
+    body = f'{{"error": "invalid_grant", "error_description": "{secret}"}}'
+    reply = f"{head}Connection: close\r\n\r\n{body}".encode(charset)
+    error = error_of_sign_in(reply, password=secret)
+    assert isinstance(error, InvalidGrantError)
+    with error.response as response:
+        assert response.status_code == 400
+        assert not response.cookies
+        assert response.raw is None
+    with pytest.raises(HTTPError) as told:
+        response.raise_for_status()
+    assert str(told.value).startswith("400 Client Error: ")
+    told_all = f"{told.value} {vars(response)} {response.content!r} {pickle.dumps(error)!r}"
+    assert "hunter2" not in told_all
+
+
+def test_the_rest_of_the_response_is_as_it_came() -> None:
+    reply = b"HTTP/1.1 403 Not Today\r\nX-Is: here\r\nConnection: close\r\n\r\n<p>no</p>"
+    response = error_of_sign_in(reply).response
+    assert response.url.endswith("/token")
+    assert response.elapsed.total_seconds() > 0
+    assert response.reason == "Not Today"
+    assert response.headers["x-is"] == "here"
+    assert response.text == "<p>no</p>"
 
 
 #: ä " \ / & < > and a space are what somebody escapes.
@@ -133,9 +210,26 @@ def test_a_password_that_the_reply_repeats_is_cleaned_in_any_spelling(echo) -> N
     assert text_after(f"<p>{echo}</p>", password=ODD) == "<p>[secret]</p>"
 
 
-@pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1"])
-def test_a_password_is_cleaned_in_any_charset(charset) -> None:
+@pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_password_is_cleaned_in_any_charset_of_unicode(charset) -> None:
     assert text_after(f"<p>{ODD}</p>".encode(charset), password=ODD) == "<p>[secret]</p>"
+
+
+@pytest.mark.parametrize(
+    ("charset", "password"),
+    [("latin-1", ODD), ("gb18030", ODD), ("iso2022_jp", "密hunter2"), ("utf-16-le", "中hunter2")],
+)
+def test_a_body_in_another_charset_is_left_out(charset, password) -> None:
+    """In it the password's letters beyond ASCII are unknown, and the others stand between them."""
+    assert text_after(password.encode(charset), password=password) == ""
+
+
+def test_what_is_told_of_a_refusal_in_another_charset_is_its_code() -> None:
+    body = '{"error": "invalid_grant", "error_description": "no pä-hunter2"}'.encode("gb18030")
+    error = error_after(body, password="pä-hunter2")
+    assert isinstance(error, InvalidGrantError)
+    assert (error.error, error.error_description) == ("invalid_grant", None)
+    assert "hunter2" not in told_of(error)
 
 
 @pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "latin-1"])
