@@ -23,6 +23,38 @@ def variable_of(setting: str) -> str:
     return PREFIX + setting.upper()
 
 
+class Secret(str):
+    """A text on its way to the token endpoint.
+
+    Tools that show a traceback with its local variables show their ``repr``, of the frames below
+    ours too. On the wire it is a str like any other; ``str(secret)`` is the plain one, to be kept.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'[secret]'"
+
+    def __getitem__(self, key: Any) -> Secret:
+        return Secret(super().__getitem__(key))  # of a long text some show the beginning
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return _SecretBytes(super().encode(encoding, errors))
+
+
+class _SecretBytes(bytes):
+    """What urllib3 makes of a :class:`Secret`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'[secret]'"
+
+    def __getitem__(self, key: Any) -> Any:
+        part = super().__getitem__(key)
+        return _SecretBytes(part) if isinstance(key, slice) else part
+
+
 @dataclass(frozen=True)
 class Credentials:
     """An API User of IRIS and the client it signs in with (RFC 6749 sections 2.3.1 and 4.3.2)."""
@@ -47,7 +79,7 @@ class Credentials:
         return replace(self, **{name: from_environment(name, environ) for name in missing})
 
     @property
-    def client(self) -> tuple[str, str]:
+    def client(self) -> tuple[Secret, Secret]:
         """client_id and client_secret.
 
         :raises MissingSettingError: if one of them is missing.
@@ -56,7 +88,7 @@ class Credentials:
         return client_id, client_secret
 
     @property
-    def user(self) -> tuple[str, str]:
+    def user(self) -> tuple[Secret, Secret]:
         """username and password, which no one can use without the client.
 
         :raises MissingSettingError: if one of them, or of :attr:`client`, is missing.
@@ -64,10 +96,9 @@ class Credentials:
         *_, username, password = self._given("client_id", "client_secret", "username", "password")
         return username, password
 
-    def _given(self, *names: str) -> list[str]:
+    def _given(self, *names: str) -> list[Secret]:
         """All that is missing is told at once, so that nobody has to find out one by one."""
-        given: dict[str, Any] = {name: getattr(self, name) for name in names}
-        missing = [name for name, value in given.items() if value is None]
+        missing = [name for name in names if getattr(self, name) is None]
         if missing:
             raise MissingSettingError(
                 f"a token is needed, but there is no {', '.join(missing)}: "
@@ -76,7 +107,7 @@ class Credentials:
                 setting=missing[0],
                 variable=variable_of(missing[0]),
             )
-        return list(given.values())
+        return [Secret(getattr(self, name)) for name in names]
 
 
 def parse_scope(scope: object) -> tuple[str, ...]:

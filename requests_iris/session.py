@@ -39,7 +39,7 @@ from .auth import (
     withhold_token,
 )
 from .body import position_of
-from .credentials import Credentials, from_environment, parse_scope
+from .credentials import Credentials, Secret, from_environment, parse_scope
 from .errors import SettingError
 from .hosts import check_url, is_plain_http, may_see_token, origins_of
 from .pagination import Page, Progress, items, pages, progress_of, responses
@@ -513,6 +513,7 @@ class IrisSession(OAuth2Session, requests.Session):
         credentials = replace(
             self._source.credentials, **{k: v for k, v in given.items() if v is not None}
         )
+        del given, client_secret, password  # a traceback may show what it finds here
         return self._source.sign_in(credentials, self._send_token_request).as_dict()
 
     def refresh_token(
@@ -526,6 +527,7 @@ class IrisSession(OAuth2Session, requests.Session):
         :raises TokenError: if there was no token to be had; the one held, if any, is kept.
         """
         self._check_token_url(token_url)
+        refresh_token = Secret(refresh_token) if refresh_token else None
         return self._source.refresh(refresh_token, self._send_token_request).as_dict()
 
     @property

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from requests import PreparedRequest, Response
 
 from .clock import Clock
-from .credentials import Credentials
+from .credentials import Credentials, Secret
 from .errors import InvalidClientError, IrisError, SettingError, TokenError, TokenRefusedError
 from .sharing import Busy, Sharing
 from .stores import TokenStore, key_of
@@ -245,12 +245,13 @@ class TokenSource:
 
         return self._alone(renewal)
 
-    def refresh(self, refresh_token: str | None, send: Send) -> Token:
+    def refresh(self, refresh_token: Secret | None, send: Send) -> Token:
         """A new token by the refresh_token grant, of `refresh_token` or else of the one held."""
 
         def grant(deadline: float) -> Token:
             token = self._last_issued() or Token("")
-            token = replace(token, refresh_token=refresh_token or token.refresh_token)
+            if refresh_token:
+                token = replace(token, refresh_token=str(refresh_token))
             if token.refresh_token is None:
                 raise SettingError(
                     "there is no refresh token to renew with: scope must hold offline_access",

@@ -14,6 +14,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable
 from html.entities import codepoint2name
+from io import BytesIO
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -24,7 +25,7 @@ from requests.utils import default_user_agent
 from urllib3.exceptions import HTTPError
 
 from .clock import Clock
-from .credentials import Credentials
+from .credentials import Credentials, Secret
 from .errors import (
     InvalidClientError,
     InvalidGrantError,
@@ -65,19 +66,14 @@ class TokenEndpoint:
         :raises TokenError: if the endpoint gave none.
         """
         username, password = credentials.user
-        body = self._client.prepare_request_body(
-            username,
-            password,
-            scope=list(scope),
-            # oauthlib leaves out what is empty
-            body="&".join(
-                f"{name}="
-                for name, value in (("username", username), ("password", password))
-                if not value
-            ),
+        # oauthlib leaves out what is empty
+        named = (("username", username), ("password", password))
+        empty = "&".join(f"{name}=" for name, value in named if not value)
+        body = Secret(
+            self._client.prepare_request_body(username, password, body=empty, scope=list(scope))
         )
         exchange = _Exchange(self.url, credentials, body, secret=password)
-        return self._ask(exchange, send, deadline, scope=scope)
+        return self._ask(exchange, send, deadline, Token("", scope=scope))
 
     def refresh_grant(
         self, credentials: Credentials, token: Token, send: Send, deadline: float
@@ -88,17 +84,20 @@ class TokenEndpoint:
         :raises MissingSettingError: if a credential is missing; nothing has been sent.
         :raises TokenError: if the endpoint gave none.
         """
-        refresh_token = token.refresh_token or ""
-        body = self._client.prepare_refresh_body(refresh_token=refresh_token)
+        refresh_token = Secret(token.refresh_token or "")
+        body = Secret(self._client.prepare_refresh_body(refresh_token=refresh_token))
         exchange = _Exchange(self.url, credentials, body, secret=refresh_token)
-        return self._ask(exchange, send, deadline, scope=token.scope, refresh_token=refresh_token)
+        return self._ask(exchange, send, deadline, token)
 
-    def _ask(self, exchange: _Exchange, send: Send, deadline: float, **if_silent: Any) -> Token:
-        """Sends, and sends again after a pause while it is the way or the server that fails."""
+    def _ask(self, exchange: _Exchange, send: Send, deadline: float, known: Token) -> Token:
+        """Sends, and sends again after a pause while it is the way or the server that fails.
+
+        :param known: has the scope and the refresh token that hold if the reply names none.
+        """
         for pause in (*PAUSES, math.inf):
             asked_at = self._clock.time()
             try:
-                return _token_of(self._once(exchange, send, deadline), asked_at, **if_silent)
+                return _token_of(self._once(exchange, send, deadline), asked_at, known)
             except TokenError as error:
                 wait = _pause_before_retry(error, pause)
                 if self._clock.monotonic() + wait >= deadline:
@@ -125,27 +124,27 @@ class TokenEndpoint:
 
         Byte by byte, as each of them renews the socket's timeout, and a longer read waits for all.
         """
-        content = bytearray()
+        content = BytesIO()  # its repr shows no token
         with response:
             for byte in response.iter_content(1):
-                content += byte
-                if len(content) >= REPLY_AT_MOST:
+                content.write(byte)
+                if content.tell() >= REPLY_AT_MOST:
                     break
                 if self._clock.monotonic() >= deadline:
                     raise TimeoutError("the reply did not end in time")
-        return bytes(content)
+        return content.getvalue()
 
 
 class _Exchange:
     """One token request: how to make it, and how to tell of it without its secrets."""
 
-    def __init__(self, url: str, credentials: Credentials, body: str, *, secret: str) -> None:
+    def __init__(self, url: str, credentials: Credentials, body: Secret, *, secret: Secret) -> None:
         client_id, client_secret = credentials.client
         # IRIS wants the plain values, not the form-encoded ones of RFC 6749 section 2.3.1. In
         # UTF-8 (RFC 7617 section 2.1); requests would write latin-1, and fail beyond it.
-        self._basic = b64encode(f"{client_id}:{client_secret}".encode()).decode()
-        self._url, self._body = url, body
-        self._secrets = [text for text in (secret, client_secret, self._basic) if text]
+        basic = Secret(b64encode(f"{client_id}:{client_secret}".encode()).decode())
+        self._url, self._body, self._authorization = url, body, Secret(f"Basic {basic}")
+        self._secrets = [text for text in (secret, client_secret, basic) if text]
 
     def request(self) -> PreparedRequest:
         """A new one each time: it belongs to no session, and takes nothing from one."""
@@ -154,7 +153,7 @@ class _Exchange:
             method="POST",
             url=self._url,
             headers={
-                "Authorization": f"Basic {self._basic}",
+                "Authorization": self._authorization,
                 "Accept": "application/json",
                 "Content-Type": "application/x-www-form-urlencoded",
                 "User-Agent": default_user_agent("requests-iris python-requests"),
@@ -244,16 +243,23 @@ class _Reply:
         return self.exchange.cleaned(as_sent.decode("utf-8", "replace"))
 
 
-def _token_of(reply: _Reply, asked_at: float, **if_silent: Any) -> Token:
+def _token_of(reply: _Reply, asked_at: float, known: Token) -> Token:
     error = reply.members.get("error")
     if error and isinstance(error, str) and not reply.asks_for_patience:
         raise _refusal(reply)
     if not 200 <= reply.status < 300:
         raise _nonsense(reply)
     try:
-        return Token.from_reply(reply.members, asked_at=asked_at, **if_silent)
+        return Token.from_reply(
+            reply.members,
+            asked_at=asked_at,
+            refresh_token=known.refresh_token,
+            scope=known.scope,
+        )
     except ValueError as error:
-        raise _nonsense(reply, f" ({error})") from error
+        why = str(error)
+    # not from there: the frames behind that error hold the reply's members
+    raise _nonsense(reply, f" ({why})")
 
 
 def _refusal(reply: _Reply) -> TokenRefusedError:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
+import socket
 import traceback
 import warnings
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from requests_iris import IrisError, IrisSession
-from requests_iris.sandbox import Fault, Sandbox
+from requests_iris import IrisError, IrisSession, MissingSettingError, TokenError
+from requests_iris.credentials import Secret
+from requests_iris.sandbox import OMIT, Fault, Sandbox
 
 from ..conftest import SkippingClock
 from .test_token_faults import closed_port, untrusted_certificate
+
+#: Whose frames show nothing; http.client, below them, joins a head and a body of its own.
+QUIET = {"requests_iris", "requests", "urllib3"}
 
 FAULTS = {
     "500": Fault(status=500, body="oops"),
@@ -139,3 +145,109 @@ def test_nothing_leaks(fault, caplog: pytest.LogCaptureFixture) -> None:
     assert "new token" in logged
     assert "urllib3" in {record.name.split(".")[0] for record in caplog.records}
     assert leaks(text + logged + shown(*(w.message for w in warned)), secrets) == []
+
+
+@contextmanager
+def closed_plain_port(sandbox: Sandbox) -> Iterator[str]:
+    """By plain http urllib3 connects late, with the whole request in its hands."""
+    with closed_port(sandbox) as url:
+        yield url.replace("https:", "http:")
+
+
+@contextmanager
+def deaf(sandbox: Sandbox) -> Iterator[str]:
+    """Takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/token"
+
+
+def sign_in(iris: IrisSession, sandbox: Sandbox) -> None:
+    iris.fetch_token(**{name: sandbox.settings[name] for name in ("password", "client_secret")})
+
+
+def renew(iris: IrisSession, sandbox: Sandbox) -> None:
+    iris.refresh_token(refresh_token=iris.token["refresh_token"])
+
+
+def request(iris: IrisSession, sandbox: Sandbox) -> None:
+    """With a token that is over, and a refresh token."""
+    iris._source._clock.sleep(3600)
+    iris.get("/echo")
+
+
+def locals_shown(error: BaseException | None) -> Iterator[str]:
+    """What tools show of the frames behind an error and its causes: ``pytest -l``, Sentry, rich."""
+    links, seen = [error], set()
+    while links:
+        link = links.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        links += [link.__cause__, link.__context__]
+        for frame, _ in traceback.walk_tb(link.__traceback__):
+            if frame.f_globals["__name__"].partition(".")[0] in QUIET:
+                yield from (f"{name}={value!r}" for name, value in frame.f_locals.items())
+
+
+IN_FRAMES = {
+    **FAULTS,
+    "another type of token": Fault(reply={"token_type": "mac"}),
+    "a token that broke off late": Fault(truncate=-2),
+    "no connection by plain http": closed_plain_port,
+    "no answer": deaf,
+    "no CA bundle": None,
+}
+
+
+@pytest.mark.parametrize("call", [sign_in, renew, request])
+@pytest.mark.parametrize("fault", IN_FRAMES.values(), ids=IN_FRAMES)
+def test_local_variables_in_a_traceback_show_no_secret(fault, call, tmp_path) -> None:
+    with (
+        Sandbox(password=ODD, client_secret=ODD[::-1]) as sandbox,
+        IrisSession(**sandbox.settings) as iris,
+    ):
+        iris.verify = sandbox.ca_file
+        iris.fetch_token()
+        iris._source._clock = iris._source._endpoint._clock = SkippingClock()
+        iris._source._budget = 0.6 if fault in (FAULTS["hang"], FAULTS["trickle"], deaf) else 10
+        if fault is None:
+            iris.verify = str(tmp_path / "no.pem")
+            iris.adapters["https://"].close()
+        before = str(sandbox.refresh_token)
+        with (
+            nullcontext() if fault is None else in_force(fault, iris, sandbox),
+            pytest.raises(TokenError) as caught,
+        ):
+            call(iris, sandbox)
+        basic = b64encode(f"{iris.client_id}:{ODD[::-1]}".encode()).decode()
+        secrets = [ODD, ODD[::-1], basic, before, str(sandbox.refresh_token), *sandbox.issued]
+    shown = list(locals_shown(caught.value))
+    assert "[secret]" in "".join(shown)
+    assert [each for each in shown if leaks(each, secrets)] == []
+
+
+@pytest.mark.parametrize("part", [repr, lambda secret: f"{secret[:80]!r}", lambda s: repr([s])])
+def test_a_secret_shows_itself_in_no_part_or_encoding(part) -> None:
+    secret = Secret(ODD * 9)
+    assert leaks(part(secret) + part(secret.encode()), [ODD]) == []
+
+
+def test_what_the_user_gets_and_what_is_stored_is_plain(iris, sandbox, tmp_path) -> None:
+    """A pickle must load where there is no such class, and a str compare as one."""
+    told = []
+    iris.token_updater = told.append
+    iris.fetch_token(password=sandbox.settings["password"])
+    sandbox.inject(Fault(reply={"refresh_token": OMIT}), on="token")
+    told += [iris.token, iris.refresh_token(refresh_token=iris.token["refresh_token"]), iris.token]
+    assert len(told) == 5
+    assert {type(token[name]) for token in told for name in ("access_token", "refresh_token")} == {
+        str
+    }
+    assert b"Secret" not in pickle.dumps(iris)
+
+
+def test_nor_do_those_where_another_setting_is_missing() -> None:
+    given = {"client_id": "c", "client_secret": ODD, "username": "u"}
+    with IrisSession(**given) as iris, pytest.raises(MissingSettingError) as caught:
+        iris.get("/echo")
+    assert leaks("".join(locals_shown(caught.value)), [ODD]) == []
