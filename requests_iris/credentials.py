@@ -24,10 +24,10 @@ def variable_of(setting: str) -> str:
 
 
 class Secret(str):
-    """A text on its way to the token endpoint.
+    """A text on its way to the token endpoint, where it is a str like any other.
 
-    Tools that show a traceback with its local variables show their ``repr``, of the frames below
-    ours too. On the wire it is a str like any other; ``str(secret)`` is the plain one, to be kept.
+    Its ``repr`` tells nothing, since that of local variables is shown by tools that show a
+    traceback, down to urllib3's. What is kept, or handed out, is the plain ``str(secret)``.
     """
 
     __slots__ = ()
@@ -36,7 +36,7 @@ class Secret(str):
         return "'[secret]'"
 
     def __getitem__(self, key: Any) -> Secret:
-        return Secret(super().__getitem__(key))  # of a long text some show the beginning
+        return Secret(super().__getitem__(key))  # of a long one, rich shows the beginning
 
     def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
         return _SecretBytes(super().encode(encoding, errors))

@@ -219,6 +219,11 @@ class _Reply:
     def asks_for_patience(self) -> bool:
         return self.status in (408, 429) or self.status >= 500
 
+    @property
+    def refuses(self) -> bool:
+        error = self.members.get("error")
+        return isinstance(error, str) and error != "" and not self.asks_for_patience
+
     def for_everybody(self) -> Response:
         """What may be told of the response, as a new one that can hang on an error.
 
@@ -244,21 +249,17 @@ class _Reply:
 
 
 def _token_of(reply: _Reply, asked_at: float, known: Token) -> Token:
-    error = reply.members.get("error")
-    if error and isinstance(error, str) and not reply.asks_for_patience:
+    if reply.refuses:
         raise _refusal(reply)
     if not 200 <= reply.status < 300:
         raise _nonsense(reply)
     try:
         return Token.from_reply(
-            reply.members,
-            asked_at=asked_at,
-            refresh_token=known.refresh_token,
-            scope=known.scope,
+            reply.members, asked_at=asked_at, refresh_token=known.refresh_token, scope=known.scope
         )
     except ValueError as error:
         why = str(error)
-    # not from there: the frames behind that error hold the reply's members
+    # not in there: the frames behind that error show the reply's members
     raise _nonsense(reply, f" ({why})")
 
 

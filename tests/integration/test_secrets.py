@@ -192,6 +192,7 @@ def locals_shown(error: BaseException | None) -> Iterator[str]:
 IN_FRAMES = {
     **FAULTS,
     "another type of token": Fault(reply={"token_type": "mac"}),
+    "a refusal in odd words": Fault(status=400, body={"error": ODD, "error_description": ODD}),
     "a token that broke off late": Fault(truncate=-2),
     "no connection by plain http": closed_plain_port,
     "no answer": deaf,
