@@ -34,18 +34,22 @@ class CannotWrite(Exception):
 def replacing(target: Path) -> Iterator[IO[bytes]]:
     """A file that takes the place of `target` when the block ends well, and is gone if not.
 
-    As with open(), a link is followed, and a file that was there keeps its mode. A pipe or a device
-    is written to: the machine would miss a /dev/null that was replaced.
+    As with open(), a link is followed, a file that was there keeps its mode, and one that may not
+    be written to is refused. A pipe or a device is written to.
     """
-    if target.exists() and not target.is_file():
-        with target.open("wb") as file:
-            yield file
-        return
+    with target.open("wb") if is_pipe_or_device(target) else _new_file_for(target) as file:
+        yield file
+
+
+def is_pipe_or_device(target: Path) -> bool:
+    """What is not to be replaced: the machine would miss its /dev/null."""
+    return target.exists() and not target.is_file()
+
+
+@contextmanager
+def _new_file_for(target: Path) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(target))  # not before: /dev/stdout leads to no path
-    if not target.parent.is_dir():
-        raise CannotWrite(f"there is no directory {target.parent}")
-    # of a long name the beginning, to leave room for what comes after it
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)
+    descriptor, name = _file_beside(target)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -57,6 +61,18 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
         with suppress(OSError):
             os.unlink(name)
         raise
+
+
+def _file_beside(target: Path) -> tuple[int, str]:
+    if not target.parent.is_dir():
+        raise CannotWrite(f"there is no directory {target.parent}")
+    try:
+        with suppress(FileNotFoundError):
+            os.close(os.open(target, os.O_WRONLY))  # asks the system, and changes nothing
+        # of a long name the beginning, to leave room for what comes after it
+        return tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)
+    except OSError as error:  # without its own text, which names a file that nobody has asked for
+        raise CannotWrite(f"{target} cannot be written: {error.strerror}") from error
 
 
 def json_text(element: Element, encoding: str = "utf-8", **layout: Any) -> str:
@@ -141,14 +157,23 @@ def _batches(rows: Iterator[Element]) -> Iterator[list[Element]]:
         yield batch
 
 
-def _flat(element: Element, prefix: str = "") -> dict[str, str]:
+def _flat(element: Element) -> dict[str, str]:
     row: dict[str, str] = {}
-    for name, value in _as_row(element).items():
-        if isinstance(value, dict) and value:
-            row.update(_flat(value, f"{prefix}{name}."))
-        else:
-            row[prefix + name] = _cell(value)
+    for name, cell in _cells(_as_row(element)):
+        if name in row:
+            raise CannotWrite(
+                f"CSV cannot hold this list, .jsonl can: an element has two values for {name!r}"
+            )
+        row[name] = cell
     return row
+
+
+def _cells(members: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in members.items():
+        if isinstance(value, dict) and value:
+            yield from _cells(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, _cell(value)
 
 
 def _cell(value: Any) -> str:

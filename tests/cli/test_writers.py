@@ -104,6 +104,13 @@ class TestReplacing:
         with open(ours, "rb") as reader:
             assert reader.read() == b"new"
 
+    def test_an_error_names_the_target_and_not_the_file_beside_it(self) -> None:
+        with (
+            pytest.raises(CannotWrite, match=r"^/proc/a\.csv cannot be written: \w[\w ]+$"),
+            replacing(Path("/proc/a.csv")),
+        ):
+            pass  # pragma: no cover
+
     def test_a_name_may_be_as_long_as_one_can_be(self, tmp_path: Path) -> None:
         name = 127 * "é"  # 254 bytes of 255
         with replacing(tmp_path / name):
@@ -148,6 +155,16 @@ def test_csv_names_what_is_deep_with_all_the_names_above(tmp_path: Path) -> None
     rows = [{"a": {"b": {"c": ["é"]}, "d": 1}}]
     text = written(".csv", rows, tmp_path).read_text("utf-8")
     assert list(csv.reader(io.StringIO(text))) == [["a.b.c", "a.d"], ['["é"]', "1"]]
+
+
+@pytest.mark.parametrize(
+    "element",
+    [{"a.b": 1, "a": {"b": 2}}, {"a": {"b": 2}, "a.b": None}, {"a": {"b.c": 1, "b": {"c": 1}}}],
+)
+def test_csv_has_no_column_for_two_members(element: Any, tmp_path: Path) -> None:
+    with pytest.raises(CannotWrite, match=r"\.jsonl can: an element has two values for 'a\.b"):
+        written(".csv", [{"a.b": 1}, {"a": {"b": 2}}, element], tmp_path)
+    assert os.listdir(tmp_path) == []
 
 
 def test_parquet_keeps_types_and_nesting(tmp_path: Path) -> None:
