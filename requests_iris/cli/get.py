@@ -11,14 +11,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-from requests import RequestException
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from .. import IrisSession, problem_of
+from ..errors import SettingError
+from ..hosts import check_url
 from ..pagination import Progress
-from .writers import FORMATS, CannotWrite, Write, json_lines, json_text, replacing
+from .writers import (
+    FORMATS,
+    CannotWrite,
+    Write,
+    is_pipe_or_device,
+    json_lines,
+    json_text,
+    replacing,
+)
 
 #: What an AEMP list must be asked for, which answers with XML otherwise.
 ASK_FOR_JSON = {"Accept": "application/json"}
@@ -69,11 +78,10 @@ def get(
     """Read from IRIS: one reply as JSON, or with --all a whole list.
 
     A path that begins with one slash belongs to TRACKUNIT_BASE_URL. A list goes to standard output
-    as JSON Lines, or to a file. The file is there when the list is whole, and not before. Progress
-    is shown on standard error.
+    as JSON Lines, or to a file. A file is there when the list is whole, and not before; a pipe may
+    have got a part of a list when it breaks off. Progress is shown on standard error.
     """
-    if "://" not in url and not url.startswith("/"):
-        raise click.BadParameter(f"{url!r} begins neither with / nor with https://")
+    _check_url(url)
     query = [_name_and_value(param) for param in params]
     if output == Path("-"):
         output = None
@@ -84,6 +92,16 @@ def get(
             _get_list(iris, url, output, params=query, workers=workers, key=key)
         else:
             _get_reply(iris, url, output, params=query)
+
+
+def _check_url(url: str) -> None:
+    """Refuses what would travel in clear, or nowhere, such as a path without its slash."""
+    if url.startswith("/") and not url.startswith("//"):
+        return
+    try:
+        check_url(url, setting="a URL")
+    except SettingError as error:
+        raise click.BadParameter(f"{error}; a path must begin with one slash") from None
 
 
 def _check_options_of_one_reply(workers: int, key: str | None, output: Path | None) -> None:
@@ -125,19 +143,22 @@ def _get_list(iris: IrisSession, url: str, output: Path | None, **arguments: Any
 
 
 def _format_of(output: Path) -> Write:
-    try:
-        return FORMATS[output.suffix.lower()]
-    except KeyError:
+    ending = output.suffix.lower()
+    if ending not in FORMATS and not is_pipe_or_device(output):
         raise click.BadParameter(
-            f"{output.name!r} must end in one of {', '.join(FORMATS)}", param_hint="-o"
-        ) from None
+            f"{output.name!r} must end in one of {', '.join(FORMATS)}; without -o, or with -o -, "
+            "the list goes to standard output",
+            param_hint="-o",
+        )
+    return FORMATS.get(ending, json_lines)
 
 
 def _print(elements: Iterable[Any], **layout: Any) -> None:
     """Prints to a pipe that may close, as `head` does when it has seen enough."""
+    encoding = sys.stdout.encoding or "utf-8"  # a StringIO has none
     try:
         for element in elements:
-            sys.stdout.write(json_text(element, sys.stdout.encoding, **layout) + "\n")
+            sys.stdout.write(json_text(element, encoding, **layout) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         # what is still buffered must not fail at exit (see the note on SIGPIPE in Python's manual)
@@ -177,9 +198,10 @@ def _a_kill_ends_as_ctrl_c_does() -> Iterator[None]:
 def _told_in_one_line() -> Iterator[None]:
     try:
         yield
-    # the last one: a token store may need an extra
-    except (RequestException, CannotWrite, OSError, ModuleNotFoundError) as error:
-        raise click.ClickException(str(error)) from error
+    # a RequestException is an OSError; the last one: a token store may need an extra
+    except (CannotWrite, OSError, ModuleNotFoundError) as error:
+        # a NotAListError speaks of the argument of items()
+        raise click.ClickException(str(error).replace("with key=", "with --key")) from error
 
 
 def _name_and_value(param: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import pty
@@ -11,7 +12,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow.parquet
@@ -24,6 +27,14 @@ from requests_iris.sandbox import Fault, Sandbox
 from .run import COMMAND, run
 
 ASSETS = "/api/asset/v1/assets"
+#: The command line, also where root runs it, as somebody for whom the modes of files hold: it is
+#: rid of CAP_DAC_OVERRIDE (1) by PR_CAPBSET_DROP (24), see prctl(2); that is for others a failure.
+BOUND_BY_MODES = [
+    sys.executable,
+    "-c",
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1); "
+    f"os.execv(sys.executable, {COMMAND!r} + sys.argv[1:])",
+]
 
 
 @pytest.fixture
@@ -86,11 +97,45 @@ class TestOneReply:
         assert "invalid_grant" in result.stderr
         assert "Traceback" not in result.stderr
 
-    def test_a_path_without_its_slash_is_refused(self, account: Sandbox) -> None:
-        result = get(ASSETS.lstrip("/"))
+    @pytest.mark.parametrize(
+        ("url", "words"),
+        [
+            (ASSETS.lstrip("/"), "a path must begin with one slash"),
+            (f"/{ASSETS}", "a path must begin with one slash"),
+            ("http://localhost.example/x", "a URL must begin with https://"),
+            ("ftp://127.0.0.1/x", "a URL must name a plain host, as https://"),
+        ],
+    )
+    def test_that_would_come_from_nowhere_or_in_clear_is_refused(
+        self, account: Sandbox, url: str, words: str
+    ) -> None:
+        result = get(url)
         assert result.exit_code == 2
-        assert "begins neither with / nor with https://" in result.stderr
+        assert words in " ".join(result.stderr.split())
         assert account.seen == ()
+
+    def test_by_plain_http_of_loopback(
+        self, account: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                signed = self.headers["Authorization"] == f"Bearer {account.issued[-1]}"
+                self.wfile.write(json.dumps(signed).encode())
+
+            def log_message(self, *_: object) -> None:
+                """Not on standard error."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            base_url = f"http://127.0.0.1:{server.server_address[1]}"
+            monkeypatch.setenv("TRACKUNIT_BASE_URL", base_url)
+            results = get(f"{base_url}/x"), get("/x")
+            server.shutdown()
+            thread.join()
+        assert [result.stdout for result in results] == ["true\n", "true\n"]
 
     @pytest.mark.parametrize("param", ["size", "=3"])
     def test_bad_params_are_refused(self, account: Sandbox, param: str) -> None:
@@ -138,13 +183,28 @@ class TestWholeList:
         result = get("/public/api/service/v1/service-plans", "--all", "--key", "servicePlans")
         assert len(result.stdout.splitlines()) == 12
 
+    def test_of_a_reply_without_a_list_names_the_option(self, account: Sandbox) -> None:
+        account.inject(Fault(status=200, body={"with": {}}), on="api")
+        result = get(ASSETS, "--all")
+        assert result.exit_code == 1
+        assert result.stderr.endswith("name the one that is with --key\n")
+
     def test_an_ending_that_names_no_format_is_refused_at_once(
         self, account: Sandbox, tmp_path: Path
     ) -> None:
         result = get(ASSETS, "--all", "-o", str(tmp_path / "fleet.xlsx"))
         assert result.exit_code == 2
-        assert "must end in one of .jsonl, .ndjson, .csv, .parquet" in result.stderr
+        told = " ".join(result.stderr.split())
+        assert "must end in one of .jsonl, .ndjson, .csv, .parquet" in told
+        assert "without -o, or with -o -, the list goes to standard output" in told
         assert account.seen == ()
+
+    def test_a_pipe_of_the_shell_needs_no_ending(self, account: Sandbox) -> None:
+        """As in ``-o >(gzip)``; here it is /dev/stdout."""
+        printed = run("get", ASSETS, "--all", "-o", "/dev/stdout")
+        assert printed.stderr == ""
+        ids = [json.loads(line)["id"] for line in printed.stdout.splitlines()]
+        assert tuple(ids) == account.asset_ids
 
     def test_a_directory_that_is_not_there_is_told_at_once(
         self, account: Sandbox, tmp_path: Path
@@ -153,6 +213,21 @@ class TestWholeList:
         assert result.exit_code == 1
         assert f"there is no directory {tmp_path / 'no'}" in result.stderr
         assert account.seen == ()
+
+    @pytest.mark.parametrize(("mode", "status"), [(0o644, 0), (0o444, 1)])
+    def test_a_file_that_may_not_be_written_to_is_left_alone(
+        self, account: Sandbox, tmp_path: Path, mode: int, status: int
+    ) -> None:
+        target = tmp_path / "fleet.jsonl"
+        target.write_text("old")
+        target.chmod(mode)
+        result = run("get", ASSETS, "--all", "-o", str(target), command=BOUND_BY_MODES)
+        assert result.returncode == status, result.stderr
+        assert (target.read_text() == "old") == bool(status)
+        assert os.listdir(tmp_path) == ["fleet.jsonl"]
+        if status:
+            assert result.stderr == f"Error: {target} cannot be written: Permission denied\n"
+            assert account.seen == ()
 
     @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
     def test_a_page_that_fails_leaves_no_file(
@@ -208,6 +283,13 @@ class TestWholeList:
             printed = run("get", ASSETS, *options, PYTHONIOENCODING="cp1252")
             assert printed.stderr == ""
             assert json.loads(printed.stdout) == (element if options else {"items": [element]})
+
+    def test_a_standard_output_without_an_encoding_holds_all(self, account: Sandbox) -> None:
+        """As for a program that calls this inside of itself."""
+        account.inject(Fault(status=200, body={"items": ["ł"]}), on="api")
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            main(["get", ASSETS, "--all"], standalone_mode=False)
+        assert printed.getvalue() == '"ł"\n'
 
     def test_a_pipe_that_closes_is_no_error(self, account: Sandbox) -> None:
         command = [*COMMAND, "get", ASSETS, "--all", "-p", "size=1"]
