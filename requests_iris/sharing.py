@@ -90,9 +90,15 @@ class Sharing:
         self._faults += 1
         level = logging.DEBUG if self._failing else logging.WARNING
         self._failing = True
-        # an error's own words may hold what it was about, such as a URL or a token; only where the
-        # system speaks is its filename one, and not a URL as in urllib's HTTPError
-        reason = type(error).__name__
-        if isinstance(error, OSError) and error.strerror:
-            reason = error.strerror + (f" ({error.filename})" if error.filename else "")
-        log.log(level, "the token store failed, this session goes on alone: %s", reason)
+        log.log(level, "the token store failed, this session goes on alone: %s", reason_of(error))
+
+
+def reason_of(error: Exception) -> str:
+    """Why a store has failed, in a few words.
+
+    An error's own may hold what it was about, such as a URL or a token; only where the system
+    speaks is its filename one, and not a URL as in urllib's HTTPError.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f" ({error.filename})" if error.filename else "")
+    return type(error).__name__

@@ -14,7 +14,10 @@ from requests import RequestException, Response
 from requests.adapters import HTTPAdapter
 
 from .. import IrisSession
-from ..credentials import variable_of
+from ..credentials import from_environment, variable_of
+from ..sharing import reason_of
+from ..source import LOCK_WAIT
+from ..stores import TokenStore, key_of, open_store
 
 #: The settings without which there is no token, and their variables.
 CREDENTIALS = {
@@ -22,6 +25,8 @@ CREDENTIALS = {
 }
 #: Seconds that the clocks may be apart before it is worth a word; an HTTP date has whole seconds.
 CLOCKS_APART = 5.0
+#: The result where a token was had, and no process can share it.
+STORE_FAILS = "signed in, but the token store fails"
 
 
 @dataclass
@@ -33,7 +38,9 @@ class Report:
     :ivar refresh_token: whether there came one.
     :ivar clock_difference: seconds that the token endpoint's clock is ahead of this one's, within
         about one second.
-    :ivar error: what is wrong, in one line.
+    :ivar token_store: the one that is set, if any, without what is secret of it.
+    :ivar store_error: what keeps it from being read and written, in a few words.
+    :ivar error: why there is no token, in one line.
     """
 
     base_url: str
@@ -44,11 +51,13 @@ class Report:
     expires_in: float | None = None
     refresh_token: bool | None = None
     clock_difference: float | None = None
+    token_store: str | None = None
+    store_error: str | None = None
     error: str | None = None
 
     @property
     def ok(self) -> bool:
-        return self.error is None
+        return self.error is self.store_error is None
 
 
 @click.command(
@@ -61,7 +70,8 @@ Example:
 def check(as_json: bool) -> None:
     """Sign in once, and say whether the settings work.
 
-    Tells which scope was granted, how long the token lives, and how far the clocks are apart.
+    Tells which scope was granted, how long the token lives, how far the clocks are apart, and
+    whether the token store can be read and written, if one is set. The API itself is not called.
     Nothing secret is printed. Ends with status 1 if the settings do not work, 2 if one is missing
     or cannot be right.
     """
@@ -80,7 +90,7 @@ def check(as_json: bool) -> None:
 
 
 def examine(iris: IrisSession) -> Report:
-    """Signs in by the password grant, and reports."""
+    """Signs in by the password grant, tries out the token store, and reports."""
     report = Report(
         base_url=iris.base_url,
         token_url=iris.auto_refresh_url,
@@ -98,7 +108,21 @@ def examine(iris: IrisSession) -> Report:
         report.expires_in = token.get("expires_in")
         report.refresh_token = "refresh_token" in token
     report.clock_difference = clock.difference
+    if place := from_environment("token_store", os.environ):
+        store = open_store(place)
+        report.token_store, report.store_error = repr(store), _fault_of(store)
     return report
+
+
+def _fault_of(store: TokenStore) -> str | None:
+    """What goes wrong when it is read and written, under a key that is nobody's."""
+    key = key_of("requests-iris check")
+    try:
+        with store.lock(key, LOCK_WAIT):
+            store.save(key, store.load(key) or {})
+    except Exception as error:
+        return reason_of(error)
+    return None
 
 
 class _ClockReader(HTTPAdapter):
@@ -123,20 +147,28 @@ def _json(report: Report) -> str:
 
 
 def _text(report: Report) -> str:
-    rows = {"base_url": report.base_url, "token_url": report.token_url}
+    rows = {"base_url": f"{report.base_url} (not tried)", "token_url": report.token_url}
     for name, there in report.settings.items():
         rows[name] = "set" if there else f"missing: set {CREDENTIALS[name]}"
     rows["scope asked"] = report.scope_asked
-    if report.ok:
-        rows["scope granted"] = report.scope_granted or "not told"
-        rows["token lives"] = (
-            "not told" if report.expires_in is None else f"{report.expires_in:g} s"
-        )
-        rows["refresh token"] = "yes" if report.refresh_token else "no"
+    if report.error is None:
+        rows.update(_rows_of_token(report))
     if report.clock_difference is not None:
         rows["clocks"] = _clocks(report.clock_difference)
-    rows["result"] = report.error or "signed in"
+    if report.token_store is not None:
+        works = "can be read and written"
+        rows["token store"] = f"{report.token_store}: {report.store_error or works}"
+    rows["result"] = report.error or ("signed in" if report.ok else STORE_FAILS)
     return "\n".join(f"{name:<14} {value}" for name, value in rows.items())
+
+
+def _rows_of_token(report: Report) -> dict[str, str]:
+    lives = report.expires_in
+    return {
+        "scope granted": report.scope_granted or "not told",
+        "token lives": "not told" if lives is None else f"{lives:g} s",
+        "refresh token": "yes" if report.refresh_token else "no",
+    }
 
 
 def _clocks(difference: float) -> str:

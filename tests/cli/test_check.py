@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from requests_iris import IrisSession
 from requests_iris.cli import main
 from requests_iris.sandbox import Fault, Sandbox
 
@@ -36,7 +39,7 @@ def test_good_settings(account: Sandbox) -> None:
     result = check()
     assert result.exit_code == 0
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
-    assert lines["base_url"] == account.base_url
+    assert lines["base_url"] == f"{account.base_url} (not tried)"
     assert lines["result"] == "signed in"
     assert lines["clocks"] == "agree"
     assert "scope granted  api offline_access" in result.stdout
@@ -59,6 +62,8 @@ def test_as_json(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
         "scope_granted": "api",
         "expires_in": 3600,
         "refresh_token": False,
+        "token_store": None,
+        "store_error": None,
         "error": None,
     }
 
@@ -99,6 +104,52 @@ def test_a_missing_setting(account: Sandbox, monkeypatch: pytest.MonkeyPatch) ->
     assert result.exit_code == 2
     assert "password       missing: set TRACKUNIT_PASSWORD" in result.stdout
     assert account.count("token") == 0
+
+
+def test_a_token_store_that_works(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "new" / "token.json"
+    monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", str(place))
+    result = check()
+    assert result.exit_code == 0
+    assert f"token store    FileTokenStore('{place}'): can be read and written" in result.stdout
+    with IrisSession() as iris:
+        assert iris.get("/echo").ok
+    assert account.count("token") == 1, "what is tried out does not disturb what is stored"
+
+
+@pytest.mark.parametrize("obstacle", ["", "token.json.tmp"], ids=["lock", "save"])
+def test_a_token_store_that_fails(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, obstacle: str
+) -> None:
+    """A file where its directory should be, or a directory where it writes its file."""
+    place = tmp_path / "store" / "token.json"
+    if obstacle:
+        (place.parent / obstacle).mkdir(parents=True)
+    else:
+        place.parent.touch()
+    monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", str(place))
+    result = check()
+    assert result.exit_code == 1
+    lines = dict(re.split("  +", line, maxsplit=1) for line in result.stdout.splitlines())
+    assert lines["token store"].startswith(f"FileTokenStore('{place}'): ")
+    assert lines["token store"].endswith(f"({place.parent / obstacle})")
+    assert lines["result"] == "signed in, but the token store fails"
+    assert lines["token lives"] == "3600 s"
+
+
+def test_a_token_store_that_is_out_of_reach(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", "redis://:hush@127.0.0.1:9/0")
+    result = check("--json")
+    assert result.exit_code == 1
+    told = report(result)
+    assert not told["ok"]
+    assert told["token_store"] == "<RedisTokenStore at 127.0.0.1>"
+    assert (told["store_error"], told["error"]) == ("ConnectionError", None)
+    assert "hush" not in result.output
 
 
 def test_a_setting_that_cannot_be_right(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
