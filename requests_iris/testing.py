@@ -40,7 +40,7 @@ def iris_sandbox(
     from .sandbox import Sandbox
 
     mark = request.node.get_closest_marker("iris_sandbox")
-    with Sandbox(**(mark.kwargs if mark else {})) as sandbox:
+    with Sandbox(*(mark.args if mark else ()), **(mark.kwargs if mark else {})) as sandbox:
         _lead_to(sandbox, monkeypatch)
         yield sandbox
 

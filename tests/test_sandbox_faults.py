@@ -58,6 +58,13 @@ class TestOrders:
         with pytest.raises(ValueError, match="once"):
             sandbox.inject(Fault(status=503), on="token", times=0)
 
+    @pytest.mark.parametrize("path", [f"{ASSETS}?size=25", ASSETS.lstrip("/")])
+    def test_a_path_that_no_request_has_is_refused(self, sandbox, path):
+        with pytest.raises(ValueError, match="begins with a slash and ends before any query"):
+            sandbox.inject(Fault(status=503), on="api", path=path)
+        with pytest.raises(ValueError, match="begins with a slash and ends before any query"):
+            sandbox.limit(path, requests=1, per=1)
+
     @pytest.mark.parametrize(
         "parts", [{"drop": "never"}, {"body": "x"}, {"drop": "after", "status": 500}]
     )

@@ -149,6 +149,23 @@ def test_a_mark_says_how_the_sandbox_is_made(run) -> None:
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"), [("machine=3", "unexpected*'machine'"), ("3", "positional")]
+)
+def test_a_mark_that_no_sandbox_understands_is_an_error(run, arguments: str, words: str) -> None:
+    result = run(
+        f"""
+        import pytest
+
+        @pytest.mark.iris_sandbox({arguments})
+        def test_it(iris_sandbox):
+            pass
+        """
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"E * TypeError: *__init__() *{words}*"])
+
+
 @pytest.mark.parametrize("package", ["trustme", "werkzeug"])
 def test_without_the_extra_it_says_which(run, package: str) -> None:
     result = run(

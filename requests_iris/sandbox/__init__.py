@@ -281,6 +281,7 @@ class Sandbox:
             raise ValueError(f"on is one of {', '.join(SERVERS)}, not {on!r}.")
         if times < 1:
             raise ValueError("A fault happens once at least.")
+        _check_path(path)
         self._faults.order(fault, server=on, path=path, times=times)
 
     def clear_faults(self) -> None:
@@ -296,6 +297,7 @@ class Sandbox:
         The reply says when to come again if `retry_after` is "seconds" or "date", the two forms
         of Retry-After.
         """
+        _check_path(path)
         self._limits.add(path, requests=requests, per=per, retry_after=retry_after)
 
     # The fleet.
@@ -321,6 +323,12 @@ class Sandbox:
 
 def _given_or_made_up(value: str | None, name: str) -> str:
     return f"sandbox-{name}-{secrets.token_hex(8)}" if value is None else value
+
+
+def _check_path(path: str) -> None:
+    """Refuses the beginning of a path that no request's would have."""
+    if path[:1] not in ("", "/") or "?" in path:
+        raise ValueError(f"path begins with a slash and ends before any query, not {path!r}.")
 
 
 def _tls_context(ca_file: str, hostnames: tuple[str, ...]) -> ssl.SSLContext:
