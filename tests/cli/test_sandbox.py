@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import signal
 import socket
 import subprocess
+import sys
 
 import pytest
 import requests
 
 from requests_iris.cli.demo import ASSETS
 
+from ..readme_commands import README
 from .run import COMMAND, run
 
 
@@ -32,6 +35,26 @@ def test_it_prints_what_a_shell_needs_serves_and_stops(stop):
     assert rest == ""
     assert errors == "Serving 3 machines until Ctrl-C.\n"
     assert not os.path.exists(variables["CURL_CA_BUNDLE"])
+
+
+def test_the_shell_of_the_readme_gets_there_and_keeps_nothing_of_it(tmp_path):
+    start, use = re.findall(r"^    \$ (.*iris\.env.*)$", README.read_text("utf-8"), re.MULTILINE)
+    environ = {**os.environ, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
+    shell = {"cwd": tmp_path, "env": environ, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(
+        ["sh", "-c", f"exec {start}"], stderr=subprocess.PIPE, **shell
+    ) as sandbox:
+        try:
+            assert sandbox.stderr.readline() == "Serving 250 machines until Ctrl-C.\n"
+            used = subprocess.run(["sh", "-c", f"set -e; {use}; export -p"], timeout=60, **shell)
+        finally:
+            sandbox.terminate()
+    reply, end = json.JSONDecoder().raw_decode(used.stdout)
+    assert reply["totalElements"] == 250
+    kept = used.stdout[end:]
+    assert "PATH" in kept
+    assert "TRACKUNIT_" not in kept
+    assert "_CA_BUNDLE" not in kept
 
 
 def exported(line: str) -> list[str]:
