@@ -195,10 +195,11 @@ class _Walk:
                 page, place = self._next(call, future.result)
             yield page
         finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # first: none may begin after this
             over.set()
             # a walk may be collected by one of its own threads, which cannot wait for itself
             with suppress(RuntimeError):
-                pool.shutdown(wait=True, cancel_futures=True)
+                pool.shutdown()
 
     def _in_order(
         self, pool: ThreadPoolExecutor, upcoming: Iterator[Call], workers: int

@@ -34,8 +34,8 @@ class SteadyRetry(Retry):
         return min(self.backoff_max, pause)
 
 
-#: Four repetitions after about 1, 1, 2 and 4 seconds, 8 in all, or when the server says, if that is
-#: within two minutes.
+#: Four repetitions, after 0.5, 1, 2 and 4 seconds with up to 0.5 more by chance each, or when the
+#: server says, if that is within two minutes.
 DEFAULT_RETRY = SteadyRetry(
     total=4,
     status_forcelist=(429, 502, 503, 504),
