@@ -195,24 +195,24 @@ class Links(Form):
         self._size = len(self.elements(document))
 
     def following(self, call: Call, document: Document) -> Place | None:
-        links = self._linked(call, document)
-        number = call.number
-        if links.get("last") != self._last:
-            raise IncompleteListError(
-                f"the list has changed on the way: its last page was {self._last}, "
-                f"and is {links.get('last')}"
-            )
-        for rel, expected in (("self", number), ("next", number + 1)):
-            if links.get(rel, expected) != expected:
-                raise IncompleteListError(f"its link {rel!r} leads to page {links[rel]}")
-        goes_on = "next" in links
-        if goes_on and self._last is not None and self._last <= number:
-            raise IncompleteListError(f"it has a next page, and the last page is {self._last}")
-        if not goes_on and (self._last is None or self._last <= number):
+        links, number = self._linked(call, document), call.number
+        self._check(links, number)
+        if "next" not in links and (self._last is None or self._last <= number):
             return None
         if (found := len(self.elements(document))) != self._size or not found:
             raise IncompleteListError("it is not full, and it is not the last one")
         return {"number": number + 1}
+
+    def _check(self, links: dict[str, int], number: int) -> None:
+        if (last := links.get("last")) != self._last:
+            raise IncompleteListError(
+                f"the list has changed on the way: its last page was {self._last}, and is {last}"
+            )
+        for rel, expected in (("self", number), ("next", number + 1)):
+            if links.get(rel, expected) != expected:
+                raise IncompleteListError(f"its link {rel!r} leads to page {links[rel]}")
+        if "next" in links and last is not None and last <= number:
+            raise IncompleteListError(f"it has a next page, and the last page is {last}")
 
     def ahead(self, call: Call) -> Iterator[Place] | None:
         if self._last is None:
@@ -226,9 +226,9 @@ class Links(Form):
         for link in _member(document, "Links") or []:
             told = link if isinstance(link, dict) else {}
             rel = str(told.get("rel")).lower()
-            there, number = _split(str(told.get("href")))
             if told and rel not in _RELS:
                 continue
+            there, number = _split(str(told.get("href")))
             if there != here or number is None:
                 raise IncompleteListError(f"the link {rel!r} leads out of the list")
             links[rel] = number
