@@ -93,7 +93,8 @@ def after_error(retries: Retry, method: str, error: RequestException) -> Again |
     cause = _fault_of_connection(error)
     if cause is None:
         return None
-    return _again(f"failed with {type(error).__name__}", retries, method, error=cause)
+    reason = f"failed with {type(error).__name__} ({type(cause).__name__})"
+    return _again(reason, retries, method, error=cause)
 
 
 def retry_after(response: Any, retries: Retry = DEFAULT_RETRY) -> float | None:

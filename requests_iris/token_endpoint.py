@@ -115,7 +115,7 @@ class TokenEndpoint:
                 error.request = None  # it holds the secrets
             raise TokenUnreachableError(
                 f"the token endpoint {self.url} could not be reached ({_told(error)}): "
-                "check the network, token_url, proxies and verify",
+                "check the network, token_url, proxies, and verify or REQUESTS_CA_BUNDLE",
                 retryable=not _cannot_be_right(error),
             ) from error
 

@@ -412,7 +412,7 @@ class TestHowLong:
             f"GET {url} answered 429; trying again in {pauses[0]:.1f} s (repetition 1)"
         )
         assert lines[1].getMessage() == (
-            f"GET {url} failed with ConnectionError; "
+            f"GET {url} failed with ConnectionError (ProtocolError); "
             f"trying again in {pauses[1]:.1f} s (repetition 2)"
         )
 
