@@ -72,14 +72,11 @@ def _recognised(call: Call, document: Document, key: str | None) -> Form:
             "name the one that is with key=",
             keys=tuple(document),
         )
-    names = set(document)
-    if "totalElements" in names or (key == "content" and {"totalPages", "number"} & names):
+    names, links = set(document), _member(document, "Links")
+    counts = {"totalElements", "number"}
+    if counts <= names or (key == "content" and {*counts, "totalPages"} & names):
         return Pages(call, document, key)
-    if (
-        (call.is_aemp or call.number)
-        and isinstance(links := _member(document, "Links"), list)
-        and links
-    ):
+    if call.number and links and isinstance(links, list):
         return Links(call, document, key)
     if call.is_aemp and _list_at(document, key):
         raise IncompleteListError("it has no links, which tell whether there is another page")

@@ -1182,6 +1182,7 @@ class TestAWholeListThatLooksOdd:
         [
             {"number": "A-17", "machines": [1]},
             {"number": 3, "totalPages": 1, "machines": [1]},
+            {"totalElements": 1, "size": 20, "machines": [1]},
             {"links": [{"rel": "self", "href": "/api/odd"}], "machines": [1]},
             {
                 **{"links": [{"rel": "self", "href": "/api/odd"}], "content": [1]},
