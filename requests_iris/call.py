@@ -6,10 +6,12 @@ Nothing here does any I/O.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
@@ -154,13 +156,22 @@ class Call:
         url = urlsplit(self.url)
         path = url.path.rpartition("/")[0] if "number" in place else url.path
         query = [each for each in parse_qsl(url.query, True) if each[0] not in place]
-        body: Any = self.arguments.get("json")
-        if "endCursor" in place and self.query is not None:
-            body = {**body, "variables": {**self.variables, "after": None}}
-        told = [self.method, path, query, body, self.arguments.get("data")]
+        # of those with one name the order may mean something, such as that of two sorts
+        told = [self.method, path, sorted(query, key=itemgetter(0)), self._body_without(place)]
         # a place that has been JSON may have its members in another order
         told += sorted(place.items(), key=repr)
         return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+
+    def _body_without(self, place: Place) -> Any:
+        """What is sent, which the objects that say it need not show: a type, an order, a place."""
+        data: Any = self.arguments.get("data")
+        members: Any = self.arguments.get("json")
+        if "endCursor" in place and self.query is not None:
+            members = {**members, "variables": {**self.variables, "after": None}}
+        body = _body_of(data, members)
+        if data or body is None:
+            return body.encode() if isinstance(body, str) else body
+        return json.dumps(json.loads(body), sort_keys=True)
 
     def moved(self, place: Place) -> Call:
         """The call for another place of the list."""
@@ -208,13 +219,19 @@ def _check_body(arguments: Mapping[str, Any]) -> None:
         )
     if data and members is not None:
         raise SettingError("json is not sent where there is data", setting="json")
-    prepared = PreparedRequest()
-    prepared.prepare_headers(None)
     try:
-        prepared.prepare_body(data, None, members)
+        _body_of(data, members)
     except (TypeError, ValueError, InvalidJSONError) as error:
         name = "data" if data else "json"
         raise SettingError(f"{name} cannot be sent: {error}", setting=name) from None
+
+
+def _body_of(data: Any, members: Any) -> Any:
+    """The body as requests makes it."""
+    prepared = PreparedRequest()
+    prepared.prepare_headers(None)
+    prepared.prepare_body(data, None, members)
+    return prepared.body
 
 
 def _check_named_once(url: str) -> None:

@@ -13,8 +13,10 @@ import sys
 import threading
 import time
 import weakref
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import redirect_stderr, suppress
+from http import HTTPStatus
 from urllib.parse import parse_qs, quote, unquote
 
 import pytest
@@ -571,6 +573,40 @@ def test_a_resume_of_graphql_is_for_its_variables(iris) -> None:
     iris.items(GRAPHQL, resume=resume, **call(brand="Acme", after="c"))
     with pytest.raises(SettingError, match="the same call"):
         iris.items(GRAPHQL, resume=resume, **call(brand="Hitch", after="a"))
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ({"params": {"brand": "Acme", "type": "x"}}, {"params": "type=x&brand=Acme"}),
+        ({"json": {"a": [1], "b": 200}}, {"json": OrderedDict(b=HTTPStatus.OK, a=(1,))}),
+        ({"json": {"1": None}}, {"json": {1: None}}),
+        ({"data": {"a": 1}}, {"data": b"a=1"}),
+        ({"data": None}, {"data": {}}),
+    ],
+    ids=str,
+)
+def test_a_resume_is_for_what_is_sent_however_it_is_said(iris, then, now) -> None:
+    resume = resume_at(PLACES["pages"], ASSETS, method="POST", **then)
+    iris.items(ASSETS, resume=resume, method="POST", **now)
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ({"params": "sort=a&sort=b"}, {"params": "sort=b&sort=a"}),
+        ({"json": {"a": 1}}, {"json": {"a": True}}),
+        ({"json": {"a": 1}}, {"json": {"a": "1"}}),
+        ({"json": {"a": 1}}, {"data": '{"a": 1}'}),
+        ({"json": {}}, {"json": None}),
+        ({"data": "a=1"}, {"data": "a=2"}),
+    ],
+    ids=str,
+)
+def test_a_resume_is_not_for_what_is_sent_otherwise(iris, then, now) -> None:
+    resume = resume_at(PLACES["pages"], ASSETS, method="POST", **then)
+    with pytest.raises(SettingError, match="the same call"):
+        iris.items(ASSETS, resume=resume, method="POST", **now)
 
 
 def test_a_resume_is_what_it_was_when_called(iris) -> None:
