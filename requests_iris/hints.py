@@ -101,9 +101,16 @@ def _about_pages(place: Document) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             yield from value.items()
             yield from _about_pages(value)
-        for link in value if isinstance(value, list) else ():
-            if isinstance(link, dict):
-                yield str(link.get("rel")), link.get("href")
+        if isinstance(value, list):
+            yield from _links_of(value).items()
+
+
+def _links_of(links: list[Any]) -> Document:
+    """By their relations; AEMP's next may be missing while the last page is ahead."""
+    found = {str(e.get("rel")).lower(): e.get("href") for e in links if isinstance(e, dict)}
+    if found.get("last") != found.get("self"):
+        found.setdefault("next", found.get("last"))
+    return found
 
 
 def _says_yes(value: Any) -> bool:

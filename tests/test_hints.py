@@ -50,6 +50,7 @@ def test_in_an_object_beside_the_list(name: str) -> None:
         ({"page": {"size": 1, "number": 0, "totalElements": 9, "totalPages": 9}}, 2),  # Spring's
         ({"_links": {"self": {"href": "/1"}, "next": {"href": "/2"}}}, 1),
         ({"links": [{"rel": "self", "href": "/1"}, {"rel": "next", "href": "/2"}, 5]}, 1),
+        ({"links": [{"rel": "self", "href": "/1"}, {"rel": "LAST", "href": "/2"}]}, 1),  # AEMP's
         ({"total": 10**400}, 1),
         ({"offset": 0}, 1),
         ({"offset": 0, "total": 9}, 2),
@@ -68,6 +69,7 @@ def test_in_other_ways(more: dict[str, Any], names: int) -> None:
         {"last": {"name": "no flag"}, "total": "twelve", "count": {}, "pages": None},
         {"total": True, "nextPage": 0, "hasMore": "false", "more": 0, "cursor": ""},
         {"_links": {"next": {}, "self": {"href": "/1"}}, "links": [{"rel": "self", "href": "/"}]},
+        {"links": [{"rel": "self", "href": "/1"}, {"rel": "last", "href": "/1"}]},
         {"offset": 0, "total": 1, "limit": 100},
         {
             "offset": None,
