@@ -316,11 +316,20 @@ class TokenSource:
         return token
 
     def _alone(self, renewal: Renewal) -> Token:
-        """Carries out `renewal` when no other renewal is on its way."""
+        """Carries out `renewal`, which a caller asks for, when no other one is on its way."""
+
+        def asked_for() -> Token:
+            try:
+                return renewal()
+            except (SettingError, TokenRefusedError):
+                # says nothing of what those would send who wait: they try themselves
+                self._flight.cancel()  # type: ignore[union-attr]
+                raise
+
         while True:
             other = self._flight
             if other is None:
-                token = self._fly(self._held, renewal)
+                token = self._fly(self._held, asked_for)
                 if token is not None:
                     return token
             else:

@@ -202,6 +202,34 @@ def test_who_waits_for_a_token_that_is_refused_hears_of_it_as_the_leader_does(
     assert sandbox.count("token") == 1
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda iris: iris.fetch_token(password="another's"),
+        lambda iris: iris.refresh_token(refresh_token="another's"),
+    ],
+)
+def test_who_waits_for_what_another_thread_has_asked_for_does_not_hear_that_it_is_refused(
+    iris: IrisSession, sandbox: Sandbox, ask: Callable[[IrisSession], object]
+) -> None:
+    asked, send = threading.Event(), iris._send_token_request
+
+    def held_back(request, timeout):
+        asked.set()
+        while iris.counters["waits"] == 0:
+            asked.wait(0)
+        return send(request, timeout)
+
+    iris._send_token_request = held_back  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(ask, iris)
+        assert asked.wait(STUCK)
+        follower = pool.submit(iris.get, "/echo")
+        assert isinstance(leader.exception(STUCK), InvalidGrantError)
+        assert follower.result(STUCK).ok
+    assert sandbox.count("token") == 2
+
+
 def test_a_sign_in_waits_for_a_renewal_and_does_not_mind_that_it_fails(
     iris: IrisSession, sandbox: Sandbox
 ) -> None:
