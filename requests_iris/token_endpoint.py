@@ -15,6 +15,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from html.entities import codepoint2name
 from io import BytesIO
+from traceback import clear_frames
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -113,6 +114,7 @@ class TokenEndpoint:
         except (RequestException, HTTPError, OSError) as error:
             if isinstance(error, RequestException):
                 error.request = None  # it holds the secrets
+            _forget_locals(error)
             raise TokenUnreachableError(
                 f"the token endpoint {self.url} could not be reached ({_told(error)}): "
                 "check the network, token_url, proxies, and verify or REQUESTS_CA_BUNDLE",
@@ -323,6 +325,13 @@ def _pause_before_retry(error: TokenError, pause: float) -> float:
 def _cannot_be_right(error: Exception) -> bool:
     """Whether it is requests' word for a URL, a proxy, a header or a file that will not do."""
     return isinstance(error, ValueError) or (type(error) is OSError and error.errno is None)
+
+
+def _forget_locals(error: BaseException | None) -> None:
+    """Those of http.client hold what was sent in bytes of its own, and tools show them."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _told(error: BaseException) -> str:

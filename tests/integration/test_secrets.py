@@ -22,8 +22,8 @@ from requests_iris.sandbox import OMIT, Fault, Sandbox
 from ..conftest import SkippingClock
 from .test_token_faults import closed_port, untrusted_certificate
 
-#: Whose frames show nothing; http.client, below them, joins a head and a body of its own.
-QUIET = {"requests_iris", "requests", "urllib3"}
+#: Whose frames show nothing.
+QUIET = {"requests_iris", "requests", "urllib3", "http", "ssl", "socket"}
 
 FAULTS = {
     "500": Fault(status=500, body="oops"),
