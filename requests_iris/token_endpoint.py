@@ -146,7 +146,8 @@ class _Exchange:
         # UTF-8 (RFC 7617 section 2.1); requests would write latin-1, and fail beyond it.
         basic = Secret(b64encode(f"{client_id}:{client_secret}".encode()).decode())
         self._url, self._body, self._authorization = url, body, Secret(f"Basic {basic}")
-        self._secrets = [text for text in (secret, client_secret, basic) if text]
+        named = (secret, client_secret, Secret(basic.rstrip("=")))
+        self._secrets = [text for text in named if text]
 
     def request(self) -> PreparedRequest:
         """A new one each time: it belongs to no session, and takes nothing from one."""
@@ -180,7 +181,7 @@ _BACKSLASHES = r"(?:\\|\\u005c|%5c|&#x5c;|&#92;)+"
 
 
 def _in_any_spelling(secret: str) -> str:
-    """A pattern of `secret` as it is, and as URLs, JSON and HTML write it.
+    """A pattern of `secret` as it is, and as URLs, JSON, HTML and Python write it.
 
     Character by character, since each escapes what it likes.
     """
@@ -195,9 +196,9 @@ def _spellings(character: str) -> list[str]:
     code = ord(character)
     spellings = {
         *(character, quote_plus(character), f"\\{character}"),
-        *(f"\\u{code:04x}", json.dumps(character)[1:-1]),
+        *(f"\\x{code:02x}", f"\\u{code:04x}", json.dumps(character)[1:-1]),
         *(f"&#x{code:x};", f"&#{code};", f"&{codepoint2name.get(code, f'#{code}')};"),
-        "".join(f"%{byte:02x}" for byte in character.encode()),
+        *("".join(f"{mark}{byte:02x}" for byte in character.encode()) for mark in ("%", "\\x")),
     }
     return sorted(spellings, key=len, reverse=True)
 

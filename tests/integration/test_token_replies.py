@@ -9,6 +9,7 @@ import logging
 import pickle
 import socketserver
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote, quote_plus
@@ -204,10 +205,23 @@ LASHES = "a" + 60 * "\\" + "z"
         html.escape(ODD),
         html.escape(ODD, quote=False).replace("ä", "&auml;"),
         "".join(f"&#{ord(each)};" for each in ODD),
+        ascii(ODD)[1:-1],
+        repr(ODD.encode())[2:-1],
     ],
 )
 def test_a_password_that_the_reply_repeats_is_cleaned_in_any_spelling(echo) -> None:
     assert text_after(f"<p>{echo}</p>", password=ODD) == "<p>[secret]</p>"
+
+
+@pytest.mark.parametrize("secret", ["it", "it1", "it12"])
+def test_a_basic_header_is_cleaned_without_its_padding(secret) -> None:
+    with Sandbox(client_secret=secret) as sandbox, IrisSession(**sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        basic = b64encode(f"{iris.client_id}:{secret}".encode()).decode().rstrip("=")
+        sandbox.inject(Fault(status=400, body=basic), on="token")
+        with pytest.raises(TokenError) as caught:
+            iris.fetch_token()
+    assert caught.value.response.text == "[secret]"
 
 
 @pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
