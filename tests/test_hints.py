@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from requests_iris.hints import hints_of_more, links_to_next
+from requests_iris.hints import hints_of_more, links_to_next, objects_around
 
 #: Each name that tells of more than one element, or one page, with a value by which it does.
 MORE: dict[str, Any] = {
@@ -54,6 +54,7 @@ def test_in_an_object_beside_the_list(name: str) -> None:
         ({"total": 10**400}, 1),
         ({"offset": 0}, 1),
         ({"offset": 0, "total": 9}, 2),
+        ({"offset": 0, "totalWeight": 1}, 1),  # no total
         ({"pageable": {"paging": {"total": 9}}}, 1),
     ],
 )
@@ -71,13 +72,10 @@ def test_in_other_ways(more: dict[str, Any], names: int) -> None:
         {"_links": {"next": {}, "self": {"href": "/1"}}, "links": [{"rel": "self", "href": "/"}]},
         {"links": [{"rel": "self", "href": "/1"}, {"rel": "last", "href": "/1"}]},
         {"offset": 0, "total": 1, "limit": 100},
-        {
-            "offset": None,
-            "after": "x",
-            "before": "x",
-            "hasMoreDetails": True,
-            "numberOfElements": 1,
-        },
+        {"offset": None, "after": "x", "before": "x"},
+        {"hasMoreDetails": True, "completed": False, "offsetUnit": "m", "numberOfElements": 1},
+        {"totalWeight": 9, "countryCode": 45, "pagesPerMinute": 9, "pageOwner": {"hasMore": True}},
+        {"last": None, "complete": "", "page": 3, "links": [{"href": "/2"}]},
         {"drivers": {"hasMore": True}, "nextService": "2026-01-01"},
     ],
 )
@@ -99,6 +97,15 @@ def test_around_a_list_with_dots_in_its_name(key: str, reply: dict[str, Any]) ->
     assert len(hints(reply, key)) == 1
 
 
+def test_the_last_object_on_the_way_may_hold_the_list_itself() -> None:
+    """A connection of GraphQL does, under a name of its own."""
+    reply = {"data": {"assets": {"nodes": [1]}}}
+    assert list(objects_around(reply, "data.assets")) == [reply, reply["data"], {"nodes": [1]}]
+    assert list(objects_around(reply, "data.assets.nodes")) == list(
+        objects_around(reply, "data.assets")
+    )
+
+
 def test_counts_are_of_what_was_read() -> None:
     reply = {"content": [1], "total": 3, "pages": 3}
     assert hints_of_more(reply, "content", elements=3, pages=3) == []
@@ -115,6 +122,7 @@ def test_counts_are_of_what_was_read() -> None:
         ('</plans>; rel="self", </plans?page=2>; rel="next"', True),
         ("</plans?page=2>; REL=next", True),
         ('</plans?page=2>; rel="last Next"', True),
+        ('</plans>; rel="self nextcloud"; title="next"', False),
     ],
 )
 def test_a_link_header_leads_on_by_its_relation(header: str, leads_on: bool) -> None:

@@ -69,6 +69,7 @@ def nonsense(**answer: object) -> Row:
 
 UNAVAILABLE = {"error": "temporarily_unavailable"}
 TABLE = {
+    "408": Row(Fault(status=408, body=""), TokenReplyError, 3),
     "500": Row(Fault(status=500, body="oops"), TokenReplyError, 3),
     "502": Row(Fault(status=502, body=""), TokenReplyError, 3),
     "503 with HTML": Row(Fault(status=503, body="<html>Sorry</html>"), TokenReplyError, 3),
@@ -86,6 +87,7 @@ TABLE = {
     "an empty body": nonsense(status=200, body=""),
     "JSON, but no object": nonsense(status=200, body="[1]"),
     "an object, but no token": nonsense(status=200, body="{}"),
+    "JSON of too many levels": nonsense(status=200, body="[" * 60_000),
     "truncated JSON": nonsense(status=200, body='{"access_token": "abc'),
     "1 MB of garbage": nonsense(status=200, body="\x00<{[" * 250_000),
     "closed in the middle": Row(Fault(truncate=20), TokenUnreachableError, 3, lost=True),

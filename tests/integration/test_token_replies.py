@@ -26,7 +26,7 @@ from requests_iris import (
     TokenError,
     TokenReplyError,
 )
-from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.sandbox import OMIT, Fault, Sandbox
 
 from .test_secrets import SkippingClock, leaks, shown, told_of
 
@@ -268,3 +268,12 @@ def test_an_error_without_a_name_is_none(iris: IrisSession, sandbox: Sandbox) ->
     reply = {"access_token": "a", "token_type": "Bearer", "expires_in": 3600, "error": ""}
     sandbox.inject(Fault(status=200, body=reply), on="token")
     assert iris.fetch_token()["access_token"] == "a"
+
+
+def test_a_reply_without_a_scope_grants_the_one_asked_for_or_leaves_it(iris, sandbox) -> None:
+    """RFC 6749 sections 5.1 and 6: a renewal leaves the one that was granted."""
+    sandbox.inject(Fault(reply={"scope": OMIT}), on="token")
+    assert iris.fetch_token()["scope"] == ["api", "offline_access"]
+    for reply in ({"scope": "api"}, {"scope": OMIT}):
+        sandbox.inject(Fault(reply=reply), on="token")
+        assert iris.refresh_token()["scope"] == ["api"]
