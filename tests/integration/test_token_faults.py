@@ -5,6 +5,7 @@ What the caller sees, how often is asked and for how long, and that the next req
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 from email.utils import formatdate
 
 import pytest
+from requests.exceptions import ConnectionError, InvalidProxyURL
 
 from requests_iris import IrisSession, TokenError, TokenReplyError, TokenUnreachableError
+from requests_iris.credentials import Credentials
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.source import BUDGET
-from requests_iris.token_endpoint import REPLY_AT_MOST
+from requests_iris.token_endpoint import REPLY_AT_MOST, TokenEndpoint
 
 from ..conftest import SkippingClock
 
@@ -63,13 +66,13 @@ def patience(retry_after: str | None, requests: int) -> Row:
     return Row(Fault(status=429, body="{}", headers=headers), TokenReplyError, requests)
 
 
-def nonsense(**answer: object) -> Row:
-    return Row(Fault(**answer), TokenReplyError, 1, retryable=False)
+def nonsense(*, says: str = "", **answer: object) -> Row:
+    return Row(Fault(**answer), TokenReplyError, 1, retryable=False, says=says)
 
 
 UNAVAILABLE = {"error": "temporarily_unavailable"}
 TABLE = {
-    "408": Row(Fault(status=408, body=""), TokenReplyError, 3),
+    "408": Row(Fault(status=408, body=""), TokenReplyError, 3, says="try again later"),
     "500": Row(Fault(status=500, body="oops"), TokenReplyError, 3),
     "502": Row(Fault(status=502, body=""), TokenReplyError, 3),
     "503 with HTML": Row(Fault(status=503, body="<html>Sorry</html>"), TokenReplyError, 3),
@@ -83,7 +86,7 @@ TABLE = {
     "429, at no time": patience("soon", 3),
     "404": nonsense(status=404, body="<html>Not here</html>"),
     "400 without an error": nonsense(status=400, body="no"),
-    "a redirect": nonsense(redirect="https://127.0.0.1:9/"),
+    "a redirect": nonsense(redirect="https://127.0.0.1:9/", says="redirects are not followed"),
     "an empty body": nonsense(status=200, body=""),
     "JSON, but no object": nonsense(status=200, body="[1]"),
     "an object, but no token": nonsense(status=200, body="{}"),
@@ -253,3 +256,41 @@ def test_a_reply_is_read_so_far_and_no_further(iris: IrisSession, sandbox: Sandb
     with pytest.raises(TokenReplyError) as caught:
         iris.get("/echo")
     assert len(caught.value.response.content) == REPLY_AT_MOST
+
+
+def test_without_any_time_it_is_asked_for_a_moment(iris: IrisSession, sandbox: Sandbox) -> None:
+    """A timeout of 0 is none."""
+    iris._source._budget = 0
+    sandbox.inject(Fault(delay=60), on="token")
+    with pytest.raises(TokenUnreachableError):
+        iris.fetch_token()
+
+
+def test_a_proxy_of_an_unknown_kind_is_told(iris: IrisSession) -> None:
+    """With an error of urllib3, which requests lets pass."""
+    iris.proxies = {"https": "ftp://127.0.0.1:9"}
+    with pytest.raises(TokenUnreachableError, match="proxies") as caught:
+        iris.fetch_token()
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [
+        (ConnectionError("gone"), True),
+        (TimeoutError("late"), True),
+        (OSError(errno.EMFILE, "too many open files"), True),
+        (OSError("no certificates there"), False),  # requests' own, without a number
+        (InvalidProxyURL("odd"), False),
+    ],
+    ids=repr,
+)
+def test_what_waiting_may_mend(error: Exception, retryable: bool) -> None:
+    def send(*_: object) -> None:
+        raise error
+
+    nobody = Credentials(client_id="c", client_secret="s", username="u", password="p")
+    endpoint = TokenEndpoint("https://127.0.0.1:9/token")
+    with pytest.raises(TokenUnreachableError) as caught:
+        endpoint.password_grant(nobody, ("api",), send, deadline=0)
+    assert caught.value.retryable is retryable

@@ -24,6 +24,7 @@ from requests_iris import (
     IrisError,
     IrisSession,
     TokenError,
+    TokenRefusedError,
     TokenReplyError,
 )
 from requests_iris.sandbox import OMIT, Fault, Sandbox
@@ -188,6 +189,67 @@ def test_the_rest_of_the_response_is_as_it_came() -> None:
     assert response.text == "<p>no</p>"
 
 
+def answer(body: str, *, status: int = 400) -> bytes:
+    return f"HTTP/1.1 {status} So\r\nConnection: close\r\n\r\n{body}".encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (200, "no token", ""),
+        (299, "no token", ""),
+        (300, "no token, ä", "no token, ä"),
+        (300, '{"access_token": "a"}', ""),
+        (400, '{"access_token": "a"', ""),
+        (400, "refresh_token=a", ""),
+        (400, "no refresh_tokens", "no refresh_tokens"),
+    ],
+)
+def test_a_body_that_may_hold_a_token_is_left_out(status, body, told) -> None:
+    error = error_of_sign_in(answer(body, status=status))
+    assert isinstance(error, TokenReplyError)
+    assert error.response.text == told
+
+
+def test_a_secret_that_is_empty_is_not_looked_for() -> None:
+    assert error_of_sign_in(answer("no token"), password="").response.text == "no token"
+
+
+def test_every_secret_of_a_renewal_is_cleaned(iris: IrisSession, sandbox: Sandbox) -> None:
+    client = sandbox.settings["client_id"], sandbox.settings["client_secret"]
+    secrets = [iris.fetch_token()["refresh_token"], client[1], b64encode(":".join(client).encode())]
+    sandbox.inject(Fault(status=400, body=" {} {} {!s} ".format(*secrets)), on="token")
+    with pytest.raises(TokenReplyError) as caught:
+        iris.refresh_token()
+    assert caught.value.response.text == " [secret] [secret] b'[secret]' "
+
+
+@pytest.mark.parametrize(
+    ("description", "told"),
+    [
+        *((None, None), ("", None), (5, "5"), (" a\n\u00e4\tb ", "a b")),
+        *((300 * "x", 200 * "x"), (199 * "x" + " y", 199 * "x")),
+    ],
+)
+def test_a_description_is_told_in_one_short_line(description: object, told: str | None) -> None:
+    body = {"error": "invalid_grant", "error_description": description}
+    assert error_of_sign_in(answer(json.dumps(body))).error_description == told
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "advice"),
+    [
+        ("invalid_scope", TokenRefusedError, "check scope"),
+        ("unauthorized_client", TokenRefusedError, "check the API User and its client"),
+        (["invalid_scope"], TokenReplyError, "check token_url"),
+    ],
+)
+def test_an_error_says_what_to_check(error: object, kind: type[TokenError], advice: str) -> None:
+    caught = error_of_sign_in(answer(json.dumps({"error": error})))
+    assert type(caught) is kind
+    assert str(caught).endswith(f": {advice}")
+
+
 #: ä " \ / & < > and a space are what somebody escapes.
 ODD = 'pä"s\\s /&<x>'
 LASHES = "a" + 60 * "\\" + "z"
@@ -207,6 +269,8 @@ LASHES = "a" + 60 * "\\" + "z"
         "".join(f"&#{ord(each)};" for each in ODD),
         ascii(ODD)[1:-1],
         repr(ODD.encode())[2:-1],
+        "".join(f"&#x{ord(each):X};" for each in ODD),
+        "".join(f"\\u{ord(each):04x}" for each in ODD),
     ],
 )
 def test_a_password_that_the_reply_repeats_is_cleaned_in_any_spelling(echo) -> None:
@@ -222,6 +286,10 @@ def test_a_basic_header_is_cleaned_without_its_padding(secret) -> None:
         with pytest.raises(TokenError) as caught:
             iris.fetch_token()
     assert caught.value.response.text == "[secret]"
+
+
+def test_of_an_escape_at_its_end_nothing_stays() -> None:
+    assert text_after("<p>a&amp;</p>", password="a&") == "<p>[secret]</p>"
 
 
 @pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
