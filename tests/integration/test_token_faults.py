@@ -14,6 +14,7 @@ from email.utils import formatdate
 
 import pytest
 from requests.exceptions import ConnectionError, InvalidProxyURL
+from urllib3.exceptions import HTTPError
 
 from requests_iris import IrisSession, TokenError, TokenReplyError, TokenUnreachableError
 from requests_iris.credentials import Credentials
@@ -266,26 +267,31 @@ def test_without_any_time_it_is_asked_for_a_moment(iris: IrisSession, sandbox: S
         iris.fetch_token()
 
 
-def test_a_proxy_of_an_unknown_kind_is_told(iris: IrisSession) -> None:
-    """With an error of urllib3, which requests lets pass."""
-    iris.proxies = {"https": "ftp://127.0.0.1:9"}
-    with pytest.raises(TokenUnreachableError, match="proxies") as caught:
-        iris.fetch_token()
-    assert not caught.value.retryable
+def after(error: Exception, *, cause: object = None, context: object = None) -> Exception:
+    error.__cause__, error.__context__ = cause, context
+    return error
+
+
+LATE = TimeoutError("late")
 
 
 @pytest.mark.parametrize(
-    ("error", "retryable"),
+    ("error", "told", "retryable"),
     [
-        (ConnectionError("gone"), True),
-        (TimeoutError("late"), True),
-        (OSError(errno.EMFILE, "too many open files"), True),
-        (OSError("no certificates there"), False),  # requests' own, without a number
-        (InvalidProxyURL("odd"), False),
+        (LATE, "TimeoutError: late", True),
+        (OSError(errno.EMFILE, "too many"), f"OSError: [Errno {errno.EMFILE}] too many", True),
+        (OSError("no such bundle"), "OSError: no such bundle", False),  # requests' own
+        (ConnectionError("hush"), "ConnectionError", True),
+        (after(ConnectionError("hush"), cause=LATE), "ConnectionError: late", True),
+        (after(ConnectionError("hush"), context=LATE), "ConnectionError: late", True),
+        (HTTPError("hush"), "HTTPError", True),  # urllib3's, by an adapter that lets it pass
+        (InvalidProxyURL("hush"), "InvalidProxyURL", False),
     ],
     ids=repr,
 )
-def test_what_waiting_may_mend(error: Exception, retryable: bool) -> None:
+def test_what_the_system_says_is_passed_on_and_whether_waiting_may_help(
+    error: Exception, told: str, retryable: bool
+) -> None:
     def send(*_: object) -> None:
         raise error
 
@@ -293,4 +299,5 @@ def test_what_waiting_may_mend(error: Exception, retryable: bool) -> None:
     endpoint = TokenEndpoint("https://127.0.0.1:9/token")
     with pytest.raises(TokenUnreachableError) as caught:
         endpoint.password_grant(nobody, ("api",), send, deadline=0)
+    assert f" ({told}): " in str(caught.value)
     assert caught.value.retryable is retryable

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 import http.client
+import io
 import json
 import logging
+import math
 import pickle
 import socketserver
 import threading
@@ -17,7 +19,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from requests import HTTPError
+from requests import HTTPError, PreparedRequest, Response
 
 from requests_iris import (
     InvalidGrantError,
@@ -27,7 +29,9 @@ from requests_iris import (
     TokenRefusedError,
     TokenReplyError,
 )
+from requests_iris.credentials import Credentials
 from requests_iris.sandbox import OMIT, Fault, Sandbox
+from requests_iris.token_endpoint import TokenEndpoint
 
 from .test_secrets import SkippingClock, leaks, shown, told_of
 
@@ -187,6 +191,7 @@ def test_the_rest_of_the_response_is_as_it_came() -> None:
     assert response.reason == "Not Today"
     assert response.headers["x-is"] == "here"
     assert response.text == "<p>no</p>"
+    assert response.encoding == "utf-8"
 
 
 def answer(body: str, *, status: int = 400) -> bytes:
@@ -345,3 +350,40 @@ def test_a_reply_without_a_scope_grants_the_one_asked_for_or_leaves_it(iris, san
     for reply in ({"scope": "api"}, {"scope": OMIT}):
         sandbox.inject(Fault(reply=reply), on="token")
         assert iris.refresh_token()["scope"] == ["api"]
+
+
+def asked_and_told(password: str, response: Response) -> tuple[PreparedRequest, TokenError]:
+    """A sign-in that never gets to a network, and the error that `response` makes of it."""
+    asked: list[PreparedRequest] = []
+
+    def send(request: PreparedRequest, timeout: float) -> Response:
+        asked.append(request)
+        return response
+
+    nobody = Credentials(client_id="c", client_secret="hush", username="u", password=password)
+    with pytest.raises(TokenReplyError) as caught:
+        TokenEndpoint("https://x/token").password_grant(nobody, ("a", "b"), send, math.inf)
+    (request,) = asked
+    return request, caught.value
+
+
+@pytest.fixture
+def by_hand() -> Response:
+    """As mocks put one together: it has no reason, and a header that no server can send."""
+    response = Response()
+    response.status_code, response.raw = 404, io.BytesIO(b"no")
+    response.headers["X-Is"] = "→"
+    return response
+
+
+def test_a_response_that_was_put_together_by_hand_is_told_of(by_hand: Response) -> None:
+    _, error = asked_and_told("hush", by_hand)
+    assert (error.response.reason, error.response.headers["X-Is"]) == ("", "&#8594;")
+
+
+@pytest.mark.parametrize(("password", "sent"), [("p q", "p+q"), ("", "")])
+def test_a_sign_in_says_all_it_has_to_even_if_it_is_empty(by_hand, password, sent) -> None:
+    request, _ = asked_and_told(password, by_hand)
+    fields = ["grant_type=password", f"password={sent}", "scope=a+b", "username=u"]
+    assert sorted(request.body.split("&")) == fields
+    assert request.headers["Accept"] == "application/json"
