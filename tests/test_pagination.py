@@ -15,7 +15,7 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import redirect_stderr, suppress
+from contextlib import nullcontext, redirect_stderr, suppress
 from http import HTTPStatus
 from urllib.parse import parse_qs, quote, unquote
 
@@ -329,6 +329,26 @@ def test_graphql_waits_for_a_page_five_times_and_sends_once_more(sandbox, iris) 
 
 
 @pytest.mark.parametrize(
+    ("reset_in", "slept"),
+    [
+        *(([120_000], [120]), ([120_001], []), ([0.5], [0.0005]), ([0], [0]), ([-5], [0])),
+        *(([1000, 2000], [2]), ([2000, 1000], [2]), (["soon", 2000], [2]), (["soon"], [])),
+    ],
+)
+def test_graphql_waits_as_long_as_its_limit_says(sandbox, iris, reset_in, slept) -> None:
+    """Up to two minutes; other errors have no say in it."""
+    limits = [{"extensions": {"code": "RATE_LIMITED", "resetIn": each}} for each in reset_in]
+    others = [{"extensions": {"code": "OTHER", "resetIn": 9000}}, {"extensions": "odd"}]
+    sandbox.inject(Fault(status=200, body={"errors": [*limits, *others]}), on="api")
+    waited: list[float] = []
+    query = {"json": {"query": QUERY}}
+    walk = pagination.pages(iris.request, GRAPHQL, query, method="POST", sleep=waited.append)
+    with pytest.raises(GraphQLError) if not slept else nullcontext():
+        next(walk)
+    assert waited == slept
+
+
+@pytest.mark.parametrize(
     "extensions", [{"code": "RATE_LIMITED", "resetIn": 9e9}, {"code": "QUERY_COMPLEXITY_REACHED"}]
 )
 def test_graphql_errors_raise_at_once_even_with_data(sandbox, iris, extensions) -> None:
@@ -455,6 +475,8 @@ class TestWorkers:
     [
         ("workers", 0),
         ("workers", True),
+        ("workers", 1.5),
+        ("workers", "2"),
         ("key", 5),
         ("progress", 5),
         ("data", iter([b""])),
@@ -747,6 +769,10 @@ def test_aemp_pages_of_nothing_do_not_go_on(sandbox, iris) -> None:
     sandbox.inject(Fault(reply={"Equipment": []}), on="api")
     with pytest.raises(IncompleteListError, match="page 1 of .* not full"):
         list(iris.items(f"{FLEET}/1"))
+
+
+def test_progress_may_be_told_to_nobody(iris) -> None:
+    assert len(list(iris.items(ASSETS, progress=None))) == 250
 
 
 def test_progress_is_told_with_the_total(iris) -> None:
@@ -1124,8 +1150,9 @@ def test_nodes_may_stand_in_the_place_of_edges(sandbox, iris) -> None:
 
 def test_a_page_that_is_no_json_object_is_an_error(sandbox, iris) -> None:
     sandbox.inject(Fault(status=200, body="[1]"), on="api")
-    with pytest.raises(IncompleteListError, match="no JSON object, but text/html"):
+    with pytest.raises(IncompleteListError, match="no JSON object, but text/html") as caught:
         list(iris.items(ASSETS))
+    assert caught.value.retryable  # such as the page of a proxy
 
 
 def answers(sandbox, *bodies) -> str:
@@ -1311,6 +1338,7 @@ class TestTheTotalOfAConnection:
     [
         (200, [{"message": "no"}], False),
         (500, [{"message": "no"}], True),
+        (408, [{"message": "no"}], True),
         (200, [{"extensions": {"code": "RATE_LIMITED"}}], True),
         (200, [{"extensions": {"code": "RATE_LIMITED", "resetIn": "soon"}}], True),
     ],
