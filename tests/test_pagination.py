@@ -303,7 +303,7 @@ def test_a_plus_in_sort_travels_encoded(sandbox, iris, sort, in_url) -> None:
     assert "size=1000" in sandbox.seen[-1].query
 
 
-def test_graphql_waits_for_its_limit_within_the_cap(sandbox, iris) -> None:
+def test_graphql_waits_for_its_limit_within_the_cap(sandbox, iris, caplog) -> None:
     limited = {"errors": [{"extensions": {"code": "RATE_LIMITED", "resetIn": 2500}}]}
     sandbox.inject(Fault(status=429, body=limited), on="api")
     sandbox.inject(Fault(status=200, body=limited), on="api")
@@ -312,6 +312,7 @@ def test_graphql_waits_for_its_limit_within_the_cap(sandbox, iris) -> None:
     walk = pagination.pages(iris.request, GRAPHQL, query, method="POST", sleep=slept.append)
     assert sum(len(page.elements) for page in walk) == 250
     assert slept == [2.5, 2.5]
+    assert caplog.messages.count("GraphQL has no points left: going on in 2.5 s") == 2
 
 
 def test_graphql_waits_for_a_page_five_times_and_sends_once_more(sandbox, iris) -> None:
@@ -406,6 +407,16 @@ class TestWorkers:
             return iris.request(method, url, **arguments)
 
         return pagination.pages(request, ASSETS, {"params": {"size": 10}}, workers=4)
+
+    def test_that_are_one_are_the_callers_own_thread(self, iris) -> None:
+        asked: list[threading.Thread] = []
+
+        def request(*args, **arguments):
+            asked.append(threading.current_thread())
+            return iris.request(*args, **arguments)
+
+        list(pagination.pages(request, ASSETS, {"params": {"size": 100}}, workers=1))
+        assert asked == [threading.current_thread()] * 3
 
     def test_have_four_requests_in_flight_and_not_five(self, iris) -> None:
         four, five = threading.Barrier(4, timeout=10), threading.Barrier(5, timeout=0.3)

@@ -18,7 +18,13 @@ import pytest
 import redis
 
 from examples.sqlite_store import SqliteTokenStore
-from requests_iris import FileTokenStore, IrisSession, RedisTokenStore, SettingError
+from requests_iris import (
+    FileTokenStore,
+    IrisSession,
+    MissingSettingError,
+    RedisTokenStore,
+    SettingError,
+)
 from requests_iris.sandbox import Sandbox
 from requests_iris.stores import open_store
 from requests_iris.stores.contract import KEY, TOKEN, StoreContract
@@ -305,6 +311,25 @@ def test_a_session_of_another_user_takes_nothing_of_it(shared, sandbox) -> None:
         other.verify = sandbox.ca_file
         with pytest.raises(Exception, match="refused"):
             other.get(ASSETS)
+
+
+def test_a_scope_in_another_order_is_the_same(shared, sandbox) -> None:
+    shared.one.get(ASSETS)
+    settings = {**sandbox.settings, "scope": "offline_access api offline_access"}
+    with IrisSession(**settings, token_store=shared.store) as other:
+        other.verify = sandbox.ca_file
+        assert other.get(ASSETS).ok
+    assert sandbox.count("token") == 1
+
+
+@pytest.mark.parametrize("name", ["client_id", "username"])
+def test_who_is_known_by_half_has_no_place_in_a_store(shared, name) -> None:
+    with (
+        IrisSession(**{name: "c"}, token_store=shared.store) as nobody,
+        pytest.raises(MissingSettingError),
+    ):
+        nobody.get(ASSETS)
+    assert not shared.store.path.exists()
 
 
 def test_a_rejected_token_is_not_taken_again_but_a_siblings_newer_one_is(shared, sandbox) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
-from requests_iris import IrisSession
-from requests_iris.sandbox import Sandbox
+from requests_iris import IrisSession, TokenReplyError
+from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.token_endpoint import Clock
 
 HOUR, DAY = 3600.0, 86400.0
@@ -70,3 +72,26 @@ def test_a_server_a_day_off_makes_no_difference(iris, wall, sandbox: Sandbox, of
     for _ in range(3):
         assert iris.get("/echo").ok
     assert (sandbox.count("token"), sandbox.count("api", 401)) == (1, 0)
+
+
+class StoppedClock(Clock):
+    def time(self) -> float:
+        return 1_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("left", "outcome"),
+    [
+        *((901, nullcontext()), (900, nullcontext()), (61, nullcontext())),
+        (60, pytest.raises(TokenReplyError)),
+    ],
+)
+def test_each_age_begins_at_its_very_second(iris, sandbox: Sandbox, left: int, outcome) -> None:
+    """An aging token is renewed, if it can be; a stale one is not used."""
+    iris._source._clock = iris._source._endpoint._clock = StoppedClock()
+    iris.token = {**iris.fetch_token(), "expires_in": 3600, "expires_at": 1_000_000 + left}
+    sandbox.forget()
+    sandbox.inject(Fault(status=404), on="token")
+    with outcome:
+        assert iris.get("/echo").ok
+    assert sandbox.count("token") == (left < 901)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from requests_iris import IrisSession, TokenReplyError
-from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.token import fingerprint
 
 from ..conftest import SkippingClock
@@ -163,6 +163,19 @@ class TestWarning:
             "the granted scope is 'api', asked for was 'api offline_access'",
         ) in said()
         iris.fetch_token()
+        assert {level for level, _ in said()} == {"INFO"}
+
+    def test_no_order_of_the_words_of_a_scope(self, iris, sandbox: Sandbox, said) -> None:
+        sandbox.inject(Fault(scope="offline_access api"), on="token")
+        iris.fetch_token()
+        assert {level for level, _ in said()} == {"INFO"}
+
+    def test_no_scope_that_nobody_knows(self, iris, sandbox: Sandbox, said) -> None:
+        refresh_token = iris.fetch_token()["refresh_token"]
+        iris.token = {}
+        said()
+        sandbox.inject(Fault(reply={"scope": OMIT}), on="token")
+        assert "scope" not in iris.refresh_token(refresh_token=refresh_token)
         assert {level for level, _ in said()} == {"INFO"}
 
 
