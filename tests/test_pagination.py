@@ -133,6 +133,7 @@ def test_an_error_has_the_response_that_told_of_it(sandbox, iris, form, workers,
     ("fault", "told"),
     [
         (Fault(status=400, body={"code": "broken"}), "it was answered with 400 broken"),
+        (Fault(status=400), "it was answered with 400 (?i:bad request)"),
         (Fault(status=200, body="<html>"), "it is no JSON object, but text/html; charset=utf-8"),
         (Fault(status=200, body="[" * 100_000), "it is no JSON object, but text/html; .*"),
         (Fault(drop="before"), r"it could not be read \(ConnectionError: .*"),
@@ -1014,6 +1015,15 @@ def test_the_first_request_fails_as_it_does_without_a_walk(iris) -> None:
         list(iris.items(ASSETS))
 
 
+def test_a_later_one_that_no_waiting_mends_is_not_retryable(iris) -> None:
+    walk = iris.pages(ASSETS, params={"size": 100})
+    next(walk)
+    iris.token, iris.verify = {}, "/not/there.pem"
+    with pytest.raises(IncompleteListError, match="TokenUnreachableError") as caught:
+        next(walk)
+    assert not caught.value.retryable
+
+
 def test_a_bar_is_drawn_on_a_terminal_only(iris, capsys) -> None:
     assert len(list(iris.items(ASSETS, progress=True))) == 250
     assert capsys.readouterr().err == ""
@@ -1106,6 +1116,14 @@ def test_links_that_do_not_fit_are_an_error(sandbox, iris, links) -> None:
     sandbox.inject(Fault(reply={"Links": told}), on="api")
     with pytest.raises(IncompleteListError):
         list(walk)
+
+
+def test_links_are_of_the_address_that_was_asked_for_wherever_that_has_led(sandbox, iris) -> None:
+    here = {"rel": "self", "href": f"{sandbox.base_url}{FLEET}/1"}
+    for there in ("moved", "moved-again"):
+        sandbox.inject(Fault(redirect=f"{sandbox.base_url}/{there}/1"), on="api")
+    sandbox.inject(Fault(status=200, body={"Equipment": [1], "Links": [here]}), on="api")
+    assert list(iris.items(f"{FLEET}/1")) == [1]
 
 
 def test_an_aemp_page_that_is_not_full_and_not_the_last_is_an_error(sandbox, iris) -> None:
