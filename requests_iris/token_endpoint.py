@@ -11,6 +11,7 @@ import logging
 import math
 import random
 import re
+import sys
 from base64 import b64encode
 from collections.abc import Callable
 from html.entities import codepoint2name
@@ -108,13 +109,14 @@ class TokenEndpoint:
         raise AssertionError("the last pause is beyond every deadline")
 
     def _once(self, exchange: _Exchange, send: Send, deadline: float) -> _Reply:
+        outer = sys.exc_info()[1]  # one that a caller handles is not ours
         try:
             response = send(exchange.request(), max(deadline - self._clock.monotonic(), 0.1))
             return _Reply(exchange, response, self._read(response, deadline))
         except (RequestException, HTTPError, OSError) as error:
             if isinstance(error, RequestException):
                 error.request = None  # it holds the secrets
-            _forget_locals(error)
+            _forget_locals(error, outer)
             raise TokenUnreachableError(
                 f"the token endpoint {self.url} could not be reached ({_told(error)}): "
                 "check the network, token_url, proxies, and verify or REQUESTS_CA_BUNDLE",
@@ -328,9 +330,9 @@ def _cannot_be_right(error: Exception) -> bool:
     return isinstance(error, ValueError) or (type(error) is OSError and error.errno is None)
 
 
-def _forget_locals(error: BaseException | None) -> None:
+def _forget_locals(error: BaseException | None, outer: BaseException | None) -> None:
     """Those of http.client hold what was sent in bytes of its own, and tools show them."""
-    while error is not None:
+    while error is not None and error is not outer:
         clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
 

@@ -19,7 +19,7 @@ from requests_iris import IrisError, IrisSession, MissingSettingError, TokenErro
 from requests_iris.credentials import Secret
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 
-from ..conftest import SkippingClock
+from ..conftest import SkippingClock, skip_pauses
 from .test_token_faults import closed_port, untrusted_certificate
 
 #: Whose frames show nothing.
@@ -225,6 +225,22 @@ def test_local_variables_in_a_traceback_show_no_secret(fault, call, tmp_path) ->
     shown = list(locals_shown(caught.value))
     assert "[secret]" in "".join(shown)
     assert [each for each in shown if leaks(each, secrets)] == []
+
+
+def test_the_local_variables_of_an_error_that_a_caller_handles_stay(iris, sandbox) -> None:
+    def failing() -> None:
+        mine = "mine"
+        raise ValueError(mine)
+
+    sandbox.inject(Fault(drop="before"), on="token", times=9)
+    skip_pauses(iris)
+    try:
+        failing()
+    except ValueError as error:
+        with pytest.raises(TokenError):
+            iris.get("/echo")
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        assert frame.f_locals == {"mine": "mine"}
 
 
 @pytest.mark.parametrize("part", [repr, lambda secret: f"{secret[:80]!r}", lambda s: repr([s])])
