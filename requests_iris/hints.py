@@ -23,9 +23,9 @@ def _named(pattern: str) -> re.Pattern[str]:
 
 #: What tells of more by being there.
 _MORE = _named(
-    r"(?:@odata\.)?next_?(?:page|cursor|link|url|uri|href|offset|page_?(?:token|url)|token)?"
+    r"(?:@odata\.)?next_?(?:page_?(?:token|url)?|cursor|link|ur[il]|href|offset|token|marker|key)?"
     r"|has_?(?:more|next)_?(?:pages?|results|items|elements|records|data)?"
-    r"|more_?(?:pages?|results|items|elements|records|data)?|(?:is_?)?truncated"
+    r"|more_?(?:pages?|results|items|elements|records|data)?|(?:is_?)?truncated|incomplete_?results"
     r"|cursor|scroll_?id|continuation_?token"
 )
 #: The same, but beside the list only: elsewhere they belong to a list of cursors.
@@ -36,8 +36,8 @@ _END = _named(r"(?:is_?)?(?:last(?:_?page)?|complete)")
 _OFFSET = _named(r"offset")
 #: How many elements there are, and how many pages.
 _TOTAL = _named(
-    r"count|total|(?:total|num|number_?of)_?(?:count|elements|items|results|records|rows|size|hits)"
-    r"|records_?total"
+    r"count|total|records_?total|(?:item|result)_?count|(?:total|num|number_?of)_?"
+    r"(?:count|elements|items|results|records|rows|size|hits|entries)"
 )
 _PAGES = _named(r"pages|page_?count|(?:total|num|number_?of)_?pages|last_?page")
 #: Objects that tell of pages, and lists of links.

@@ -13,6 +13,7 @@ MORE: dict[str, Any] = {
     **dict.fromkeys(("next", "next_page", "nextPage", "nextCursor", "next_link", "nextUrl"), "x"),
     **dict.fromkeys(("nextHref", "next_offset", "next_page_token", "nextPageToken"), "x"),
     **dict.fromkeys(("nextToken", "nextUri", "nextPageUrl", "@odata.nextLink", "scrollId"), "x"),
+    **dict.fromkeys(("nextMarker", "nextKey", "incomplete_results"), "x"),
     **dict.fromkeys(("cursor", "offset", "continuationToken", "continuation_token"), "x"),
     **dict.fromkeys(("hasMore", "has_next", "hasNextPage", "hasNextElements", "has_more"), True),
     **dict.fromkeys(("hasMoreResults", "has_next_items", "hasMoreRecords", "has_more_data"), True),
@@ -21,7 +22,9 @@ MORE: dict[str, Any] = {
     **dict.fromkeys(("last", "isLast", "isLastPage", "is_last_page", "complete"), False),
     **dict.fromkeys(("count", "total", "totalCount", "totalElements", "total_items"), 2),
     **dict.fromkeys(("num_results", "numRecords", "total_rows", "totalSize", "totalHits"), 2),
-    **dict.fromkeys(("recordsTotal", "numberOfRecords"), "2"),
+    **dict.fromkeys(
+        ("recordsTotal", "numberOfRecords", "totalEntries", "itemCount", "resultCount"), "2"
+    ),
     **dict.fromkeys(("pages", "pageCount", "page_count", "totalPages", "num_pages"), 2),
     **dict.fromkeys(("lastPage", "last_page", "numberOfPages"), "2"),
 }
