@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,15 @@ from examples.sqlite_store import SqliteTokenStore
 from requests_iris import (
     FileTokenStore,
     IrisSession,
-    MissingSettingError,
     RedisTokenStore,
     SettingError,
 )
 from requests_iris.sandbox import Sandbox
 from requests_iris.stores import open_store
 from requests_iris.stores.contract import KEY, TOKEN, StoreContract
+from requests_iris.token import Token
 
+from .conftest import skip_pauses
 from .redis_server import RedisServer
 
 
@@ -322,14 +324,29 @@ def test_a_scope_in_another_order_is_the_same(shared, sandbox) -> None:
     assert sandbox.count("token") == 1
 
 
-@pytest.mark.parametrize("name", ["client_id", "username"])
-def test_who_is_known_by_half_has_no_place_in_a_store(shared, name) -> None:
-    with (
-        IrisSession(**{name: "c"}, token_store=shared.store) as nobody,
-        pytest.raises(MissingSettingError),
-    ):
-        nobody.get(ASSETS)
-    assert not shared.store.path.exists()
+def test_a_stored_token_that_is_over_is_not_taken(shared, sandbox) -> None:
+    shared.one.get(ASSETS)
+    skip_pauses(shared.two).sleep(3600)
+    assert shared.two.get(ASSETS).ok
+    assert shared.two.token != shared.one.token
+
+
+SOON, LATE, EVER = (Token(str(end), f"r{end}", expires_at=end) for end in (1e9, 2e9, None))
+
+
+@pytest.mark.parametrize(
+    ("held", "stored", "good"),
+    [
+        *((None, SOON, SOON), (SOON, LATE, LATE), (LATE, SOON, LATE), (EVER, SOON, SOON)),
+        *((SOON, replace(LATE, refresh_token=None), SOON),),
+        *((replace(LATE, refresh_token=None), SOON, SOON),),
+    ],
+)
+def test_the_refresh_token_that_ends_later_is_the_one_to_use(shared, held, stored, good) -> None:
+    source = shared.two._source
+    source._sharing.save(source._key(), stored)
+    source.token = held
+    assert source._last_issued() == good
 
 
 def test_a_rejected_token_is_not_taken_again_but_a_siblings_newer_one_is(shared, sandbox) -> None:

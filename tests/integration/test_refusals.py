@@ -51,6 +51,17 @@ class TestRefused:
         assert sandbox.count("token") == 2
 
 
+def test_a_client_that_is_refused_at_a_renewal_is_not_tried_again(iris, sandbox, clock) -> None:
+    iris.fetch_token()
+    wrong = {**_credentials(iris), "client_secret": "wrong"}
+    iris._source.credentials = type(iris._source.credentials)(**wrong)
+    clock.sleep(3600)
+    for _ in range(2):
+        with pytest.raises(InvalidClientError):
+            iris.get("/echo")
+    assert iris.counters["refresh_token"] == 1
+
+
 @pytest.mark.parametrize("setting", ["password", "client_secret"])
 def test_what_is_given_and_refused_does_not_replace_what_works(iris, sandbox, setting) -> None:
     iris.fetch_token()

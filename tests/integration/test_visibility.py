@@ -164,6 +164,9 @@ class TestWarning:
         ) in said()
         iris.fetch_token()
         assert {level for level, _ in said()} == {"INFO"}
+        sandbox.inject(Fault(scope="offline_access"), on="token")
+        iris.fetch_token()
+        assert "WARNING" in {level for level, _ in said()}
 
     def test_no_order_of_the_words_of_a_scope(self, iris, sandbox: Sandbox, said) -> None:
         sandbox.inject(Fault(scope="offline_access api"), on="token")
