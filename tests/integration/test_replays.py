@@ -9,14 +9,15 @@ from requests_iris import IrisSession, TokenReplyError
 from requests_iris.sandbox import Fault, Sandbox
 
 
+@pytest.mark.parametrize("stream", [True, False])
 def test_one_whose_renewal_fails_gives_the_connection_of_the_401_back(
-    iris: IrisSession, sandbox: Sandbox
+    iris: IrisSession, sandbox: Sandbox, stream: bool
 ) -> None:
     iris.get("/echo")
     sandbox.revoke_access_tokens()
     sandbox.inject(Fault(status=404), on="token")
     with pytest.raises(TokenReplyError):
-        iris.get("/echo")
+        iris.get("/echo", stream=stream)
     assert iris.get("/echo").ok
     assert len({seen.connection_id for seen in sandbox.seen if seen.server == "api"}) == 1
 
@@ -35,3 +36,12 @@ def test_a_request_put_together_by_hand_is_replayed(
         request.prepare_headers(None)
     response = iris.send(request)
     assert [each.status_code for each in (*response.history, response)] == [401, 200]
+
+
+def test_a_request_of_the_callers_own_class_stays_one(iris: IrisSession, sandbox: Sandbox) -> None:
+    class Mine(PreparedRequest):
+        pass
+
+    request = Mine()
+    request.prepare("GET", f"{sandbox.base_url}/echo")
+    assert type(iris.send(request).request) is Mine
