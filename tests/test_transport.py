@@ -47,6 +47,18 @@ class TestMounting:
         sandbox.inject(Fault(status=503), on="api")
         assert iris.get("/echo").status_code == 503
 
+    def test_two_sessions_that_share_it_have_their_own_tokens(self, iris, sandbox) -> None:
+        """When it repeats a request, too."""
+        iris.fetch_token()
+        with IrisSession(**sandbox.settings) as other:
+            other.verify = sandbox.ca_file
+            other.mount("https://", iris.get_adapter("https://"))
+            other.fetch_token()
+            sandbox.inject(Fault(status=503), on="api")
+            assert other.get("/echo").ok
+        headers = [seen.headers["Authorization"] for seen in sandbox.seen if seen.server == "api"]
+        assert headers == [f"Bearer {other.access_token}"] * 2
+
 
 class TestPool:
     def waves(self, session: requests.Session, url: str) -> None:
