@@ -252,6 +252,13 @@ class TestHowOften:
         assert pickle.loads(pickle.dumps(caught.value)).request.hooks == {"response": []}
         assert sandbox.count("api") == 5
 
+    def test_which_is_that_of_the_first_attempt(self, iris, sandbox, pauses) -> None:
+        sandbox.inject(Fault(drop="before"), on="api")
+        sandbox.inject(Fault(status=200, body=b"whole", truncate=2), on="api", times=4)
+        with pytest.raises(requests.ConnectionError) as caught:
+            iris.get("/echo")
+        assert isinstance(caught.value.__context__, requests.exceptions.ChunkedEncodingError)
+
     @pytest.mark.parametrize(
         ("retry", "sent"),
         [
