@@ -1,4 +1,4 @@
-"""What a reply says around its list: that there is more of it, or that something is missing.
+"""What a reply says around its list: that there is more of it.
 
 A list in a form that is not known must not be taken for a whole one, so these are the names that
 APIs have for its parts. Nothing here does any I/O.

@@ -31,6 +31,20 @@ def echo_server(tls: ssl.SSLContext) -> Iterator[str]:
 
 
 @contextmanager
+def serving(server: socketserver.BaseServer) -> Iterator[str]:
+    """The host and port of `server`, while a thread answers there."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            host, port = server.server_address[:2]
+            yield f"{host}:{port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
 def proxy(tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """The URL of a proxy that knows CONNECT (RFC 9110 section 9.3.6), reached by TLS or without."""
 
@@ -62,16 +76,12 @@ def proxy(tls: ssl.SSLContext | None = None) -> Iterator[str]:
         def handle_error(self, *_: Any) -> None:
             """A client that does not trust it is no fault of its own."""
 
-    with Proxy(("127.0.0.1", 0), Tunnel) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
-            for each in opened:
-                _hang_up(each)
+    try:
+        with serving(Proxy(("127.0.0.1", 0), Tunnel)) as address:
+            yield f"{'https' if tls else 'http'}://{address}"
+    finally:
+        for each in opened:
+            _hang_up(each)
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

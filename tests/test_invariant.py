@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -18,6 +17,8 @@ from requests import PreparedRequest
 
 from requests_iris import IrisSession
 from requests_iris.sandbox import Fault, Sandbox
+
+from .servers import serving
 
 #: Someone who signs in to a server that takes everybody.
 USER = {"client_id": "me", "client_secret": "mine", "username": "me", "password": "mine"}
@@ -420,33 +421,29 @@ class TestPlainHttp:
             def log_message(self, *_: object) -> None:
                 """Silent."""
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-            url = f"http://127.0.0.1:{server.server_address[1]}"
+        with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
+            url = f"http://{address}"
             proxies = {"http": url}
-            try:
-                with IrisSession(**USER, base_url=url, token_url=f"{url}/token") as iris:
-                    if mounted:
-                        iris.mount("http://", requests.adapters.HTTPAdapter())
-                    if by == "session":
-                        iris.proxies = proxies
-                    if by == "environment":
-                        monkeypatch.setenv("http_proxy", url)
-                    assert iris.get("/echo", proxies=proxies if by == "request" else None).ok
-                    assert asked.pop() == (f"{url}/echo", False), "as requests does, unsigned"
-                    assert not asked, "and without a token call"
-                    iris.fetch_token()
-                    assert asked.pop() == ("/token", True), "which goes through no proxy"
-                    iris.proxies, iris.trust_env = {}, False
-                    response = iris.get("/echo")
-                    assert asked.pop() == ("/echo", True)
-                    assert iris.send(response.request, proxies=proxies).ok
-                    assert asked.pop() == (f"{url}/echo", False), "nor by a second sending"
+            with IrisSession(**USER, base_url=url, token_url=f"{url}/token") as iris:
+                if mounted:
+                    iris.mount("http://", requests.adapters.HTTPAdapter())
+                if by == "session":
                     iris.proxies = proxies
-                    assert iris.send(iris.prepare_request(requests.Request("GET", "/echo"))).ok
-                    assert asked.pop() == (f"{url}/echo", False), "nor a prepared one"
-            finally:
-                server.shutdown()
+                if by == "environment":
+                    monkeypatch.setenv("http_proxy", url)
+                assert iris.get("/echo", proxies=proxies if by == "request" else None).ok
+                assert asked.pop() == (f"{url}/echo", False), "as requests does, unsigned"
+                assert not asked, "and without a token call"
+                iris.fetch_token()
+                assert asked.pop() == ("/token", True), "which goes through no proxy"
+                iris.proxies, iris.trust_env = {}, False
+                response = iris.get("/echo")
+                assert asked.pop() == ("/echo", True)
+                assert iris.send(response.request, proxies=proxies).ok
+                assert asked.pop() == (f"{url}/echo", False), "nor by a second sending"
+                iris.proxies = proxies
+                assert iris.send(iris.prepare_request(requests.Request("GET", "/echo"))).ok
+                assert asked.pop() == (f"{url}/echo", False), "nor a prepared one"
 
 
 class TestNetrc:

@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +23,7 @@ from click.testing import CliRunner, Result
 from requests_iris.cli import main
 from requests_iris.sandbox import Fault, Sandbox
 
+from ..servers import serving
 from .run import COMMAND, run
 
 ASSETS = "/api/asset/v1/assets"
@@ -127,14 +127,9 @@ class TestOneReply:
             def log_message(self, *_: object) -> None:
                 """Not on standard error."""
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-            thread.start()
-            base_url = f"http://127.0.0.1:{server.server_address[1]}"
-            monkeypatch.setenv("TRACKUNIT_BASE_URL", base_url)
-            results = get(f"{base_url}/x"), get("/x")
-            server.shutdown()
-            thread.join()
+        with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
+            monkeypatch.setenv("TRACKUNIT_BASE_URL", f"http://{address}")
+            results = get(f"http://{address}/x"), get("/x")
         assert [result.stdout for result in results] == ["true\n", "true\n"]
 
     @pytest.mark.parametrize("param", ["size", "=3"])

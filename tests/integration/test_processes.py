@@ -20,6 +20,8 @@ import requests
 from requests_iris import IrisSession
 from requests_iris.sandbox import Sandbox
 
+from ..servers import serving
+
 #: Seconds after which a child is taken for stuck.
 STUCK = 30
 
@@ -86,12 +88,10 @@ class OneConnectionAtATime(socketserver.StreamRequestHandler):
 @pytest.fixture
 def in_clear() -> Iterator[str]:
     """The URL of such a server. Over TLS a connection that two use breaks, and mixes nothing."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), OneConnectionAtATime) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(
+        socketserver.ThreadingTCPServer(("127.0.0.1", 0), OneConnectionAtATime)
+    ) as address:
+        yield f"http://{address}"
 
 
 def replies_to_parent_and_child(session: requests.Session, url: str) -> tuple[str, str]:

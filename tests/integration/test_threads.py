@@ -40,6 +40,20 @@ def get(iris: IrisSession) -> Callable[[], Response]:
     return lambda: iris.get("/echo")
 
 
+def held_until_another_thread_waits(iris: IrisSession) -> threading.Event:
+    """Holds back token requests so long; what it returns is set when the first is to be sent."""
+    asked, send = threading.Event(), iris._send_token_request
+
+    def held_back(request, timeout):
+        asked.set()
+        while iris.counters["waits"] == 0:
+            asked.wait(0)
+        return send(request, timeout)
+
+    iris._send_token_request = held_back  # type: ignore[method-assign]
+    return asked
+
+
 def test_a_cold_start_signs_in_once(iris: IrisSession, sandbox: Sandbox) -> None:
     assert all(response.ok for response in at_once(get(iris)))
     assert (sandbox.count("token"), sandbox.count("api", 401)) == (1, 0)
@@ -182,15 +196,7 @@ def test_who_waits_for_a_token_that_is_refused_hears_of_it_as_the_leader_does(
 ) -> None:
     """With an error of its own: two threads that raise one object write into one traceback."""
     sandbox.change_password("changed")
-    asked, send = threading.Event(), iris._send_token_request
-
-    def held_back(request, timeout):
-        asked.set()
-        while iris.counters["waits"] == 0:
-            asked.wait(0)
-        return send(request, timeout)
-
-    iris._send_token_request = held_back  # type: ignore[method-assign]
+    asked = held_until_another_thread_waits(iris)
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(iris.get, "/echo")
         assert asked.wait(STUCK)
@@ -212,15 +218,7 @@ def test_who_waits_for_a_token_that_is_refused_hears_of_it_as_the_leader_does(
 def test_who_waits_for_what_another_thread_has_asked_for_does_not_hear_that_it_is_refused(
     iris: IrisSession, sandbox: Sandbox, ask: Callable[[IrisSession], object]
 ) -> None:
-    asked, send = threading.Event(), iris._send_token_request
-
-    def held_back(request, timeout):
-        asked.set()
-        while iris.counters["waits"] == 0:
-            asked.wait(0)
-        return send(request, timeout)
-
-    iris._send_token_request = held_back  # type: ignore[method-assign]
+    asked = held_until_another_thread_waits(iris)
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(ask, iris)
         assert asked.wait(STUCK)

@@ -10,7 +10,6 @@ import logging
 import math
 import pickle
 import socketserver
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from requests_iris.credentials import Credentials
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.token_endpoint import TokenEndpoint
 
+from ..servers import serving
 from .test_secrets import SkippingClock, leaks, shown, told_of
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -142,14 +142,8 @@ def server_that_answers(reply: bytes) -> Iterator[str]:
             self.rfile.read(int(headers["Content-Length"]))
             self.wfile.write(reply)
 
-    with socketserver.TCPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/token"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(socketserver.TCPServer(("127.0.0.1", 0), Answer)) as address:
+        yield f"http://{address}/token"
 
 
 def error_of_sign_in(reply: bytes, *, password: str = "hush") -> TokenError:
