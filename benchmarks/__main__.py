@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import json
 import os
@@ -28,7 +29,9 @@ def main() -> int:
     _forget_environment()
     figures = []
     for name in arguments.names or BENCHMARKS:
-        for figure in importlib.import_module(f".{name}", __package__).measure():
+        benchmark = importlib.import_module(f".{name}", __package__)
+        _forget_heap()
+        for figure in benchmark.measure():
             figures.append(figure)
             if not (arguments.json or arguments.chart):
                 print(row(figure), flush=True)
@@ -56,6 +59,13 @@ def _forget_environment() -> None:
     # the rest of it: with few of them the figures tell more, and are the same everywhere.
     for name in set(os.environ) - {"PATH", "HOME", "LANG", "TMPDIR", "SystemRoot"}:
         del os.environ[name]
+
+
+def _forget_heap() -> None:
+    # Each peer's library, and what earlier benchmarks left, would be searched at each collection of
+    # garbage that one has to wait for: no program has them all.
+    gc.collect()
+    gc.freeze()
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ LARGE = 1000
 def measure(*, rounds: int = 5) -> Iterator[Figure]:
     with web(delay=LATENCY, elements=PAGES * SIZE) as server:
         yield _one_by_one(server, rounds)
-        yield _by_workers(server, 3 * rounds)
+        yield _by_workers(server, 6 * rounds)
     yield _memory()
 
 
