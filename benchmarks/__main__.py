@@ -6,23 +6,26 @@ import argparse
 import gc
 import importlib
 import json
+import math
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from .figure import Figure
 
 #: In the order of the table: the modules, each with a function `measure` that yields figures.
 BENCHMARKS = ("overhead", "imports", "threads", "renewal", "lists", "growth")
-#: Characters of the longest bar in a chart, which stands for a ratio of 1.
+#: Characters of the longest bar in a chart.
 BAR = 30
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
-    parser.add_argument("--json", action="store_true", help="figures for a program to read")
-    parser.add_argument("--chart", action="store_true", help="bars for those below 1, and no table")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="figures for a program to read")
+    form.add_argument("--chart", action="store_true", help="bars below the table")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(unknown)}")
@@ -33,25 +36,32 @@ def main() -> int:
         _forget_heap()
         for figure in benchmark.measure():
             figures.append(figure)
-            if not (arguments.json or arguments.chart):
+            if not arguments.json:
                 print(row(figure), flush=True)
     if arguments.json:
         print(json.dumps([{**asdict(each), "holds": each.holds} for each in figures], indent=2))
     if arguments.chart:
-        print(*map(bar, figures), sep="\n")
+        print(*chart(figures), sep="\n")
     return 0 if all(figure.holds for figure in figures) else 1
 
 
 def row(figure: Figure) -> str:
-    verdict = "" if figure.holds else "  <-- out of bounds"
+    whose = f" of {figure.whose}" if figure.whose else ""
     details = ", ".join(f"{name}: {value}" for name, value in figure.details.items())
-    return f"{figure.value:7.3f}  {figure.bound:<13} {figure.name} ({details}){verdict}"
+    verdict = "" if figure.holds else "  <-- out of bounds"
+    return f"{figure.value:7.3f}  {figure.bound:<13} {figure.name}{whose} ({details}){verdict}"
 
 
-def bar(figure: Figure) -> str:
-    return (
-        f"{'#' * min(round(figure.value * BAR), 2 * BAR):<{BAR}} {figure.value:.2f}  {figure.name}"
-    )
+def chart(figures: Sequence[Figure]) -> Iterator[str]:
+    """Bars for the whole numbers that each library has of its own."""
+    for name in dict.fromkeys(figure.name for figure in figures if figure.whose):
+        bars = [figure for figure in figures if figure.name == name]
+        longest = max(figure.value for figure in bars)
+        if longest:
+            yield name
+        for figure in bars if longest else ():
+            length = math.ceil(figure.value / longest * BAR)
+            yield f"    {figure.whose:<22} {'#' * length:<{BAR}} {figure.value:>4.0f}"
 
 
 def _forget_environment() -> None:

@@ -10,12 +10,14 @@ class Figure:
     """A measured number beside its bound.
 
     `name`: of the figure, in a few words.
+    `whose`: whose it is, for one that every library has of its own.
     `value`: mostly a ratio, ours to theirs.
     `at_most`, `at_least`: its bound; None for a figure that is only told.
     `details`: what it was made of, in words and units.
     """
 
     name: str
+    whose: str | None = None
     value: float
     at_most: float | None = None
     at_least: float | None = None
