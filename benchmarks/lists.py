@@ -7,6 +7,9 @@ import ssl
 import time
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -32,7 +35,7 @@ LARGE = 1000
 def measure(*, rounds: int = 5) -> Iterator[Figure]:
     with web(delay=LATENCY, elements=PAGES * SIZE) as server:
         yield _one_by_one(server, rounds)
-        yield _by_workers(server, 6 * rounds)
+        yield from _by_workers(server, 6 * rounds)
     yield _memory()
 
 
@@ -51,23 +54,29 @@ def _one_by_one(server: Web, rounds: int) -> Figure:
     )
 
 
-def _by_workers(server: Web, rounds: int) -> Figure:
-    iris, bare = _ours(server), _socket(server)
-    workers = f"{WORKERS} workers"
+def _by_workers(server: Web, rounds: int) -> Iterator[Figure]:
+    """Against what latency allows, and against threads by hand: what requests itself takes."""
+    iris, plain, bare = _ours(server), _plain(server), _socket(server)
+    workers, threads = f"{WORKERS} workers", f"{WORKERS} threads by hand"
     contestants = {
         workers: lambda: _walk(iris, workers=WORKERS),
+        threads: lambda: _walk_in_threads(plain, server),
         "a bare socket": lambda: _read_by_socket(bare),
     }
     outcome = take_turns(contestants, time.perf_counter, rounds=rounds)
     bare.close()
-    return Figure(
-        name=f"{PAGES} pages by {WORKERS} workers, of the limit (latency x pages / workers)",
+    details = {name: f"{outcome.median(name) * 1e3:.0f} ms" for name in (workers, threads)}
+    latency = f"{outcome.median('a bare socket') / BARE_PAGES * 1e3:.1f} ms"
+    yield Figure(
+        name=f"{PAGES} pages by {workers}, of the limit (latency x pages / workers)",
         value=outcome.ratio(workers, "a bare socket") * BARE_PAGES * WORKERS / PAGES,
         at_most=1.25,
-        details={
-            workers: f"{outcome.median(workers) * 1e3:.0f} ms",
-            "latency": f"{outcome.median('a bare socket') / BARE_PAGES * 1e3:.1f} ms",
-        },
+        details={workers: details[workers], "latency": latency},
+    )
+    yield Figure(
+        name=f"{PAGES} pages by {workers}, of {threads}",
+        value=outcome.ratio(workers, threads),
+        details=details,
     )
 
 
@@ -115,13 +124,26 @@ def _walk(iris: IrisSession, *, workers: int) -> None:
 def _walk_by_hand(session: requests.Session, server: Web) -> None:
     found, number, pages = 0, 0, 1
     while number < pages:
-        response = session.get(server.url + PATH, params={"size": SIZE, "page": number}, timeout=60)
-        response.raise_for_status()
-        page = response.json()
+        page = _page_by_hand(session, server, number)
         found += sum(1 for _ in page["content"])
         number, pages = number + 1, page["totalPages"]
     if found != PAGES * SIZE:
         raise AssertionError(f"{found} elements")
+
+
+def _walk_in_threads(session: requests.Session, server: Web) -> None:
+    first = _page_by_hand(session, server, 0)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        others = pool.map(partial(_page_by_hand, session, server), range(1, first["totalPages"]))
+        found = sum(1 for page in (first, *others) for _ in page["content"])
+    if found != PAGES * SIZE:
+        raise AssertionError(f"{found} elements")
+
+
+def _page_by_hand(session: requests.Session, server: Web, number: int) -> Any:
+    response = session.get(server.url + PATH, params={"size": SIZE, "page": number}, timeout=60)
+    response.raise_for_status()
+    return response.json()
 
 
 def _read_by_socket(connection: ssl.SSLSocket) -> None:
