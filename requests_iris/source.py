@@ -382,18 +382,19 @@ class TokenSource:
                 " ".join(self.scope),
             )
 
-    def _renewed(self, send: Send, wait: float = LOCK_WAIT) -> Token:
-        """What a sibling has stored, else a new one; `wait` is for the store's lock, in seconds."""
+    def _renewed(self, send: Send, wait: float | None = None) -> Token:
+        """What a sibling has stored, else a new one."""
         return self._from_sibling() or self._shared(lambda by: self._renew(send, by), wait)
 
-    def _shared(self, grant: Grant, wait: float = LOCK_WAIT) -> Token:
+    def _shared(self, grant: Grant, wait: float | None = None) -> Token:
         """Carries out `grant` with the store's lock held, and stores what it brings.
 
-        Only now does the time for the grant begin. Without the lock nothing is stored: it could
-        take the place of a newer token.
+        :param wait: seconds for the lock; None is :data:`LOCK_WAIT`. The time for the grant begins
+            after that. Without the lock nothing is stored: it could take the place of a newer
+            token.
         """
         key = self._key()
-        with self._sharing.locked(key, wait) as held:
+        with self._sharing.locked(key, LOCK_WAIT if wait is None else wait) as held:
             token = grant(self._clock.monotonic() + self._budget)
             if held and token is not self._found:
                 self._sharing.save(key, token)
