@@ -558,11 +558,16 @@ def test_a_long_outage_is_waited_for_with_the_longest_pause(policy, repetitions)
     assert again.wait == 120
 
 
-def test_a_token_request_is_not_repeated_by_the_transport_too(sandbox: Sandbox) -> None:
-    """Even if the token endpoint is on an API host, and a walk, which only reads, needs a token."""
+@pytest.mark.parametrize("path", ["/token", "/%74oken"])
+def test_a_token_request_is_not_repeated_by_the_transport_too(sandbox: Sandbox, path: str) -> None:
+    """Even if the token endpoint is on an API host, and a walk, which only reads, needs a token.
+
+    And if its URL is not written as requests writes it.
+    """
     hosts = [url.removesuffix("/token") for url in (sandbox.base_url, sandbox.token_url)]
+    settings = {**sandbox.settings, "token_url": hosts[1] + path}
     sandbox.inject(Fault(status=503), on="token", times=1000)
-    with IrisSession(**sandbox.settings, allowed_hosts=hosts) as iris:
+    with IrisSession(**settings, allowed_hosts=hosts) as iris:
         iris.verify = sandbox.ca_file
         with_clock(iris)
         with pytest.raises(TokenReplyError):

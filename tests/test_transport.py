@@ -109,12 +109,12 @@ class TestCopies:
     def test_they_keep_the_settings(self, sandbox, copied) -> None:
         with IrisSession(**sandbox.settings, retry=1, pool_maxsize=7) as iris:
             iris.verify = sandbox.ca_file
+            with_clock(iris)
             iris.get("/echo")
             with copied(iris) as other:
-                pauses = with_clock(other).pauses
                 sandbox.inject(Fault(status=503), on="api", times=9)
                 assert other.get("/echo").status_code == 503
-                assert len(pauses) == 1
+                assert len(other.get_adapter("https://")._clock.pauses) == 1
                 request = requests.Request("GET", sandbox.base_url).prepare()
                 pool = other.get_adapter("https://").get_connection_with_tls_context(request, True)
                 assert pool.pool.maxsize == 7
