@@ -25,7 +25,7 @@ from requests_iris import (
     RedisTokenStore,
     SettingError,
 )
-from requests_iris.sandbox import Sandbox
+from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.stores import open_store
 from requests_iris.stores.contract import KEY, TOKEN, StoreContract
 from requests_iris.token import Token
@@ -368,6 +368,15 @@ def test_where_the_stored_token_is_revoked_too_the_caller_hears_of_neither(share
     assert [each.status_code for each in (*response.history, response)] == [401, 401, 200]
 
 
+def test_a_token_that_did_not_come_from_the_store_is_tried_once(shared, sandbox) -> None:
+    """Though an earlier one did."""
+    shared.one.get(ASSETS)
+    shared.two.get(ASSETS)
+    sandbox.inject(Fault(status=401), on="api", times=3)
+    response = shared.two.get(ASSETS)
+    assert [each.status_code for each in (*response.history, response)] == [401, 401]
+
+
 def test_after_a_refused_refresh_token_the_store_is_read_once_more(
     shared, sandbox, monkeypatch
 ) -> None:
@@ -421,6 +430,14 @@ def test_an_aging_token_does_not_wait_for_the_lock(shared, sandbox, caplog) -> N
         assert shared.one.get(ASSETS).ok  # would wait for ever: the lock is ours
     assert sandbox.count("token") == 1
     assert warnings(caplog) == []
+
+
+def test_an_aging_token_that_is_the_stored_one_is_renewed(shared, sandbox) -> None:
+    shared.one.get(ASSETS)
+    skip_pauses(shared.one).sleep(3000)
+    assert shared.one.get(ASSETS).ok
+    assert sandbox.count("refresh_token") == 1
+    assert shared.one.token == shared.stored()
 
 
 def test_an_aging_session_takes_what_a_sibling_has_stored(shared, sandbox) -> None:

@@ -62,6 +62,19 @@ def test_a_client_that_is_refused_at_a_renewal_is_not_tried_again(iris, sandbox,
     assert iris.counters["refresh_token"] == 1
 
 
+def test_a_token_that_is_assigned_after_a_refusal_is_renewed_at_once(iris, sandbox, clock) -> None:
+    """Its refresh token may be good, whatever was wrong with the password."""
+    saved = iris.fetch_token()
+    wrong = {**_credentials(iris), "password": "wrong"}
+    iris._source.credentials = type(iris._source.credentials)(**wrong)
+    with pytest.raises(InvalidGrantError):
+        iris.fetch_token()
+    iris.token = saved
+    sandbox.revoke_access_tokens()
+    assert iris.get("/echo").ok
+    assert iris.counters["refresh_token"] == 1
+
+
 @pytest.mark.parametrize("setting", ["password", "client_secret"])
 def test_what_is_given_and_refused_does_not_replace_what_works(iris, sandbox, setting) -> None:
     iris.fetch_token()
