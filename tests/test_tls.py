@@ -87,6 +87,12 @@ class TestSharing:
             assert len(set(pool.map(context, range(8)))) == 1
         assert loads == {(files.ca_certs, None): 1}
 
+    def test_one_that_is_there_waits_for_none_that_is_being_made(self, wrong_ca) -> None:
+        contexts, files = SharedContexts(), TlsFiles(ca_certs=wrong_ca)
+        made = contexts.context(files)
+        with ThreadPoolExecutor(1) as pool, contexts._lock:
+            assert pool.submit(contexts.context, files).result(30) is made
+
     def test_those_of_other_hosts_have_their_own_as_in_requests(self, iris, sandbox, loads) -> None:
         get_at_once(iris, f"{sandbox.foreign_url}/echo", 4)
         assert loads == {(sandbox.ca_file, None): 4}
@@ -164,9 +170,12 @@ class TestVerify:
     def test_a_directory(self, iris, sandbox, loads, tmp_path) -> None:
         iris.fetch_token()
         loads.clear()
-        with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
-            iris.get("/echo", verify=str(tmp_path))
-        assert loads == {(None, str(tmp_path)): 1}
+        places = [tmp_path / "one", tmp_path / "two"]
+        for place in places:
+            place.mkdir()
+            with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+                iris.get("/echo", verify=str(place))
+        assert loads == {(None, str(place)): 1 for place in places}
 
     def test_a_variable_that_is_set_later(self, sandbox, monkeypatch, wrong_ca) -> None:
         with IrisSession(**sandbox.settings) as iris:
@@ -189,6 +198,21 @@ class TestVerify:
             else:
                 with pytest.raises(requests.exceptions.SSLError):
                     iris.get("/echo", verify=str(bundle))
+
+    @pytest.mark.parametrize("text", ["new", "longer"], ids=["as long", "longer"])
+    @pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "written over"])
+    @pytest.mark.parametrize("newer", [True, False], ids=["newer", "of the same time"])
+    def test_a_file_that_is_another_one(self, tmp_path, text, replaced, newer) -> None:
+        """Only one written over, as long and of the same time, cannot be told."""
+        bundle = tmp_path / "bundle.pem"
+        bundle.write_text("old")
+        files = TlsFiles(ca_certs=str(bundle))
+        before, time = files.versions, bundle.stat().st_mtime_ns
+        written = tmp_path / "new" if replaced else bundle
+        written.write_text(text)
+        os.utime(written, ns=(time, time + newer * 10**9))
+        os.replace(written, bundle)
+        assert (files.versions != before) == (text == "longer" or replaced or newer)
 
     def test_replacing_it_time_and_again_fills_no_memory(self, tmp_path, wrong_ca) -> None:
         contexts, bundle = SharedContexts(), tmp_path / "bundle.pem"
@@ -311,6 +335,9 @@ class TestClientCertificates:
             key = stack.enter_context(certificate.private_key_pem.tempfile())
             iris.cert = (cert, key)
             assert iris.get("/echo").ok
+            wrong = stack.enter_context(self.authority.issue_cert("x").private_key_pem.tempfile())
+            with pytest.raises(requests.ConnectionError):
+                iris.get("/echo", cert=(cert, wrong))
 
     def test_go_with_no_other_call(self, iris, certificate) -> None:
         with certificate.private_key_and_cert_chain_pem.tempfile() as path:
