@@ -47,7 +47,7 @@ class Sharing:
                 lock.close()
             except Exception as error:
                 self._tell(error)
-        if held and self._faults == faults:
+        if self._faults == faults:
             self.works()
 
     def load(self, key: str | None) -> Token | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import logging
@@ -11,7 +12,7 @@ import socket
 import stat
 import subprocess
 import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from examples.sqlite_store import SqliteTokenStore
 from requests_iris import (
     FileTokenStore,
     IrisSession,
+    MissingSettingError,
     RedisTokenStore,
     SettingError,
 )
@@ -297,6 +299,10 @@ def shared(sandbox: Sandbox, tmp_path: Path):
 ASSETS = "/api/asset/v1/assets"
 
 
+def broken_lock(key: str, wait: float) -> AbstractContextManager[None]:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
 def test_an_empty_session_takes_what_is_stored(shared, sandbox) -> None:
     assert shared.one.get(ASSETS).ok
     assert shared.two.get(ASSETS).ok
@@ -432,6 +438,15 @@ def test_an_aging_token_does_not_wait_for_the_lock(shared, sandbox, caplog) -> N
     assert warnings(caplog) == []
 
 
+def test_an_aging_token_is_renewed_without_a_lock_that_is_broken(shared, sandbox, caplog) -> None:
+    shared.one.get(ASSETS)
+    skip_pauses(shared.one).sleep(3000)
+    shared.store.lock = broken_lock
+    assert shared.one.get(ASSETS).ok
+    assert sandbox.count("refresh_token") == 1
+    assert len(warnings(caplog)) == 1
+
+
 def test_an_aging_token_that_is_the_stored_one_is_renewed(shared, sandbox) -> None:
     shared.one.get(ASSETS)
     skip_pauses(shared.one).sleep(3000)
@@ -523,7 +538,8 @@ def test_a_store_of_no_use_tells_no_secret(sandbox, caplog, kind) -> None:
     with IrisSession(**sandbox.settings, token_store=Broken()) as iris:
         iris.verify = sandbox.ca_file
         assert iris.get(ASSETS).ok
-    assert len(warnings(caplog)) == 1
+    (warning,) = warnings(caplog)
+    assert warning.endswith(kind.__name__)
     assert "hunter2" not in caplog.text
     assert sandbox.issued[0] not in caplog.text
 
@@ -542,6 +558,28 @@ def test_a_lock_that_cannot_be_given_back_stops_nobody(shared, sandbox, caplog) 
     assert [text for text in warnings(caplog) if "Input/output" in text] == warnings(caplog) != []
     assert shared.two.get(ASSETS).ok
     assert sandbox.count("token") == 1
+
+
+def test_a_session_that_may_only_read_takes_each_token_that_a_sibling_has_stored(
+    shared, sandbox
+) -> None:
+    reader = shared.two
+    reader._source._sharing._store = store = copy.copy(shared.store)
+    store.lock = broken_lock
+    assert reader.get(ASSETS).ok  # by itself: nothing is stored yet
+    for _ in range(2):
+        sandbox.revoke_access_tokens()
+        shared.one.fetch_token()
+        assert reader.get(ASSETS).ok
+        assert reader.token == shared.stored()
+
+
+def test_a_session_that_is_nobodys_leaves_the_store_alone(shared, monkeypatch) -> None:
+    """There is no name for a place there."""
+    for name in ("lock", "load", "save"):
+        monkeypatch.setattr(shared.store, name, lambda *_: pytest.fail("it was touched"))
+    with IrisSession(token_store=shared.store) as iris, pytest.raises(MissingSettingError):
+        iris.get(ASSETS)
 
 
 def test_a_place_where_no_file_can_be_stops_nobody(sandbox, tmp_path, caplog) -> None:

@@ -191,20 +191,34 @@ def test_who_hears_of_a_failed_early_renewal_does_not_repeat_it(
     assert (sandbox.count("token"), sandbox.count("api")) == (1, 2)
 
 
-def test_who_waits_for_a_token_that_is_refused_hears_of_it_as_the_leader_does(
-    iris: IrisSession, sandbox: Sandbox
-) -> None:
-    """With an error of its own: two threads that raise one object write into one traceback."""
-    sandbox.change_password("changed")
+def errors_of_leader_and_follower(iris: IrisSession) -> list[BaseException | None]:
+    """What two threads raise, of which one waits for the token that the other asks for."""
     asked = held_until_another_thread_waits(iris)
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(iris.get, "/echo")
         assert asked.wait(STUCK)
         follower = pool.submit(iris.get, "/echo")
-        errors = leader.exception(STUCK), follower.exception(STUCK)
+        return [leader.exception(STUCK), follower.exception(STUCK)]
+
+
+def test_who_waits_for_a_token_that_is_refused_hears_of_it_as_the_leader_does(
+    iris: IrisSession, sandbox: Sandbox
+) -> None:
+    """With an error of its own: two threads that raise one object write into one traceback."""
+    sandbox.change_password("changed")
+    errors = errors_of_leader_and_follower(iris)
     assert [type(error) for error in errors] == [InvalidGrantError] * 2
     assert errors[0] is not errors[1]
     assert errors[0].__cause__ is errors[1].__cause__ is not None
+    assert sandbox.count("token") == 1
+
+
+def test_who_waits_for_a_token_that_cannot_be_had_does_not_ask_for_it_again(
+    iris: IrisSession, sandbox: Sandbox
+) -> None:
+    sandbox.inject(Fault(status=404), on="token", times=2)
+    errors = errors_of_leader_and_follower(iris)
+    assert [type(error) for error in errors] == [TokenReplyError] * 2
     assert sandbox.count("token") == 1
 
 
