@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,6 +14,9 @@ from requests_iris.clock import Clock
 from requests_iris.sandbox import Sandbox
 
 from .redis_server import redis_server  # noqa: F401
+
+#: Seconds after which what has not come yet is taken for hung: a slow machine is none.
+HUNG = 60
 
 # in the background of a shell Ctrl-C would be ignored, by what the tests start, too
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -70,3 +74,11 @@ def skip_pauses(iris: IrisSession) -> SkippingClock:
     iris.adapters["https://"]._clock = clock
     iris._source._clock = iris._source._endpoint._clock = clock
     return clock
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """For what another thread or process is about to do."""
+    ends = time.monotonic() + HUNG
+    while not done():
+        assert time.monotonic() < ends
+        time.sleep(0.01)

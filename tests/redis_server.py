@@ -15,18 +15,15 @@ import redis
 class RedisServer:
     """It runs from `start` to `stop`, each time on the same port, and keeps nothing."""
 
-    def __init__(self, directory: Path, password: str = "redis-pass") -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"redis://:{password}@127.0.0.1:{self.port}/0"
-        self._command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
+    def __init__(self, directory: Path, port: int, password: str = "redis-pass") -> None:
+        self.url = f"redis://:{password}@127.0.0.1:{port}/0"
+        self._command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1"]
         self._command += ["--save", "", "--dir", str(directory), "--requirepass", password]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> RedisServer:
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        ends = time.monotonic() + 20
+        ends = time.monotonic() + 60
         with redis.Redis.from_url(self.url) as client:
             while True:
                 try:
@@ -48,6 +45,11 @@ class RedisServer:
 def redis_server(tmp_path: Path):
     if shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server: install the system's package")
-    server = RedisServer(tmp_path).start()
-    yield server
-    server.stop()
+    with socket.socket() as reserved:
+        # bound all the while, so that the system gives the port to nobody else meanwhile; Redis
+        # sets SO_REUSEADDR, too, and may bind it besides
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        server = RedisServer(tmp_path, reserved.getsockname()[1]).start()
+        yield server
+        server.stop()

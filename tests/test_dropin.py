@@ -19,6 +19,7 @@ from requests_toolbelt import MultipartEncoder
 from requests_iris import IrisSession
 from requests_iris.sandbox import Fault, Sandbox
 
+from .conftest import wait_until
 from .test_invariant import redirect, tokens_seen
 
 
@@ -327,8 +328,7 @@ class TestCopies:
         sandbox.inject(Fault(delay=0.5), on="token")
         renewing = threading.Thread(target=iris.get, args=("/echo",))
         renewing.start()
-        while not iris._source._flight:
-            time.sleep(0.001)
+        wait_until(lambda: sandbox.count("refresh_token") == 1)
         with copied(iris) as other:
             assert other.get("/echo").ok
         renewing.join()

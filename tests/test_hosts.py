@@ -7,7 +7,7 @@ import string
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requests import PreparedRequest, RequestException
 from urllib3.exceptions import LocationParseError
@@ -224,6 +224,7 @@ _NEAR_MISS = st.builds(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_NEAR_MISS | _TAIL | st.text(string.printable).map(IRIS.__add__))
 def test_all_parsers_find_the_allowed_host_in_an_accepted_url(url: str) -> None:
     """No parser on the way to the socket reads another host: it agrees, or refuses the URL."""

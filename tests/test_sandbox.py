@@ -19,6 +19,7 @@ import requests
 
 from requests_iris.sandbox import Fault, Sandbox
 
+from .conftest import HUNG, wait_until
 from .plain_client import PlainClient
 
 
@@ -47,13 +48,13 @@ def free_pair_of_ports() -> int:
 
 class TestLife:
     def test_closing_leaves_no_thread_no_file_and_no_listener(self):
-        before = threading.enumerate()
+        before = set(threading.enumerate())  # some may be about to end
         with Sandbox() as sandbox, PlainClient(sandbox) as client:
             client.sign_in()
             assert client.get("/echo").ok
             ca_file, there = sandbox.ca_file, address(sandbox.base_url)
         gc.collect()  # what was left open would warn now
-        assert threading.enumerate() == before
+        assert set(threading.enumerate()) <= before
         assert not os.path.exists(ca_file)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(there)
@@ -63,18 +64,17 @@ class TestLife:
             with Sandbox() as sandbox, ThreadPoolExecutor() as pool, PlainClient(sandbox) as client:
                 sandbox.inject(fault, on="foreign")
                 waiting = pool.submit(client.get, sandbox.foreign_url)
-                while not sandbox.count("foreign"):
-                    time.sleep(0.01)
+                wait_until(lambda sandbox=sandbox: sandbox.count("foreign") == 1)
                 started = time.monotonic()
                 sandbox.close()
-                assert time.monotonic() - started < 2
+                assert time.monotonic() - started < 30
                 with pytest.raises(requests.RequestException):
                     waiting.result()
 
     def test_closing_hangs_up_on_a_client_that_never_shakes_hands(self):
         with Sandbox() as sandbox:
-            client = socket.create_connection(address(sandbox.base_url), timeout=5)
-            time.sleep(0.05)
+            client = socket.create_connection(address(sandbox.base_url), timeout=HUNG)
+            wait_until(lambda: len(sandbox._servers["api"]._open) == 1)
         with client:
             assert client.recv(1) == b""
 
@@ -95,13 +95,13 @@ class TestLife:
             sandbox.start()
 
     def test_a_port_that_is_taken_is_an_oserror_and_leaves_nothing_behind(self):
-        before = threading.enumerate()
+        before = set(threading.enumerate())
         with socket.create_server(("127.0.0.1", 0)) as taken:
             # the API would get the port before, and is up already when the token server fails
             sandbox = Sandbox(port=taken.getsockname()[1] - 1)
             with pytest.raises(OSError, match="in use"):
                 sandbox.start()
-        assert threading.enumerate() == before
+        assert set(threading.enumerate()) <= before
 
     def test_a_port_can_be_chosen(self):
         port = free_pair_of_ports()
@@ -194,7 +194,7 @@ class TestConnections:
 
     def test_one_that_hangs_in_the_handshake_keeps_nobody_waiting(self, sandbox, client):
         with socket.create_connection(address(sandbox.foreign_url)):
-            assert client.get(sandbox.foreign_url, timeout=5).ok
+            assert client.get(sandbox.foreign_url).ok
 
     def test_one_that_talks_nonsense_hurts_nobody(self, sandbox, client):
         with socket.create_connection(address(sandbox.foreign_url)) as plain:
@@ -290,8 +290,7 @@ class TestWhatWasSeen:
         sandbox.inject(Fault(delay=60), on="foreign")
         with ThreadPoolExecutor() as pool:
             pending = pool.submit(client.get, sandbox.foreign_url)
-            while not sandbox.seen:
-                time.sleep(0.01)
+            wait_until(lambda: len(sandbox.seen) == 1)
             assert sandbox.seen[0].status is None
             sandbox.close()
             assert pending.exception()
@@ -300,8 +299,7 @@ class TestWhatWasSeen:
         sandbox.inject(Fault(delay=0.2), on="foreign")
         with ThreadPoolExecutor() as pool:
             pending = pool.submit(client.get, sandbox.foreign_url)
-            while not sandbox.seen:
-                time.sleep(0.01)
+            wait_until(lambda: len(sandbox.seen) == 1)
             sandbox.forget()
             assert pending.result().ok
         assert sandbox.seen == ()
@@ -314,10 +312,13 @@ class TestWhatWasSeen:
         ask(0)
         ask(0)
         assert sandbox.max_concurrent_token_requests == 1
-        sandbox.inject(Fault(delay=0.5), on="token", times=3)
+        sandbox.inject(Fault(delay=60), on="token", times=3)
         with ThreadPoolExecutor(3) as pool:
-            list(pool.map(ask, range(3)))
-        assert sandbox.max_concurrent_token_requests == 3
+            pending = [pool.submit(ask, number) for number in range(3)]
+            wait_until(lambda: sandbox.count("token") == 5)
+            assert sandbox.max_concurrent_token_requests == 3
+            sandbox.close()
+            assert all(each.exception() for each in pending)
 
 
 class TestForeignServer:

@@ -11,6 +11,7 @@ import requests
 
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 
+from .conftest import wait_until
 from .plain_client import PlainClient
 
 ASSETS = "/api/asset/v1/assets"
@@ -181,11 +182,10 @@ class TestAnswersThatComeBadly:
         assert time.monotonic() - started >= 0.3
 
     def test_a_delay_keeps_nobody_else_waiting(self, sandbox, client):
-        sandbox.inject(Fault(delay=2), on="token")
+        sandbox.inject(Fault(delay=60), on="token")
         with ThreadPoolExecutor() as pool, PlainClient(sandbox) as another:
             slow = pool.submit(client.ask_by_password)
-            while not sandbox.issued:  # the work is done before the delay
-                time.sleep(0.01)
+            wait_until(lambda: len(sandbox.issued) == 1)  # the work is done before the delay
             another.sign_in()
             assert another.get("/echo").ok
             assert not slow.done()

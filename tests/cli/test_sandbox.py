@@ -29,7 +29,7 @@ def test_it_prints_what_a_shell_needs_serves_and_stops(stop):
         variables = dict(exported(process.stdout.readline()) for _ in range(9))
         token = ask_for_token(variables)
         process.send_signal(stop)
-        rest, errors = process.communicate(timeout=10)
+        rest, errors = process.communicate(timeout=60)
     assert token["expires_in"] == 7
     assert process.returncode == 0
     assert rest == ""

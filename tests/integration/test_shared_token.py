@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from requests_iris import (
@@ -28,13 +28,14 @@ from requests_iris import (
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.stores import TokenStore
 
+from ..conftest import HUNG, wait_until
 from ..redis_server import RedisServer
 
 ASSETS = "/api/asset/v1/assets"
 PROCESSES = 16
+#: Seconds: longer than a slow machine renews, and shorter, by as much, than it waits for a lock.
+LOCK_LASTS = 8
 EXPIRIES = 5
-#: Seconds after which a worker that does not answer is taken for hung.
-HUNG = 60
 #: What sessions with one store may do, and what may happen to their tokens.
 STEPS = ("all send", "expire", "revoke", "forget", "sign in", "refresh")
 
@@ -124,7 +125,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> TokenStore:
     if request.param == "file":
         return FileTokenStore(tmp_path / "token.json")
     server: RedisServer = request.getfixturevalue("redis_server")
-    return RedisTokenStore(server.url, lock_lasts=3)
+    return RedisTokenStore(server.url, lock_lasts=LOCK_LASTS)
 
 
 def stored_refresh_token(store: TokenStore, sandbox: Sandbox) -> Any:
@@ -157,7 +158,8 @@ def test_processes_killed_at_any_moment_cost_at_most_the_token_that_they_alone_k
     """Who is killed between the reply and the write takes the new refresh token with it.
 
     The next one is refused once and signs in by password: so much is lost to each such kill, and
-    no request fails.
+    no request fails. Or the server comes to the request of a process that is dead already after
+    that of the next one, and it is the dead one's that is refused.
     """
     kills = 0
     with crew(sandbox, store) as workers:
@@ -173,7 +175,7 @@ def test_processes_killed_at_any_moment_cost_at_most_the_token_that_they_alone_k
         assert workers.answers() == {200}
         assert stored_refresh_token(store, sandbox) == sandbox.refresh_token
     lost = len(sandbox.issued) - (EXPIRIES + 1)
-    assert sandbox.refused <= lost <= kills
+    assert max(sandbox.refused, lost) <= kills
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["before the grant", "after the grant"])
@@ -188,7 +190,8 @@ def test_a_holder_killed_in_the_middle_of_its_renewal_does_not_block_the_others(
         sandbox.inject(Fault(delay=HUNG, status=None if lost else 503), on="token")
         victim = workers.workers.pop()
         victim.tell()
-        wait_until(lambda: sandbox.count("refresh_token") == 1)
+        # the grant is made after the request is counted
+        wait_until(lambda: sandbox.count("refresh_token") == 1 and len(sandbox.issued) == 1 + lost)
         victim.kill()
         workers.all_send()
         assert workers.answers() == {200}
@@ -197,7 +200,7 @@ def test_a_holder_killed_in_the_middle_of_its_renewal_does_not_block_the_others(
     assert sandbox.count("password") == 1 + lost
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(STEPS)), max_size=12))
 def test_whatever_sessions_do_the_stored_refresh_token_is_the_one_issued_last(
     steps: list[tuple[int, str]],
@@ -234,10 +237,3 @@ def run_step(
     else:  # all at once: which of them renews is the system's choice
         with ThreadPoolExecutor(len(sessions)) as pool:
             assert all(pool.map(lambda each: each.get(ASSETS).ok, sessions))
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    ends = time.monotonic() + HUNG
-    while not done():
-        assert time.monotonic() < ends
-        time.sleep(0.01)

@@ -15,7 +15,7 @@ from requests_iris.sandbox import Fault, Sandbox
 from ..conftest import SkippingClock
 
 #: Seconds after which a thread that still waits is taken for stuck.
-STUCK = 5
+STUCK = 30
 
 
 def test_one_that_waits_for_another_thread_is_not_waited_for(
