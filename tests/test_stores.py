@@ -12,6 +12,8 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -308,6 +310,7 @@ def test_an_empty_session_takes_what_is_stored(shared, sandbox) -> None:
     assert shared.two.get(ASSETS).ok
     assert sandbox.count("token") == 1
     assert shared.updates == [1]
+    assert shared.two.counters["tokens"] == 0
     assert shared.two.token == shared.one.token == shared.stored()
 
 
@@ -330,9 +333,10 @@ def test_a_scope_in_another_order_is_the_same(shared, sandbox) -> None:
     assert sandbox.count("token") == 1
 
 
-def test_a_stored_token_that_is_over_is_not_taken(shared, sandbox) -> None:
+@pytest.mark.parametrize("age", [3545, 3600])
+def test_a_stored_token_that_is_stale_is_not_taken(shared, sandbox, age: int) -> None:
     shared.one.get(ASSETS)
-    skip_pauses(shared.two).sleep(3600)
+    skip_pauses(shared.two).sleep(age)
     assert shared.two.get(ASSETS).ok
     assert shared.two.token != shared.one.token
 
@@ -436,6 +440,32 @@ def test_an_aging_token_does_not_wait_for_the_lock(shared, sandbox, caplog) -> N
         assert shared.one.get(ASSETS).ok  # would wait for ever: the lock is ours
     assert sandbox.count("token") == 1
     assert warnings(caplog) == []
+
+
+def test_who_waits_for_an_early_renewal_that_is_left_to_a_sibling_renews_itself(
+    shared, sandbox
+) -> None:
+    """Its token is refused, while the leader goes on with it."""
+    iris, lock, asked = shared.one, shared.store.lock, threading.Event()
+    old = iris.get(ASSETS).request.headers["Authorization"]
+    skip_pauses(iris).sleep(3000)
+
+    def busy(key: str, wait: float) -> AbstractContextManager[None]:
+        if wait:
+            return lock(key, wait)
+        asked.set()
+        while iris.counters["waits"] == 0:
+            asked.wait(0)
+        raise TimeoutError
+
+    shared.store.lock = busy
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(iris.get, ASSETS)
+        assert asked.wait(30)
+        iris._source.reject(old)
+        follower = pool.submit(iris.get, ASSETS)
+        assert leader.result(30).request.headers["Authorization"] == old
+        assert follower.result(30).request.headers["Authorization"] != old
 
 
 def test_an_aging_token_is_renewed_without_a_lock_that_is_broken(shared, sandbox, caplog) -> None:
@@ -561,8 +591,9 @@ def test_a_lock_that_cannot_be_given_back_stops_nobody(shared, sandbox, caplog) 
 
 
 def test_a_session_that_may_only_read_takes_each_token_that_a_sibling_has_stored(
-    shared, sandbox
+    shared, sandbox, caplog
 ) -> None:
+    """After each it is news again that there is no lock."""
     reader = shared.two
     reader._source._sharing._store = store = copy.copy(shared.store)
     store.lock = broken_lock
@@ -572,6 +603,9 @@ def test_a_session_that_may_only_read_takes_each_token_that_a_sibling_has_stored
         shared.one.fetch_token()
         assert reader.get(ASSETS).ok
         assert reader.token == shared.stored()
+    sandbox.revoke_access_tokens()
+    assert reader.get(ASSETS).ok
+    assert len(warnings(caplog)) == 2
 
 
 def test_a_session_that_is_nobodys_leaves_the_store_alone(shared, monkeypatch) -> None:

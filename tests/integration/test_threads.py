@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 import pytest
 from requests import Response
 
-from requests_iris import InvalidGrantError, IrisSession, TokenReplyError
+from requests_iris import InvalidGrantError, IrisSession, SettingError, TokenReplyError
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..conftest import SkippingClock
@@ -93,6 +93,14 @@ def test_a_late_401_for_an_old_token_renews_nothing(iris: IrisSession, sandbox: 
     iris._source.reject(old)
     assert iris.get("/echo").ok
     assert sandbox.count("token") == 0
+
+
+def test_a_late_401_for_a_token_that_was_forgotten_changes_nothing(iris: IrisSession) -> None:
+    old = iris.get("/echo").request.headers["Authorization"]
+    iris.token = {}
+    iris._source.reject(old)
+    assert not iris.authorized
+    assert iris.get("/echo").ok
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -239,6 +247,42 @@ def test_who_waits_for_what_another_thread_has_asked_for_does_not_hear_that_it_i
         follower = pool.submit(iris.get, "/echo")
         assert isinstance(leader.exception(STUCK), InvalidGrantError)
         assert follower.result(STUCK).ok
+    assert sandbox.count("token") == 2
+
+
+def test_who_waits_for_a_refresh_without_a_refresh_token_signs_in(
+    iris: IrisSession, sandbox: Sandbox
+) -> None:
+    asked, last_issued = threading.Event(), iris._source._last_issued
+
+    def held_back():
+        asked.set()
+        while iris.counters["waits"] == 0:
+            asked.wait(0)
+        return last_issued()
+
+    iris._source._last_issued = held_back  # type: ignore[method-assign]
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(iris.refresh_token)
+        assert asked.wait(STUCK)
+        follower = pool.submit(iris.get, "/echo")
+        assert isinstance(leader.exception(STUCK), SettingError)
+        assert follower.result(STUCK).ok
+
+
+def test_a_sign_in_that_another_thread_forestalls_is_made_all_the_same(
+    iris: IrisSession, sandbox: Sandbox
+) -> None:
+    """It has seen no renewal on its way; then one begins, and ends."""
+    takes_lead = iris._source._takes_lead
+
+    def forestalled(*arguments):
+        iris._source._takes_lead = takes_lead  # type: ignore[method-assign]
+        iris.fetch_token()
+        return takes_lead(*arguments)
+
+    iris._source._takes_lead = forestalled  # type: ignore[method-assign]
+    assert iris.fetch_token()["access_token"] == sandbox.issued[1]
     assert sandbox.count("token") == 2
 
 

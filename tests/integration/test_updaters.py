@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -103,13 +104,18 @@ def test_a_token_rejected_before_it_has_been_told_is_replaced_after_that(
     assert sandbox.count("token") == 2
 
 
-def test_one_that_waits_for_a_thread_that_waits_for_it_gets_an_error(iris: IrisSession) -> None:
+@pytest.mark.parametrize("ask", [IrisSession.fetch_token, lambda iris: iris.get("/echo")])
+def test_one_that_waits_for_a_thread_that_waits_for_it_gets_an_error(
+    iris: IrisSession, sandbox: Sandbox, ask: Callable[[IrisSession], object]
+) -> None:
     """In place of a deadlock: the thread asks for a newer token, which must be told after it."""
     errors: list[BaseException | None] = []
 
     def tell(token: dict[str, object]) -> None:
+        iris.token_updater = None
         iris._source._budget = 0.3
-        errors.append(ThreadPoolExecutor(1).submit(iris.fetch_token).exception(STUCK))
+        sandbox.revoke_access_tokens()
+        errors.append(ThreadPoolExecutor(1).submit(ask, iris).exception(STUCK))
 
     iris.token_updater = tell
     assert iris.get("/echo").ok
