@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import tracemalloc
 from collections.abc import Iterator
-from contextlib import nullcontext
 from functools import partial
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from requests.adapters import BaseAdapter
 
-from requests_iris import IrisSession, pagination
+from requests_iris import IrisSession
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 
-from .conftest import SkippingClock
-from .test_pagination import FORMS, ids, the_whole, walkers
-from .test_sandbox_api import QUERY
+from ..conftest import SkippingClock
+from ..test_sandbox_api import QUERY
+from .lists import FORMS, ids, the_whole, walkers
 
 #: What any walk survives, or tells of.
 FAULTS = [
@@ -107,46 +102,3 @@ def test_the_whole_list_or_an_exception(shared, name) -> None:
         assert ids(found) == ids(the_whole(kind, machines))[: len(found)]
 
     holds()
-
-
-class _Pages(BaseAdapter):
-    """The network, faked: page lists of any length.
-
-    Large pages, beside which the caches of the standard library, which fill up, are small.
-    """
-
-    SIZE = 10_000
-    CONTENT = json.dumps(list(range(SIZE)))
-
-    def __init__(self, pages: int) -> None:
-        super().__init__()
-        self.total = pages * self.SIZE
-
-    def send(self, request: requests.PreparedRequest, *args: object, **kw: object):
-        page = int(parse_qs(urlsplit(request.url).query).get("page", ["0"])[0])
-        counts = {"number": page, "size": self.SIZE, "totalElements": self.total}
-        response = requests.Response()
-        response.status_code, response.request, response.url = 200, request, request.url
-        response._content = f'{{"content": {self.CONTENT}, {json.dumps(counts)[1:]}'.encode()
-        return response
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-def _peak(number: int, workers: int) -> int:
-    with requests.Session() as session:
-        session.mount("https://", pages := _Pages(number))
-        found = pagination.pages(session.request, "https://example.org/list", workers=workers)
-        tracemalloc.start()
-        try:
-            assert sum(1 for _ in pagination.items(found, nullcontext())) == pages.total
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-
-
-@pytest.mark.parametrize("workers", [1, 4])
-def test_a_long_list_takes_no_more_memory_than_a_short_one(workers) -> None:
-    _peak(30, workers)
-    assert _peak(100, workers) < 1.5 * _peak(30, workers)

@@ -1,0 +1,61 @@
+"""The lists that the tests walk over, and what they ask about them."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+from requests_iris.call import Call
+from requests_iris.sandbox import Fault
+from requests_iris.sandbox.fleet import Fleet
+
+from ..test_sandbox_api import ASSETS, EVENTS, FLEET, GRAPHQL, OPERATORS, QUERY
+
+#: URL, arguments that make pages of ten where the form allows it, and the list of the fleet.
+FORMS = {
+    "pages": (ASSETS, {"params": {"size": 10}}, "assets"),
+    "post": (EVENTS, {"method": "POST", "json": {}, "params": [("size", 10)]}, "events"),
+    "cursor": (OPERATORS, {"params": "limit=10"}, "operators"),
+    "aemp": (f"{FLEET}/1", {}, "equipment"),
+    "graphql": (
+        GRAPHQL,
+        {"method": "POST", "json": {"query": QUERY, "variables": {"first": 10}}},
+        "assets",
+    ),
+}
+#: What walks over the forms of lists stop at.
+PLACES = {
+    "pages": {"size": "10", "page": 3, "total": 250},
+    "post": {"size": "10", "page": 3, "total": 250},
+    "cursor": {"after": "b"},
+    "aemp": {"number": 2},
+    "graphql": {"endCursor": "b"},
+}
+
+
+def ids(elements) -> list[str]:
+    return [
+        e["EquipmentHeader"]["EquipmentID"] if "EquipmentHeader" in e else e["id"] for e in elements
+    ]
+
+
+def the_whole(name: str, machines: int = 250) -> list[dict]:
+    """One of the sandbox's lists, which are the same each time."""
+    return getattr(Fleet(machines), name)
+
+
+def walkers() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("iris-pages")]
+
+
+def answers(sandbox, *bodies) -> str:
+    """An address that answers with these, one after the other."""
+    for body in bodies:
+        sandbox.inject(Fault(status=200, body=body), on="api")
+    return "/api/odd"
+
+
+def resume_at(place, url, *, method="GET", **arguments):
+    """What an error at that place has; JSON may come back with its members in another order."""
+    resume = Call.first(method, url, arguments).resume_at(place)
+    return json.loads(json.dumps(resume, sort_keys=True))

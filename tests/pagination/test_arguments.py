@@ -1,0 +1,117 @@
+"""The caller's arguments: sent as they are said, or refused before anything is sent."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import unquote
+
+import pytest
+from requests.exceptions import InvalidURL
+from requests_toolbelt import MultipartEncoder
+
+from requests_iris import SettingError
+from requests_iris.call import Call
+
+from ..test_sandbox_api import ASSETS, EVENTS, QUERY
+
+
+def test_every_page_has_the_callers_headers_and_asks_for_json(sandbox, iris) -> None:
+    list(iris.items(ASSETS, headers={"X-Mine": "1"}, params={"size": 100}))
+    pages = [seen for seen in sandbox.seen if seen.server == "api"]
+    assert [seen.headers["X-Mine"] for seen in pages] == ["1"] * 3
+    assert {seen.headers["Accept"] for seen in pages} == {"application/json"}
+    assert {name for seen in pages for name in seen.args} == {"size", "page"}
+
+
+@pytest.mark.parametrize("name", ["accept", b"Accept"])
+def test_an_accept_of_the_callers_stands(sandbox, iris, name) -> None:
+    del iris.headers["Accept"]  # beside it requests would send the other one, by chance
+    list(iris.items(ASSETS, headers={name: "application/vnd.x+json"}))
+    assert sandbox.seen[-1].headers["Accept"] == "application/vnd.x+json"
+
+
+@pytest.mark.parametrize("arguments", [{"params": {"size": 10}}, {"params": b"size=10"}])
+def test_the_arguments_of_the_callers_are_not_written_to(iris, arguments) -> None:
+    headers = {"X-Mine": "1"}
+    before = json.dumps([headers, str(arguments)])
+    assert len(list(iris.items(ASSETS, headers=headers, **arguments))) == 250
+    assert json.dumps([headers, str(arguments)]) == before
+
+
+def test_a_size_that_is_empty_is_the_callers_too() -> None:
+    assert Call.first("GET", ASSETS, {"params": {"size": ""}}).url == f"{ASSETS}?size="
+
+
+@pytest.mark.parametrize("url", [b"/x?size=1", "/x?q=a+b&size=1", "/x?size=1#top", "/x?before=a"])
+def test_a_url_goes_as_it_is_but_for_its_fragment(url) -> None:
+    expected = url.decode() if isinstance(url, bytes) else url.removesuffix("#top")
+    assert Call.first("GET", url, {}).url == expected
+
+
+@pytest.mark.parametrize("in_url", [True, False])
+@pytest.mark.parametrize("sort", ["sort=+name", "sort=%2Bname"])
+def test_a_plus_in_sort_travels_encoded(sandbox, iris, sort, in_url) -> None:
+    call = {"url": f"{ASSETS}?{sort}"} if in_url else {"url": ASSETS, "params": sort}
+    assert len(list(iris.items(**call))) == 250
+    assert "sort=%2Bname" in sandbox.seen[-1].query
+    assert "size=1000" in sandbox.seen[-1].query
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("workers", 0),
+        ("workers", True),
+        ("workers", 1.5),
+        ("workers", "2"),
+        ("key", 5),
+        ("progress", 5),
+        ("data", iter([b""])),
+        ("data", [1]),
+        ("data", MultipartEncoder({"a": "b"})),
+        ("files", {"a": b"b"}),
+        ("params", 5),
+        ("params", [1]),
+        ("json", {"when": {1}}),
+        ("json", {"hours": float("nan")}),
+        ("json", {"query": QUERY, "variables": "first"}),
+    ],
+)
+def test_wrong_arguments_are_refused_when_called(sandbox, iris, setting, value) -> None:
+    with pytest.raises(SettingError) as caught:
+        iris.items(ASSETS, method="POST", **{setting: value})
+    assert caught.value.setting == {"files": "data"}.get(setting, setting)
+    assert sandbox.seen == ()
+
+
+@pytest.mark.parametrize("name", ["worker", "sleep", "request", "arguments"])
+def test_an_unknown_argument_is_a_type_error_when_called(sandbox, iris, name) -> None:
+    for read in (iris.items, iris.pages):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+            read(ASSETS, **{name: 8})
+    assert sandbox.seen == ()
+
+
+@pytest.mark.parametrize("name", ["size", "page", "limit", "after", "before", "%73ize"])
+def test_a_place_that_is_named_twice_is_refused_when_called(sandbox, iris, name) -> None:
+    plain = unquote(name)
+    with pytest.raises(SettingError, match=f"the query has {plain} more than once"):
+        iris.items(f"{ASSETS}?{name}=1", params={plain: 2})
+    assert not sandbox.seen
+
+
+def test_json_that_would_be_left_out_is_refused(iris) -> None:
+    with pytest.raises(SettingError, match="where there is data"):
+        iris.pages(EVENTS, method="POST", data={"a": "b"}, json={})
+
+
+@pytest.mark.parametrize("arguments", [{"params": 5}, {"params": ["abc"]}, {"data": ["abc"]}])
+def test_what_is_no_query_and_no_form_is_refused(arguments) -> None:
+    with pytest.raises(SettingError, match="cannot be sent"):
+        Call.first("POST", EVENTS, arguments)
+
+
+def test_a_url_that_is_none_is_refused_as_requests_does(sandbox, iris) -> None:
+    for read in (iris.get, iris.items):
+        with pytest.raises(InvalidURL):
+            read("https://[::1")

@@ -1,0 +1,120 @@
+"""A walk that fails tells what it has read, which page failed, and nothing secret."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+
+import pytest
+
+from requests_iris import IncompleteListError, InvalidClientError, ListError
+from requests_iris.sandbox import Fault
+
+from ..test_sandbox_api import ASSETS
+from .lists import ids, the_whole, walkers
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize(
+    "fault", [Fault(status=500), Fault(status=429), Fault(drop="before"), Fault(truncate=20)]
+)
+def test_a_page_that_fails_is_an_error_and_the_walk_goes_on_there(
+    sandbox, iris, form, fault, workers
+) -> None:
+    """The transport may retry: the fault lasts longer than any retry."""
+    url, arguments, name = form
+    walk = iris.items(url, workers=workers, **arguments)
+    found = [next(walk)]
+    sandbox.inject(fault, on="api", times=1000)
+    with pytest.raises(IncompleteListError) as caught:
+        found.extend(walk)
+    error = caught.value
+    with pytest.raises(IncompleteListError) as caught:
+        next(iris.items(url, workers=workers, resume=error.resume, **arguments))
+    assert (caught.value.resume, caught.value.elements_read) == (error.resume, 0)
+    sandbox.clear_faults()
+    assert error.retryable
+    assert error.elements_read == len(found)
+    assert error.pages_read > 0
+    resume = json.loads(json.dumps(error.resume))
+    found += iris.items(url, workers=workers, resume=resume, **arguments)
+    assert ids(found) == ids(the_whole(name))
+    assert walkers() == []
+
+
+def test_the_first_request_fails_as_it_does_without_a_walk(iris) -> None:
+    """Nothing was read, so there is nothing to tell of."""
+    iris.token, iris.client_id = {}, "nobody"
+    with pytest.raises(InvalidClientError):
+        list(iris.items(ASSETS))
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("status", [400, 503])
+def test_an_error_has_the_response_that_told_of_it(sandbox, iris, form, workers, status) -> None:
+    url, arguments, _ = form
+    walk = iris.items(url, workers=workers, **arguments)
+    sandbox.inject(Fault(), on="api")
+    sandbox.inject(Fault(status=status), on="api", times=1000)
+    with pytest.raises(IncompleteListError) as caught:
+        list(walk)
+    assert caught.value.response.status_code == status
+    assert caught.value.retryable is (status == 503)
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (Fault(status=400, body={"code": "broken"}), "it was answered with 400 broken"),
+        (Fault(status=400), "it was answered with 400 (?i:bad request)"),
+        (Fault(status=200, body="<html>"), "it is no JSON object, but text/html; charset=utf-8"),
+        (Fault(status=200, body="[" * 100_000), "it is no JSON object, but text/html; .*"),
+        (Fault(drop="before"), r"it could not be read \(ConnectionError: .*"),
+        (Fault(reply={"number": 9}), "number 1 was asked for, and number 9 came"),
+    ],
+)
+def test_an_error_says_which_page_it_is_about(sandbox, iris, fault, told, workers) -> None:
+    sandbox.inject(Fault(), on="api")
+    sandbox.inject(fault, on="api", times=1000)
+    with pytest.raises(ListError) as caught:
+        list(iris.items(ASSETS, params={"size": 10, "q": "secret"}, workers=workers))
+    assert re.fullmatch(f"page 2 of the walk, GET {ASSETS}: {told}", str(caught.value))
+    assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
+
+
+def test_a_page_that_is_no_json_object_is_an_error(sandbox, iris) -> None:
+    sandbox.inject(Fault(status=200, body="[1]"), on="api")
+    with pytest.raises(IncompleteListError, match="no JSON object, but text/html") as caught:
+        list(iris.items(ASSETS))
+    assert caught.value.retryable  # such as the page of a proxy
+
+
+def test_a_later_one_that_no_waiting_mends_is_not_retryable(iris) -> None:
+    walk = iris.pages(ASSETS, params={"size": 100})
+    next(walk)
+    iris.token, iris.verify = {}, "/not/there.pem"
+    with pytest.raises(IncompleteListError, match="TokenUnreachableError") as caught:
+        next(walk)
+    assert not caught.value.retryable
+
+
+def test_an_error_of_a_connection_does_not_show_the_query(sandbox, iris) -> None:
+    walk = iris.items(ASSETS, params={"size": 10, "q": "secret"})
+    next(walk)
+    iris.proxies = {"https": "http://127.0.0.1:9"}
+    with pytest.raises(IncompleteListError, match=f"url: {ASSETS} .*refused") as caught:
+        list(walk)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("hook", [lambda *_, **__: None, lambda r, **_: r.raise_for_status()])
+def test_an_error_does_not_show_who_signs_in_by_the_url(sandbox, iris, hook) -> None:
+    url = sandbox.base_url.replace("://", "://me:secret@") + ASSETS
+    page = {"content": [1], "number": 0, "size": 1, "totalElements": 2}
+    sandbox.inject(Fault(status=200, body=page), on="api")
+    with pytest.raises(IncompleteListError, match=f"{sandbox.base_url}{ASSETS}.*401") as caught:
+        list(iris.items(url, hooks={"response": hook}))
+    assert "secret" not in str(caught.value)
+    caught.value.response.close()  # to another host than ours it is unread when a hook sees it

@@ -1,0 +1,178 @@
+"""Lists that come in one reply, if it does not say that there is more."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from requests_iris import IncompleteListError, NotAListError
+from requests_iris.call import Call
+from requests_iris.forms import form_of
+from requests_iris.sandbox import Fault
+
+from ..test_sandbox_api import ASSETS, GRAPHQL, PLANS, QUERY
+from .lists import answers
+
+
+def test_one_whole_list_and_no_list(sandbox, iris) -> None:
+    assert list(iris.items(PLANS)) == list(iris.items(PLANS, key="servicePlans"))
+    with pytest.raises(NotAListError, match=r"brand.*serialNumber"):
+        list(iris.items(f"{ASSETS}/{sandbox.asset_ids[0]}"))
+
+
+def test_a_prometheus_result_is_a_list(sandbox, iris) -> None:
+    url = f"/api/time-series/v1/assets/{sandbox.asset_ids[0]}/prometheus/api/v1/query_range"
+    params = {"query": "hours", "start": 0, "end": 10, "step": 1}
+    (series,) = iris.items(url, params=params)
+    assert len(series["values"]) == 11
+
+
+def test_a_key_that_is_given_wins(sandbox, iris) -> None:
+    body = {"content": [1], "r": {"rows": [2]}}
+    assert list(iris.items(answers(sandbox, body, body), key="r.rows")) == [2]
+
+
+class TestAWholeListThatLooksOdd:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"number": "A-17", "machines": [1]},
+            {"number": 3, "totalPages": 1, "machines": [1]},
+            {"totalElements": 1, "size": 20, "machines": [1]},
+            {"links": [{"rel": "self", "href": "/api/odd"}], "machines": [1]},
+            {
+                **{"links": [{"rel": "self", "href": "/api/odd"}], "content": [1]},
+                **{"number": 0, "size": 20, "totalElements": 1, "totalPages": 1},
+            },
+        ],
+        ids=str,
+    )
+    def test_is_one(self, sandbox, iris, body) -> None:
+        assert list(iris.items(answers(sandbox, body))) == [1]
+
+    def test_may_be_one_page_of_nothing(self, sandbox, iris) -> None:
+        body = {"content": [], "number": 0, "size": 20, "totalElements": 0, "totalPages": 1}
+        assert list(iris.items(answers(sandbox, body))) == []
+
+    def test_of_one_page_and_an_element_are_not_two_pages(self, sandbox, iris) -> None:
+        body = {"content": [1], "number": 0, "size": 20, "totalElements": 1, "totalPages": 0}
+        with pytest.raises(IncompleteListError, match="are 0 pages"):
+            list(iris.items(answers(sandbox, body)))
+
+
+@pytest.mark.parametrize(
+    "beside", [{"Links": [], "Errors": []}, {"next": ""}, {"data": {"isPartial": False}}], ids=str
+)
+def test_what_says_nothing_of_more_leaves_a_list_whole(beside) -> None:
+    assert form_of(Call.first("GET", PLANS, {}), {"plans": [1], **beside}, None).total == 1
+
+
+class TestALaterPageThatCannotBeFound:
+    """A list that goes on in a way that is not known is refused, not taken for a whole one."""
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"nextPage": 2},
+            {"hasNext": True},
+            {"has_more": True},
+            {"limit": 1, "nextCursor": "b"},
+            {"limit": 1, "offset": 0},
+            {"limit": 1, "total": 9},
+            {"totalCount": 9},
+            {"@odata.nextLink": "/?skip=1"},
+            {"_links": {"next": {"href": "/?skip=1"}}},
+            {"links": {"next": "/?skip=1"}},
+            {"paging": {"nextPageToken": "b"}},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("key", ["content", "plans"])
+    def test_in_a_reply_of_one_list(self, iris, sandbox, key, more) -> None:
+        sandbox.inject(Fault(status=200, body={key: [1], **more}), on="api")
+        with pytest.raises(IncompleteListError, match="tells of more pages"):
+            list(iris.items("/api/odd"))
+
+    @pytest.mark.parametrize(
+        "less",
+        [
+            {"nextPage": None, "hasNext": False, "total": 1, "links": {"next": None}},
+            {"limit": 9, "after": None, "total": 1},
+        ],
+        ids=str,
+    )
+    def test_one_that_says_that_it_is_whole_is_read(self, iris, sandbox, less) -> None:
+        sandbox.inject(Fault(status=200, body={"content": [1], **less}), on="api")
+        assert list(iris.items("/api/odd")) == [1]
+
+    @pytest.mark.parametrize("info", [{}, {"hasNextPage": None}, {"hasNextPage": "true"}])
+    def test_in_a_connection_that_does_not_say_whether_it_ends(self, iris, sandbox, info) -> None:
+        connection = {"edges": [{"node": 1}], "pageInfo": {"endCursor": "a", **info}}
+        sandbox.inject(Fault(status=200, body={"data": {"assets": connection}}), on="api")
+        with pytest.raises(NotAListError, match="hasNextPage"):
+            list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))
+
+
+def test_a_list_whose_link_header_has_a_next_page_is_not_whole(sandbox, iris) -> None:
+    sandbox.inject(Fault(headers={"Link": '</plans?page=2>; rel="next"'}), on="api")
+    with pytest.raises(IncompleteListError, match="Link header"):
+        list(iris.items(PLANS))
+    sandbox.inject(Fault(headers={"Link": '</plans>; rel="self"'}), on="api")
+    assert list(iris.items(PLANS))
+
+
+def test_a_partial_reply_is_an_error(sandbox, iris) -> None:
+    sandbox.inject(Fault(reply={"isPartial": True}), on="api")
+    with pytest.raises(IncompleteListError, match="isPartial"):
+        list(iris.items(PLANS))
+
+
+def test_a_list_of_samples_may_say_inside_that_it_is_partial() -> None:
+    reply = {"data": {"isPartial": True, "result": [1]}}
+    with pytest.raises(IncompleteListError, match="isPartial"):
+        form_of(Call.first("GET", PLANS, {}), reply, None)
+
+
+class TestWhatIsMissing:
+    """A reply that says that it is not all there is."""
+
+    @pytest.mark.parametrize(
+        ("key", "body", "told"),
+        [
+            ("r.items", {"r": {"items": [1], "isPartial": True}}, "isPartial"),
+            ("r.items", {"r": {"items": [1]}, "isPartial": True}, "isPartial"),
+            (None, {"data": {"result": [1], "isPartial": True}}, "isPartial"),
+            (None, {"plans": [1], "errors": [{"message": "no access to B"}]}, "no access to B"),
+            (None, {"plans": [1], "errors": "no access"}, "no access"),
+            (None, {"errors": [{"message": "no such query"}], "data": None}, "no such query"),
+            (None, {"status": "error", "error": "too slow", "data": {"result": [1]}}, "too slow"),
+        ],
+        ids=str,
+    )
+    def test_is_an_error(self, sandbox, iris, key, body, told) -> None:
+        with pytest.raises(IncompleteListError, match=told):
+            list(iris.items(answers(sandbox, body), key=key))
+
+    def test_is_an_error_on_a_later_page(self, sandbox, iris) -> None:
+        pages = {"r": [1], "after": "a"}, {"r": [2], "errors": [{"message": "no access"}]}
+        with pytest.raises(IncompleteListError, match="page 2 of .* no access"):
+            list(iris.items(answers(sandbox, *pages)))
+
+    @pytest.mark.parametrize(
+        ("key", "body"),
+        [
+            ("errors", {"errors": [1]}),
+            (None, {"plans": [1], "errors": [], "isPartial": False, "status": "success"}),
+            (None, {"plans": [1], "errors": None}),
+        ],
+    )
+    def test_is_nothing(self, sandbox, iris, key, body) -> None:
+        assert list(iris.items(answers(sandbox, body), key=key)) == [1]
+
+
+def test_errors_are_no_elements(iris, sandbox) -> None:
+    body = {"data": None, "errors": [{"message": "no"}]}
+    sandbox.inject(Fault(status=200, body=body), on="api")
+    with pytest.raises(IncompleteListError, match="tells of errors: no"):
+        list(iris.items(GRAPHQL, method="POST", data=json.dumps({"query": QUERY})))

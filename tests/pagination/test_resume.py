@@ -1,0 +1,143 @@
+"""A walk goes on where another has stopped, in the same list only."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from http import HTTPStatus
+
+import pytest
+
+from requests_iris import IncompleteListError, IrisSession, SettingError
+from requests_iris.sandbox import Fault
+
+from ..test_sandbox_api import ASSETS, GRAPHQL, QUERY
+from .lists import FORMS, PLACES, resume_at
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_place_that_an_error_tells_is_one_of_its_list(sandbox, iris, name) -> None:
+    url, arguments, _ = FORMS[name]
+    walk = iris.items(url, **arguments)
+    next(walk)
+    sandbox.inject(Fault(status=400), on="api")
+    with pytest.raises(IncompleteListError) as caught:
+        list(walk)
+    place = {k: v for k, v in caught.value.resume.items() if k != "list"}
+    assert place.keys() == PLACES[name].keys()
+    assert caught.value.resume == resume_at(place, url, **arguments)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_resume_is_for_the_list_that_it_comes_from(iris, name) -> None:
+    url, arguments, _ = FORMS[name]
+    resume = resume_at(PLACES[name], url, **arguments)
+    iris.items(url, resume=resume, workers=2, key="x", headers={"X": "y"}, **arguments)
+    other = "PUT" if arguments.get("method") == "POST" else "POST"
+    for changes in (
+        {"url": url.replace("/api/", "/api/v2/")},
+        {"params": {"size": 10, "limit": 10, "brand": "Acme"}},
+        {"method": other},
+        {"data": "{}", "json": None},
+        {"json": {**arguments.get("json", {}), "filter": "x"}},
+        *({"resume": {**resume, member: "x"}} for member in resume),
+    ):
+        with pytest.raises(SettingError, match="the same call"):
+            iris.items(**{"url": url, "resume": resume, **arguments, **changes})
+
+
+def test_a_resume_of_graphql_is_for_its_variables(iris) -> None:
+    def call(**variables):
+        return {"method": "POST", "json": {"query": QUERY, "variables": variables}}
+
+    resume = resume_at(PLACES["graphql"], GRAPHQL, **call(brand="Acme", after="a"))
+    iris.items(GRAPHQL, resume=resume, **call(brand="Acme", after="c"))
+    with pytest.raises(SettingError, match="the same call"):
+        iris.items(GRAPHQL, resume=resume, **call(brand="Hitch", after="a"))
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ({"params": {"brand": "Acme", "type": "x"}}, {"params": "type=x&brand=Acme"}),
+        ({"json": {"a": [1], "b": 200}}, {"json": OrderedDict(b=HTTPStatus.OK, a=(1,))}),
+        ({"json": {"1": None}}, {"json": {1: None}}),
+        ({"data": {"a": 1}}, {"data": b"a=1"}),
+        ({"data": None}, {"data": {}}),
+    ],
+    ids=str,
+)
+def test_a_resume_is_for_what_is_sent_however_it_is_said(iris, then, now) -> None:
+    resume = resume_at(PLACES["pages"], ASSETS, method="POST", **then)
+    iris.items(ASSETS, resume=resume, method="POST", **now)
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ({"params": "sort=a&sort=b"}, {"params": "sort=b&sort=a"}),
+        ({"json": {"a": 1}}, {"json": {"a": True}}),
+        ({"json": {"a": 1}}, {"json": {"a": "1"}}),
+        ({"json": {"a": 1}}, {"data": '{"a": 1}'}),
+        ({"json": {}}, {"json": None}),
+        ({"data": "a=1"}, {"data": "a=2"}),
+    ],
+    ids=str,
+)
+def test_a_resume_is_not_for_what_is_sent_otherwise(iris, then, now) -> None:
+    resume = resume_at(PLACES["pages"], ASSETS, method="POST", **then)
+    with pytest.raises(SettingError, match="the same call"):
+        iris.items(ASSETS, resume=resume, method="POST", **now)
+
+
+def test_a_resume_is_what_it_was_when_called(iris) -> None:
+    call = {"url": ASSETS, "params": {"size": 100}}
+    resume = resume_at({"page": 1, "size": 100, "total": 249}, **call)
+    walk = iris.items(**call, resume=resume)
+    resume.clear()
+    with pytest.raises(IncompleteListError, match="it had 249 elements then, and has 250 now"):
+        list(walk)
+
+
+@pytest.mark.parametrize(
+    "resume",
+    [
+        *(5, "x", [], {}, {5: 6, "list": "x"}, {"list": None}, {"after": {1}, "list": {2}}),
+        *PLACES.values(),
+        {**PLACES["pages"], "list": "0123456789abcdef"},
+    ],
+    ids=str,
+)
+def test_what_is_no_resume_is_refused_when_called(form, resume) -> None:
+    url, arguments, _ = form
+    with IrisSession() as iris, pytest.raises(SettingError, match="resume must be") as caught:
+        iris.items(url, resume=resume, **arguments)
+    assert caught.value.setting == "resume"
+
+
+def test_a_list_that_has_changed_since_it_was_left_is_an_error(sandbox, iris) -> None:
+    walk = iris.items(ASSETS, params={"size": 100})
+    next(walk)
+    sandbox.inject(Fault(status=500), on="api", times=1000)
+    with pytest.raises(IncompleteListError) as caught:
+        list(walk)
+    sandbox.clear_faults()
+    sandbox.machines -= 1
+    with pytest.raises(IncompleteListError, match="it had 250 elements then, and has 249 now"):
+        list(iris.items(ASSETS, params={"size": 100}, resume=caught.value.resume))
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("pages", PLACES["cursor"]),
+        ("cursor", PLACES["pages"]),
+        ("cursor", {"page": 0, "size": 10, "total": 0}),
+    ],
+    ids=str,
+)
+def test_a_list_that_has_another_form_by_now_is_read_no_further(iris, name, place) -> None:
+    """The server knows no such place, and gives the first page once more."""
+    url, arguments, _ = FORMS[name]
+    walk = iris.items(url, resume=resume_at(place, url, **arguments), **arguments)
+    with pytest.raises(SettingError, match="another form"):
+        next(walk)

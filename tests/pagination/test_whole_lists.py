@@ -1,0 +1,51 @@
+"""Whole lists: every form, at every size, is read to its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from requests_iris import IrisSession
+from requests_iris.sandbox import Fault, Sandbox
+
+from .lists import ids, the_whole, walkers
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("machines", [0, 1, 10, 20, 215])
+def test_every_form_is_read_to_its_end_in_order(form, machines, workers) -> None:
+    url, arguments, name = form
+    with Sandbox(machines=machines) as sandbox, IrisSession(**sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        found = ids(iris.items(url, workers=workers, **arguments))
+        assert found == ids(the_whole(name, machines))
+        assert walkers() == []
+
+
+def test_nothing_is_sent_before_the_first_element_is_asked_for(sandbox, iris, form) -> None:
+    url, arguments, _ = form
+    walk = iris.items(url, workers=8, progress=True, **arguments)
+    assert sandbox.seen == ()
+    next(walk)
+    assert sandbox.count("api") > 0
+
+
+def test_a_token_that_ends_on_the_way_is_nobodys_business(sandbox, iris, form) -> None:
+    url, arguments, name = form
+    walk = iris.items(url, **arguments)
+    found = [next(walk)]
+    sandbox.revoke_access_tokens()
+    assert ids([*found, *walk]) == ids(the_whole(name))
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("of_session", [False, True])
+def test_a_page_is_not_streamed(sandbox, iris, form, workers, of_session) -> None:
+    """It is read whole: one that breaks off is asked for again, which a streamed one is not."""
+    url, arguments, name = form
+    iris.stream = of_session
+    sandbox.inject(Fault(), on="api")
+    sandbox.inject(Fault(truncate=20), on="api")
+    if not of_session:
+        arguments = {**arguments, "stream": True}
+    assert ids(iris.items(url, workers=workers, **arguments)) == ids(the_whole(name))
+    assert all(page.json() for page in iris.pages(url, workers=workers, **arguments))

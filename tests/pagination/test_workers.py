@@ -1,0 +1,183 @@
+"""Workers read pages ahead, and their threads end with the walk."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from requests_iris import IncompleteListError, pagination
+from requests_iris.clock import Clock, given_up
+from requests_iris.sandbox import Fault
+
+from ..test_sandbox_api import ASSETS
+from .lists import FORMS, walkers
+
+
+class TestWorkers:
+    """Four of them, on the 25 pages of a list."""
+
+    def pages(self, iris, before):
+        """A walk that calls `before` in each of its threads, before it asks for a page there."""
+
+        def request(method, url, **arguments):
+            if threading.current_thread() is not threading.main_thread():
+                before(url)
+            return iris.request(method, url, **arguments)
+
+        return pagination.pages(request, ASSETS, {"params": {"size": 10}}, workers=4)
+
+    def test_that_are_one_are_the_callers_own_thread(self, iris) -> None:
+        asked: list[threading.Thread] = []
+
+        def request(*args, **arguments):
+            asked.append(threading.current_thread())
+            return iris.request(*args, **arguments)
+
+        list(pagination.pages(request, ASSETS, {"params": {"size": 100}}, workers=1))
+        assert asked == [threading.current_thread()] * 3
+
+    def test_have_four_requests_in_flight_and_not_five(self, iris) -> None:
+        four, five = threading.Barrier(4, timeout=10), threading.Barrier(5, timeout=0.3)
+        broken: list[str] = []
+
+        def before(_: str) -> None:
+            four.wait()
+            with suppress(threading.BrokenBarrierError):
+                five.wait()
+                broken.append("five")
+
+        assert len(list(self.pages(iris, before))) == 25
+        assert broken == []
+
+    def test_read_no_more_than_eight_pages_ahead(self, iris) -> None:
+        asked = threading.Semaphore(0)
+        walk = self.pages(iris, lambda _: asked.release())
+        assert len(list(itertools.islice(walk, 2))) == 2
+        for _ in range(1 + 8):
+            assert asked.acquire(timeout=10)
+        assert not asked.acquire(timeout=0.3)
+        walk.close()
+
+    def test_begin_nothing_more_when_the_walk_is_closed(self, iris) -> None:
+        begun, ended = threading.Semaphore(0), []
+
+        def before(url: str) -> None:
+            if not url.endswith("page=1"):
+                begun.release()
+                ended.append(given_up.get().wait(10))
+
+        walk = self.pages(iris, before)
+        assert len(list(itertools.islice(walk, 2))) == 2
+        for _ in range(4):
+            assert begun.acquire(timeout=10)
+        walk.close()
+        assert ended == [True] * 4
+        assert walkers() == []
+
+    def test_wait_out_no_pause_when_the_walk_is_over(self, sandbox, iris) -> None:
+        """A Retry-After of minutes, while another page is an error."""
+        asleep = threading.Semaphore(0)
+
+        class Telling(Clock):
+            def sleep(self, seconds: float) -> None:
+                asleep.release()
+                super().sleep(seconds)
+
+        def before(url: str) -> None:
+            if url.endswith("page=1"):
+                for _ in range(3):
+                    assert asleep.acquire(timeout=10)
+                sandbox.inject(Fault(status=400), on="api")
+
+        iris.adapters["https://"]._clock = Telling()
+        sandbox.inject(Fault(), on="api")
+        sandbox.inject(Fault(status=429, headers={"Retry-After": "100"}), on="api", times=3)
+        start = time.monotonic()
+        with pytest.raises(IncompleteListError, match="page 2 of .* 400"):
+            list(self.pages(iris, before))
+        assert walkers() == []
+        assert time.monotonic() - start < 50
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_stopping_early_leaves_no_thread(iris, workers) -> None:
+    walk = iris.items(ASSETS, params={"size": 10}, workers=workers)
+    next(walk)
+    walk.close()
+    assert walkers() == []
+
+
+class TestThreads:
+    """However a walk ends, its threads end, and nothing is said of it."""
+
+    @pytest.fixture(autouse=True)
+    def _all_end(self) -> Iterator[None]:
+        yield
+        # one that was interrupted while it began is not waited for by its walk
+        for thread in threading.enumerate():
+            if thread.name.startswith("iris-pages"):
+                thread.join(10)
+        assert walkers() == []
+
+    @pytest.mark.parametrize("name", FORMS)
+    def test_after_an_interrupt_between_two_elements(self, iris, name) -> None:
+        def interrupt(_) -> None:
+            raise KeyboardInterrupt
+
+        url, arguments, _ = FORMS[name]
+        with pytest.raises(KeyboardInterrupt):
+            list(map(interrupt, iris.items(url, workers=8, **arguments)))
+        assert walkers() == []
+
+    def test_after_ctrl_c_while_pages_are_waited_for(self, sandbox, iris) -> None:
+        def interrupt(response, **_) -> None:
+            if response.json()["number"] == 12:
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+        walk = iris.items(ASSETS, params={"size": 10}, workers=8, hooks={"response": interrupt})
+        with pytest.raises(KeyboardInterrupt):
+            list(walk)
+        assert walkers() == []
+
+    @pytest.mark.parametrize("name", FORMS)
+    def test_of_a_walk_that_nobody_holds(self, iris, name) -> None:
+        url, arguments, _ = FORMS[name]
+        walk = iris.items(url, workers=8, **arguments)
+        next(walk)
+        del walk
+        gc.collect()
+        assert walkers() == []
+
+    def test_of_a_walk_that_is_collected_in_one_of_them(self, iris) -> None:
+        """A thread cannot wait for itself."""
+        left = threading.Event()
+
+        def collect(response, **_) -> None:
+            if response.json()["number"] > 1:
+                assert left.wait(10)
+                gc.collect()
+
+        walk = iris.items(ASSETS, params={"size": 10}, workers=2, hooks={"response": collect})
+        assert len(list(itertools.islice(walk, 11))) == 11
+        gone = weakref.ref(walk)
+        circle = [walk]
+        circle.append(circle)
+        gc.disable()  # or it may be collected here
+        try:
+            del walk, circle
+            assert gone() is not None
+            left.set()
+            for thread in threading.enumerate():
+                if thread.name.startswith("iris-pages"):
+                    thread.join(10)
+            assert gone() is None
+        finally:
+            gc.enable()
