@@ -42,6 +42,8 @@ _PRIVATE = re.compile(r"\?\S+|(?<=//)[^/\s]*@")
 
 #: ``Session.request``.
 Request = Callable[..., Response]
+#: A call that is on its way, or waits its turn.
+_Begun = tuple[Call, Future[tuple[Response, Document]]]
 #: Is told the number of elements read so far, and how many there will be, or None.
 Progress = Callable[[int, "int | None"], object]
 
@@ -184,9 +186,13 @@ class _Walk:
         pool = ThreadPoolExecutor(workers, "iris-pages", initializer=given_up.set, initargs=(over,))
         try:
             if places is not None:
+                begun = ((each, pool.submit(self.read, each)) for each in map(call.moved, places))
+                # as many again wait their turn, so that a worker need not wait for the one who uses
+                # pages; all of that before the first is used, which may take long
+                pending = deque(islice(begun, 2 * workers))
                 yield page
                 del page
-                yield from self._in_order(pool, map(call.moved, places), workers)
+                yield from self._in_order(pending, begun)
                 return
             while place is not None:
                 call = call.moved(place)
@@ -201,22 +207,13 @@ class _Walk:
             with suppress(RuntimeError):
                 pool.shutdown()
 
-    def _in_order(
-        self, pool: ThreadPoolExecutor, upcoming: Iterator[Call], workers: int
-    ) -> Iterator[Page]:
-        def begin(number: int) -> None:
-            pending.extend(
-                (call, pool.submit(self.read, call)) for call in islice(upcoming, number)
-            )
-
-        pending: deque[tuple[Call, Future[tuple[Response, Document]]]] = deque()
-        # as many again wait their turn, so that a worker need not wait for the one who uses pages
-        begin(2 * workers)
+    def _in_order(self, pending: deque[_Begun], begun: Iterator[_Begun]) -> Iterator[Page]:
+        """The pages of the calls that are pending, and of those that can be begun after them."""
         while pending:
             call, future = pending.popleft()
             page, _ = self._next(call, future.result)
             del future
-            begin(1)
+            pending.extend(islice(begun, 1))
             yield page
             del page
 

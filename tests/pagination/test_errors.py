@@ -24,11 +24,11 @@ def test_a_page_that_fails_is_an_error_and_the_walk_goes_on_there(
 ) -> None:
     """The transport may retry: the fault lasts longer than any retry."""
     url, arguments, name = form
-    walk = iris.items(url, workers=workers, **arguments)
-    found = [next(walk)]
+    found = []
+    sandbox.inject(Fault(), on="api")
     sandbox.inject(fault, on="api", times=1000)
     with pytest.raises(IncompleteListError) as caught:
-        found.extend(walk)
+        found.extend(iris.items(url, workers=workers, **arguments))
     error = caught.value
     with pytest.raises(IncompleteListError) as caught:
         next(iris.items(url, workers=workers, resume=error.resume, **arguments))
