@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import threading
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from urllib3.util.ssl_ import ALPN_PROTOCOLS, create_urllib3_context, resolve_cert_reqs
@@ -31,8 +32,17 @@ class TlsFiles:
         return tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
 
 
+@dataclass(frozen=True)
+class Held:
+    """A context, and the files that it was made of, as they were then."""
+
+    context: ssl.SSLContext
+    files: TlsFiles
+    versions: object
+
+
 class SharedContexts:
-    """One context for each set of files, made when it is first asked for.
+    """One context for each way to verify, made when it is first asked for.
 
     Threads may share contexts that are not configured any more ("designed to be shared and used by
     multiple connections", https://docs.python.org/3/library/ssl.html#ssl.SSLContext). The lock
@@ -41,27 +51,30 @@ class SharedContexts:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[object, tuple[object, ssl.SSLContext]] = {}
+        self._held: dict[Hashable, Held] = {}
 
-    def context(self, files: TlsFiles) -> ssl.SSLContext:
-        """The context for `files` as they are now.
+    def find(self, setting: Hashable) -> Held | None:
+        """What was made for a setting such as ``verify`` and ``cert``, if its files are the same.
+
+        Each request comes here: it costs a look at each file, where requests takes three.
+        """
+        held = self._held.get(setting)
+        try:
+            return held if held and held.versions == held.files.versions else None
+        except OSError:  # one is gone
+            return None
+
+    def make(self, setting: Hashable, files: TlsFiles) -> Held:
+        """A context for `files`, or that of a thread which was faster.
 
         :raises OSError: if one of them cannot be read, or holds something else.
         """
-        versions = files.versions
-        return self._find(files, versions) or self._make(files, versions)
-
-    def _find(self, files: TlsFiles, versions: object) -> ssl.SSLContext | None:
-        version_held, context = self._held.get(files.names, (None, None))
-        return context if version_held == versions else None
-
-    def _make(self, files: TlsFiles, versions: object) -> ssl.SSLContext:
         with self._lock:
-            context = self._find(files, versions)
-            if context is None:
-                context = _new_context(files)
-                self._held[files.names] = (versions, context)
-            return context
+            held = self.find(setting)
+            if held is None:
+                versions = files.versions  # from before they are read
+                held = self._held[setting] = Held(_new_context(files), files, versions)
+            return held
 
 
 def _new_context(files: TlsFiles) -> ssl.SSLContext:

@@ -153,17 +153,20 @@ class IrisAdapter(HTTPAdapter):
         if not self._shares_tls(conn, url):
             super().cert_verify(conn, url, verify, cert)
             return
-        files = TlsFiles()
         # up to requests 2.32.4 True names no file, as a context for it was kept elsewhere
-        bundle = DEFAULT_CA_BUNDLE_PATH if verify is True else verify
-        super().cert_verify(files, url, bundle, cert)
-        try:
-            conn.conn_kw["ssl_context"] = self._contexts.context(files)
-        except Exception:  # requests says what is wrong with the files, when it connects
-            conn.conn_kw.pop("ssl_context", None)
-        else:
-            files = TlsFiles(cert_reqs=files.cert_reqs)
-        vars(conn).update(vars(files))
+        setting = (DEFAULT_CA_BUNDLE_PATH if verify is True else verify, cert)
+        held = self._contexts.find(setting)
+        if held is None:
+            files = TlsFiles()
+            super().cert_verify(files, url, *setting)
+            try:
+                held = self._contexts.make(setting, files)
+            except Exception:  # requests says what is wrong with the files, when it connects
+                conn.conn_kw.pop("ssl_context", None)
+                vars(conn).update(vars(files))
+                return
+        conn.conn_kw["ssl_context"] = held.context
+        vars(conn).update(vars(TlsFiles(cert_reqs=held.files.cert_reqs)))
 
     def _shares_tls(self, conn: Any, url: str) -> bool:
         if conn.scheme != "https" or not may_see_token(url, self._known):

@@ -81,7 +81,7 @@ class TestSharing:
 
         def context(_: int) -> ssl.SSLContext:
             barrier.wait()
-            return contexts.context(files)
+            return contexts.make("a setting", files).context
 
         with ThreadPoolExecutor(8) as pool:
             assert len(set(pool.map(context, range(8)))) == 1
@@ -89,9 +89,9 @@ class TestSharing:
 
     def test_one_that_is_there_waits_for_none_that_is_being_made(self, wrong_ca) -> None:
         contexts, files = SharedContexts(), TlsFiles(ca_certs=wrong_ca)
-        made = contexts.context(files)
+        made = contexts.make("a setting", files)
         with ThreadPoolExecutor(1) as pool, contexts._lock:
-            assert pool.submit(contexts.context, files).result(30) is made
+            assert pool.submit(contexts.find, "a setting").result(30) is made
 
     def test_those_of_other_hosts_have_their_own_as_in_requests(self, iris, sandbox, loads) -> None:
         get_at_once(iris, f"{sandbox.foreign_url}/echo", 4)
@@ -218,7 +218,7 @@ class TestVerify:
         contexts, bundle = SharedContexts(), tmp_path / "bundle.pem"
         for number in range(10):
             bundle.write_text(Path(wrong_ca).read_text() + "#" * number)
-            contexts.context(TlsFiles(ca_certs=str(bundle)))
+            contexts.make("a setting", TlsFiles(ca_certs=str(bundle)))
         assert len(contexts._held) == 1
 
     def test_a_name_that_the_certificate_does_not_have(self) -> None:
@@ -379,7 +379,7 @@ def test_contexts_go_with_their_session(sandbox: Sandbox) -> None:
     with IrisSession(**sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
         iris.get("/echo")
-        contexts = [context for _, context in iris.adapters["https://"]._contexts._held.values()]
+        contexts = [held.context for held in iris.adapters["https://"]._contexts._held.values()]
         assert len(contexts) == 1
     del iris
     gc.collect()
