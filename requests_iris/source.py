@@ -17,7 +17,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, TypeVar
 
 from requests import PreparedRequest, Response
@@ -37,7 +36,7 @@ BUDGET = 10.0
 #: Seconds to wait for a store's lock: longer than a renewal that another process may be making, and
 #: than Redis keeps the lock of a process that has died.
 LOCK_WAIT = 20.0
-#: Seconds before an early renewal that failed, or brought nothing, is tried again (and jitter).
+#: Seconds before an early renewal that failed is tried again (and jitter).
 EARLY_RENEWAL_PAUSE = 30.0
 #: Seconds for which credentials that were refused are not tried again.
 REFUSAL_LASTS = 60.0
@@ -290,7 +289,7 @@ class TokenSource:
     def _lead(self, held: _Held | None, living: _Held | None, send: Send) -> Bearer | None:
         """Renews. While the old token lives, nobody needs to hear of a failure."""
         token = None
-        renewed = partial(self._renewed_early, living) if living else self._renewed
+        renewed = self._renewed_early if living else self._renewed
         try:
             token = self._fly(held, lambda: renewed(send))
             if token is None:
@@ -303,17 +302,15 @@ class TokenSource:
             log.warning("token %s was not renewed early: %s", living.token.fingerprint, error)
         return token.bearer if token else living.bearer  # type: ignore[union-attr]
 
-    def _renewed_early(self, living: _Held, send: Send) -> Token:
-        """As :meth:`_renewed`, without waiting; one that brought nothing is not tried at once."""
-        token = None
+    def _renewed_early(self, send: Send) -> Token:
+        """As :meth:`_renewed`, without waiting; one that fails is not tried again at once."""
         try:
-            token = self._renewed(send, 0)
-        finally:
+            return self._renewed(send, 0)
+        except BaseException:
             # before the flight is over: whoever sees that it is must see this, too
-            if token is None or token.aging_at <= living.aging_at:
-                pause = EARLY_RENEWAL_PAUSE * random.uniform(1, 1.3)  # noqa: S311
-                self._early_from = self._clock.monotonic() + pause
-        return token
+            pause = EARLY_RENEWAL_PAUSE * random.uniform(1, 1.3)  # noqa: S311
+            self._early_from = self._clock.monotonic() + pause
+            raise
 
     def _alone(self, renewal: Renewal) -> Token:
         """Carries out `renewal`, which a caller asks for, when no other one is on its way."""
