@@ -56,7 +56,7 @@ class SharedContexts:
     def find(self, setting: Hashable) -> Held | None:
         """What was made for a setting such as ``verify`` and ``cert``, if its files are the same.
 
-        Each request comes here: it costs a look at each file, where requests takes three.
+        Each request comes here: it costs one look at each file.
         """
         held = self._held.get(setting)
         try:
