@@ -178,7 +178,7 @@ class TestConnections:
         assert len({seen.connection_id for seen in sandbox.seen}) == 2
 
     def test_a_hundred_at_once_are_served(self, sandbox):
-        together = threading.Barrier(100)
+        together = threading.Barrier(100, timeout=HUNG)
 
         def visit(_: int) -> bool:
             with PlainClient(sandbox) as client:

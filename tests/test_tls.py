@@ -24,7 +24,7 @@ from requests_iris import IrisSession
 from requests_iris.sandbox import Sandbox
 from requests_iris.tls import SharedContexts, TlsFiles
 
-from .conftest import skip_pauses
+from .conftest import HUNG, skip_pauses
 from .servers import echo_server, proxy
 
 #: For sessions that need not sign in.
@@ -53,7 +53,7 @@ def wrong_ca(tmp_path: Path) -> str:
 
 def get_at_once(session: requests.Session, url: str, connections: int) -> None:
     """Requests that overlap, so that each needs a connection."""
-    barrier = Barrier(connections)
+    barrier = Barrier(connections, timeout=HUNG)
 
     def get(_: int) -> None:
         barrier.wait()
@@ -77,7 +77,7 @@ class TestSharing:
 
     def test_threads_that_start_together_make_one(self, loads) -> None:
         contexts, files = SharedContexts(), TlsFiles(ca_certs=requests.certs.where())
-        barrier = Barrier(8)
+        barrier = Barrier(8, timeout=HUNG)
 
         def context(_: int) -> ssl.SSLContext:
             barrier.wait()

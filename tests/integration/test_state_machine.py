@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from requests_iris import IrisSession, TokenError
 from requests_iris.sandbox import Fault, Sandbox
 
-from ..conftest import SkippingClock
+from ..conftest import HUNG, SkippingClock
 
 THREADS = 4
 #: Token requests that a renewal makes at most.
@@ -86,7 +86,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def requests_at_once(self) -> None:
-        start = threading.Barrier(THREADS)
+        start = threading.Barrier(THREADS, timeout=HUNG)
 
         def get(_: int) -> bool:
             start.wait()
