@@ -57,9 +57,10 @@ def chart(figures: Sequence[Figure]) -> Iterator[str]:
     for name in dict.fromkeys(figure.name for figure in figures if figure.whose):
         bars = [figure for figure in figures if figure.name == name]
         longest = max(figure.value for figure in bars)
-        if longest:
-            yield name
-        for figure in bars if longest else ():
+        if not longest:  # nobody's: bars of nothing tell nothing
+            continue
+        yield name
+        for figure in bars:
             length = math.ceil(figure.value / longest * BAR)
             yield f"    {figure.whose:<22} {'#' * length:<{BAR}} {figure.value:>4.0f}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -47,9 +48,12 @@ def redis_server(tmp_path: Path):
         pytest.skip("there is no redis-server: install the system's package")
     with socket.socket() as reserved:
         # bound all the while, so that the system gives the port to nobody else meanwhile; Redis
-        # sets SO_REUSEADDR, too, and may bind it besides
+        # sets SO_REUSEADDR, too, and may bind it besides: on Linux, but not on BSD or macOS
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
-        server = RedisServer(tmp_path, reserved.getsockname()[1]).start()
+        port = reserved.getsockname()[1]
+        if sys.platform != "linux":
+            reserved.close()
+        server = RedisServer(tmp_path, port).start()
         yield server
         server.stop()
