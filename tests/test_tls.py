@@ -199,6 +199,15 @@ class TestVerify:
                 with pytest.raises(requests.exceptions.SSLError):
                     iris.get("/echo", verify=str(bundle))
 
+    def test_a_file_that_is_gone(self, iris, sandbox, tmp_path) -> None:
+        """Even for a connection that is there, as in requests."""
+        bundle = tmp_path / "bundle.pem"
+        bundle.write_bytes(Path(sandbox.ca_file).read_bytes())
+        assert iris.get("/echo", verify=str(bundle)).ok
+        bundle.unlink()
+        with pytest.raises(OSError, match=f"CA certificate bundle, invalid path: {bundle}"):
+            iris.get("/echo", verify=str(bundle))
+
     @pytest.mark.parametrize("text", ["new", "longer"], ids=["as long", "longer"])
     @pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "written over"])
     @pytest.mark.parametrize("newer", [True, False], ids=["newer", "of the same time"])
