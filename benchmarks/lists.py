@@ -42,7 +42,7 @@ def measure(*, rounds: int = 5) -> Iterator[Figure]:
 def _one_by_one(server: Web, rounds: int) -> Figure:
     iris, plain = _ours(server), _plain(server)
     contestants = {
-        "one by one": lambda: _walk(iris, workers=1),
+        "one by one": lambda: _walk(iris, max_workers=1),
         "by hand": lambda: _walk_by_hand(plain, server),
     }
     outcome = take_turns(contestants, time.perf_counter, rounds=rounds)
@@ -59,7 +59,7 @@ def _by_workers(server: Web, rounds: int) -> Iterator[Figure]:
     iris, plain, bare = _ours(server), _plain(server), _socket(server)
     workers, threads = f"{WORKERS} workers", f"{WORKERS} threads by hand"
     contestants = {
-        workers: lambda: _walk(iris, workers=WORKERS),
+        workers: lambda: _walk(iris, max_workers=WORKERS),
         threads: lambda: _walk_in_threads(plain, server),
         "a bare socket": lambda: _read_by_socket(bare),
     }
@@ -115,8 +115,8 @@ def _peak(server: Web, expected: int) -> int:
     return tracemalloc.get_traced_memory()[1] - before
 
 
-def _walk(iris: IrisSession, *, workers: int) -> None:
-    found = sum(1 for _ in iris.items(PATH, params={"size": SIZE}, workers=workers))
+def _walk(iris: IrisSession, *, max_workers: int) -> None:
+    found = sum(1 for _ in iris.items(PATH, params={"size": SIZE}, max_workers=max_workers))
     if found != PAGES * SIZE:
         raise AssertionError(f"{found} elements")
 

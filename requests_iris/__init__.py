@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         SettingError,
         TokenError,
         TokenRefusedError,
-        TokenReplyError,
+        TokenResponseError,
         TokenUnreachableError,
     )
     from .problems import Problem, problem_of
@@ -42,7 +42,7 @@ __all__ = [
     "SettingError",
     "TokenError",
     "TokenRefusedError",
-    "TokenReplyError",
+    "TokenResponseError",
     "TokenStore",
     "TokenUnreachableError",
     "problem_of",

@@ -15,7 +15,7 @@
             │   ├── InvalidClientError           ... to client_id and client_secret
             │   └── InvalidGrantError            ... to username and password, or a refresh token
             ├── TokenUnreachableError            the token endpoint could not be reached
-            └── TokenReplyError                  the token endpoint answered, but not by RFC 6749
+            └── TokenResponseError                  the token endpoint answered, but not by RFC 6749
 
 All of them pickle, and none carries a secret: a request that hangs on one has lost its body and
 its ``Authorization`` header, a response's body what it repeated of them.
@@ -91,7 +91,7 @@ class TokenRefusedError(TokenError):
     """The token endpoint refused, with an error of RFC 6749 section 5.2.
 
     :ivar error: the code, such as ``invalid_scope``.
-    :ivar error_description: the server's own words, or None.
+    :ivar description: the server's own words, or None.
     """
 
     def __init__(
@@ -99,12 +99,12 @@ class TokenRefusedError(TokenError):
         message: str = "",
         *,
         error: str | None = None,
-        error_description: str | None = None,
+        description: str | None = None,
         **context: Any,
     ) -> None:
         super().__init__(message, **context)
         self.error = error
-        self.error_description = error_description
+        self.description = description
 
 
 class InvalidClientError(TokenRefusedError):
@@ -125,7 +125,7 @@ class TokenUnreachableError(TokenError):
         super().__init__(message, retryable=retryable, **context)
 
 
-class TokenReplyError(TokenError):
+class TokenResponseError(TokenError):
     """The token endpoint answered with something that is neither a token nor a refusal.
 
     ``retryable`` is true for a reply that asks for patience: 408, 429 or 5xx.
@@ -144,7 +144,7 @@ class ListError(IrisError):
     """A list could not be read to its end. What was read before is whole pages.
 
     :ivar pages_read: pages that were handed out before.
-    :ivar elements_read: the elements in them.
+    :ivar items_read: the elements in them.
     :ivar resume: where to go on: the same call with it as ``resume`` does so; it can be saved as
         JSON. None if the list must be read anew.
     """
@@ -154,13 +154,13 @@ class ListError(IrisError):
         message: str = "",
         *,
         pages_read: int = 0,
-        elements_read: int = 0,
+        items_read: int = 0,
         resume: dict[str, Any] | None = None,
         **context: Any,
     ) -> None:
         super().__init__(message, **context)
         self.pages_read = pages_read
-        self.elements_read = elements_read
+        self.items_read = items_read
         self.resume = resume
 
 

@@ -69,7 +69,7 @@ def _recognised(call: Call, document: Document, key: str | None) -> Form:
     if key is None:
         raise NotAListError(
             f"the reply holds no list (its members: {', '.join(document) or 'none'}): "
-            "name the one that is with key=",
+            "name the one that is with items_path=",
             keys=tuple(document),
         )
     names, links = set(document), _member(document, "Links")

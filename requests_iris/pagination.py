@@ -66,8 +66,8 @@ def pages(
     arguments: Mapping[str, Any] = MappingProxyType({}),
     *,
     method: str = "GET",
-    key: str | None = None,
-    workers: int = 1,
+    items_path: str | None = None,
+    max_workers: int = 1,
     resume: Mapping[str, Any] | None = None,
     sleep: Callable[[float], object] = Clock.sleep,
 ) -> Generator[Page, None, None]:
@@ -78,16 +78,20 @@ def pages(
     :raises TypeError: for one that `request` does not have.
     :raises ListError: on the way, for a list that is not read whole.
     """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise SettingError(f"workers must be 1 or more, not {workers!r}", setting="workers")
-    if not (key is None or isinstance(key, str)):
-        raise SettingError(f"key must be text, or None, not {key!r}", setting="key")
+    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
+        raise SettingError(
+            f"max_workers must be 1 or more, not {max_workers!r}", setting="max_workers"
+        )
+    if not (items_path is None or isinstance(items_path, str)):
+        raise SettingError(
+            f"items_path must be text, or None, not {items_path!r}", setting="items_path"
+        )
     call = Call.first(method, url, arguments)
     signature(request).bind(call.method, call.url, **call.arguments)
     if resume is not None:
         call = call.resumed(resume)
-    walk = _Walk(request, key, sleep)
-    return walk.ahead(call, workers) if workers > 1 else walk.one_by_one(call)
+    walk = _Walk(request, items_path, sleep)
+    return walk.ahead(call, max_workers) if max_workers > 1 else walk.one_by_one(call)
 
 
 def responses(found: Generator[Page, None, None]) -> Iterator[Response]:
@@ -156,9 +160,11 @@ def _bar(tqdm: Any) -> Iterator[Progress]:
 class _Walk:
     """One reading of a list. `read` is the part that threads share, and it changes nothing."""
 
-    def __init__(self, request: Request, key: str | None, sleep: Callable[[float], object]) -> None:
+    def __init__(
+        self, request: Request, items_path: str | None, sleep: Callable[[float], object]
+    ) -> None:
         self._request = request
-        self._key = key
+        self._key = items_path
         self._sleep = sleep
         self._form: Form | None = None
         self._pages = 0
@@ -173,7 +179,7 @@ class _Walk:
                 return
             call = call.moved(place)
 
-    def ahead(self, call: Call, workers: int) -> Generator[Page, None, None]:
+    def ahead(self, call: Call, max_workers: int) -> Generator[Page, None, None]:
         """The first page tells the form; then as many calls are on their way as there are workers.
 
         Where a page tells of the next one only, that one is read while this one is used. When the
@@ -183,13 +189,15 @@ class _Walk:
         page, place = self._next(call, partial(self.read, call))
         places = self._form.ahead(call) if self._form and place else None
         over = threading.Event()
-        pool = ThreadPoolExecutor(workers, "iris-pages", initializer=given_up.set, initargs=(over,))
+        pool = ThreadPoolExecutor(
+            max_workers, "iris-pages", initializer=given_up.set, initargs=(over,)
+        )
         try:
             if places is not None:
                 begun = ((each, pool.submit(self.read, each)) for each in map(call.moved, places))
                 # as many again wait their turn, so that a worker need not wait for the one who uses
                 # pages; all of that before the first is used, which may take long
-                pending = deque(islice(begun, 2 * workers))
+                pending = deque(islice(begun, 2 * max_workers))
                 yield page
                 del page
                 yield from self._in_order(pending, begun)
@@ -274,7 +282,7 @@ class _Walk:
 
     def _note(self, error: ListError, call: Call, place: Place) -> None:
         error.args = (f"page {self._pages + 1} of the walk, {call}: {error}",)
-        error.pages_read, error.elements_read = self._pages, self._elements
+        error.pages_read, error.items_read = self._pages, self._elements
         error.resume = call.resume_at(place) if place else None
 
 

@@ -338,8 +338,8 @@ class IrisSession(OAuth2Session, requests.Session):
         url: _t.UriType,
         *,
         method: str = "GET",
-        key: str | None = None,
-        workers: int = 1,
+        items_path: str | None = None,
+        max_workers: int = 1,
         resume: Mapping[str, Any] | None = None,
         **request_arguments: Any,
     ) -> Iterator[Response]:
@@ -351,8 +351,8 @@ class IrisSession(OAuth2Session, requests.Session):
 
         :param method: "POST" for lists with a filter in the body, and for GraphQL, whose query must
             declare ``$after``.
-        :param key: where the elements are, as names with dots between them, in an odd reply.
-        :param workers: pages to read at once; lists of cursors, and GraphQL, read one page ahead.
+        :param items_path: where the elements are, as names with dots between them, in an odd reply.
+        :param max_workers: pages to read at once; cursors, and GraphQL, read one page ahead.
             Where the walk ends early, it waits for requests on their way, and repeats none.
         :param resume: of the :class:`ListError` that the same call has raised before: its method,
             path, parameters and body, in this process or another.
@@ -363,7 +363,7 @@ class IrisSession(OAuth2Session, requests.Session):
         :raises ListError: on the way, for a list that is not read whole. If the first request of
             all is not answered, what :meth:`request` raises.
         """
-        found = self._walk(url, method, key, workers, resume, request_arguments)
+        found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
         return responses(found)
 
     def items(
@@ -371,8 +371,8 @@ class IrisSession(OAuth2Session, requests.Session):
         url: _t.UriType,
         *,
         method: str = "GET",
-        key: str | None = None,
-        workers: int = 1,
+        items_path: str | None = None,
+        max_workers: int = 1,
         resume: Mapping[str, Any] | None = None,
         progress: bool | Progress = False,
         **request_arguments: Any,
@@ -384,21 +384,29 @@ class IrisSession(OAuth2Session, requests.Session):
 
         The other arguments are those of :meth:`pages`, and so are the exceptions.
         """
-        found = self._walk(url, method, key, workers, resume, request_arguments)
+        found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
         return items(found, progress_of(progress))
 
     def _walk(
         self,
         url: _t.UriType,
         method: str,
-        key: str | None,
-        workers: int,
+        items_path: str | None,
+        max_workers: int,
         resume: Mapping[str, Any] | None,
         arguments: dict[str, Any],
     ) -> Generator[Page, None, None]:
         # a walk only reads, by whatever method
         read = partial(self.request, idempotent=True)
-        return pages(read, url, arguments, method=method, key=key, workers=workers, resume=resume)
+        return pages(
+            read,
+            url,
+            arguments,
+            method=method,
+            items_path=items_path,
+            max_workers=max_workers,
+            resume=resume,
+        )
 
     @property
     def bearer(self) -> BearerAuth:

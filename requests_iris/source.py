@@ -59,8 +59,8 @@ class _Held:
 
     token: Token
     bearer: Bearer
-    aging_at: float
-    stale_at: float
+    expiring_at: float
+    expired_at: float
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class TokenSource:
     def token(self, token: Token | None) -> None:
         held = None
         if token is not None:
-            held = _Held(token, token.bearer, token.aging_at, token.stale_at(self._leeway))
+            held = _Held(token, token.bearer, token.expiring_at, token.expired_at(self._leeway))
         with self._guard:
             self._held = held
             self._refusal = None
@@ -207,7 +207,7 @@ class TokenSource:
         :raises TokenError: if a token is needed and none could be had.
         """
         held = self._held
-        if held is not None and self._clock.time() < held.aging_at:
+        if held is not None and self._clock.time() < held.expiring_at:
             return held.bearer
         return self._renewed_in_time(send)
 
@@ -217,11 +217,11 @@ class TokenSource:
             self._rejected.append(bearer)
             held = self._held
             if held is not None and held.bearer == bearer:
-                self._held = replace(held, aging_at=-math.inf, stale_at=-math.inf)
+                self._held = replace(held, expiring_at=-math.inf, expired_at=-math.inf)
 
     def _is_rejected(self, token: Token) -> bool:
         held = self._held
-        return held is not None and held.token is token and held.stale_at == -math.inf
+        return held is not None and held.token is token and held.expired_at == -math.inf
 
     def is_from_store(self, bearer: Bearer) -> bool:
         """Whether it was taken from the store last, and not got from the token endpoint."""
@@ -269,9 +269,9 @@ class TokenSource:
         """
         while True:
             held, flight, now = self._held, self._flight, self._clock.time()
-            living = held if held and now < held.stale_at else None
+            living = held if held and now < held.expired_at else None
             pausing = self._clock.monotonic() < self._early_from
-            if living and (flight or pausing or now < living.aging_at):
+            if living and (flight or pausing or now < living.expiring_at):
                 return living.bearer
             if flight is None:
                 bearer = self._lead(held, living, send)
@@ -426,8 +426,8 @@ class TokenSource:
         if (
             token is None
             or token.bearer in self._rejected
-            or self._clock.time() >= token.stale_at(self._leeway)
-            or (held is not None and token.aging_at <= held.aging_at)
+            or self._clock.time() >= token.expired_at(self._leeway)
+            or (held is not None and token.expiring_at <= held.expiring_at)
         ):
             return None
         self._sharing.works()
@@ -507,11 +507,11 @@ class TokenSource:
         held, now = self._held, self._clock.time()
         if held is None:
             return "none"
-        if held.stale_at == -math.inf:
+        if held.expired_at == -math.inf:
             return "rejected"
-        if now >= held.stale_at:
+        if now >= held.expired_at:
             return "stale"
-        return "aging" if now >= held.aging_at else "fresh"
+        return "aging" if now >= held.expiring_at else "fresh"
 
 
 #: All sources of this process. A lock that another thread holds at a fork stays locked after it.

@@ -95,7 +95,7 @@ class Token:
     others: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def from_reply(
+    def from_response(
         cls,
         members: Mapping[str, Any],
         *,
@@ -170,13 +170,13 @@ class Token:
         return fingerprint(self.access_token)
 
     @property
-    def aging_at(self) -> float:
+    def expiring_at(self) -> float:
         """From when on it should be renewed, while it still serves; in seconds since the epoch."""
         if self.expires_at is None:
             return math.inf
         return self.expires_at - min(AGING_AT_MOST, AGING_SHARE * self._life)
 
-    def stale_at(self, leeway: float) -> float:
+    def expired_at(self, leeway: float) -> float:
         """From when on it must not be used: `leeway` seconds early, in seconds since the epoch."""
         if self.expires_at is None:
             return math.inf

@@ -33,7 +33,7 @@ from .errors import (
     InvalidGrantError,
     TokenError,
     TokenRefusedError,
-    TokenReplyError,
+    TokenResponseError,
     TokenUnreachableError,
 )
 from .retry import retry_after
@@ -259,7 +259,7 @@ def _token_of(reply: _Reply, asked_at: float, known: Token) -> Token:
     if not 200 <= reply.status < 300:
         raise _nonsense(reply)
     try:
-        return Token.from_reply(
+        return Token.from_response(
             reply.members, asked_at=asked_at, refresh_token=known.refresh_token, scope=known.scope
         )
     except ValueError as error:
@@ -280,7 +280,7 @@ def _refusal(reply: _Reply) -> TokenRefusedError:
         + (f" ({description})" if description else "")
         + f": {advice}",
         error=code,
-        error_description=description or None,
+        description=description or None,
         response=reply.for_everybody(),
     )
     try:
@@ -301,14 +301,14 @@ _REFUSALS = {
 _OTHER_REFUSAL = (TokenRefusedError, "check the API User and its client")
 
 
-def _nonsense(reply: _Reply, what: str = "") -> TokenReplyError:
+def _nonsense(reply: _Reply, what: str = "") -> TokenResponseError:
     if reply.asks_for_patience:
         advice = "try again later"
     elif reply.response.is_redirect:
         advice = "redirects are not followed, check token_url"
     else:
         advice = "check token_url"
-    return TokenReplyError(
+    return TokenResponseError(
         f"the token endpoint answered {reply.status} without a token{what}: {advice}",
         retryable=reply.asks_for_patience,
         retry_after=retry_after(reply.response),

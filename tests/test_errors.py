@@ -29,8 +29,8 @@ def _response(status: int) -> Response:
     return response
 
 
-_LIST = {"pages_read": 2, "elements_read": 40, "resume": {"number": 2}}
-_REFUSED = {"error": "e", "error_description": "d", "response": _response(400)}
+_LIST = {"pages_read": 2, "items_read": 40, "resume": {"number": 2}}
+_REFUSED = {"error": "e", "description": "d", "response": _response(400)}
 #: One of each class, with all that it can hold.
 EXAMPLES = [
     errors.IrisError("m", response=_response(500)),
@@ -45,7 +45,7 @@ EXAMPLES = [
     errors.InvalidClientError("m", **_REFUSED),
     errors.InvalidGrantError("m", **_REFUSED),
     errors.TokenUnreachableError("m"),
-    errors.TokenReplyError("m", retryable=True, retry_after=7.5, response=_response(503)),
+    errors.TokenResponseError("m", retryable=True, retry_after=7.5, response=_response(503)),
 ]
 
 
@@ -121,7 +121,7 @@ def test_every_error_can_be_made_without_arguments(cls: type[errors.IrisError]) 
 def test_only_what_patience_can_mend_is_retryable() -> None:
     retryable = {name for name, cls in CLASSES.items() if cls("m").retryable}
     assert retryable == {"TokenUnreachableError"}
-    assert errors.TokenReplyError("m", retryable=True).retryable
+    assert errors.TokenResponseError("m", retryable=True).retryable
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from urllib3.response import HTTPResponse
 from urllib3.util import Retry
 from urllib3.util.retry import RequestHistory
 
-from requests_iris import IrisSession, SettingError, TokenReplyError
+from requests_iris import IrisSession, SettingError, TokenResponseError
 from requests_iris.retry import DEFAULT_RETRY, after_error, after_response, retry_of
 from requests_iris.sandbox import Fault, Sandbox
 
@@ -573,6 +573,6 @@ def test_a_token_request_is_not_repeated_by_the_transport_too(sandbox: Sandbox, 
     with IrisSession(**settings, allowed_hosts=hosts) as iris:
         iris.verify = sandbox.ca_file
         with_clock(iris)
-        with pytest.raises(TokenReplyError):
+        with pytest.raises(TokenResponseError):
             list(iris.items("/api/asset/v1/assets"))
     assert sandbox.count("token") == 3

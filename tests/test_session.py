@@ -19,7 +19,7 @@ from requests_iris import (
     IrisSession,
     MissingSettingError,
     SettingError,
-    TokenReplyError,
+    TokenResponseError,
     TokenUnreachableError,
 )
 from requests_iris.sandbox import Fault, Sandbox
@@ -361,7 +361,7 @@ class TestRefusals:
 
     def test_nonsense(self, iris: IrisSession, sandbox: Sandbox) -> None:
         sandbox.inject(Fault(status=404, body="<html>Not here</html>"), on="token")
-        with pytest.raises(TokenReplyError, match="404") as caught:
+        with pytest.raises(TokenResponseError, match="404") as caught:
             iris.get("/echo")
         assert caught.value.status_code == 404
         assert not caught.value.retryable

@@ -27,7 +27,7 @@ REPLY = {
 
 def reply_token(*left_out: str, **members: Any) -> Token:
     reply = {name: value for name, value in REPLY.items() if name not in left_out}
-    return Token.from_reply({**reply, **members}, asked_at=1000.0)
+    return Token.from_response({**reply, **members}, asked_at=1000.0)
 
 
 def test_the_token_of_a_reply() -> None:
@@ -44,9 +44,9 @@ def test_the_token_of_a_reply() -> None:
 def test_what_a_reply_leaves_out_still_holds() -> None:
     """RFC 6749 sections 5.1 and 6: the scope asked for, and the refresh token used."""
     known = {"refresh_token": "older", "scope": ("api",)}
-    token = Token.from_reply({"access_token": "a"}, asked_at=0, **known)  # type: ignore[arg-type]
+    token = Token.from_response({"access_token": "a"}, asked_at=0, **known)  # type: ignore[arg-type]
     assert (token.refresh_token, token.scope) == ("older", ("api",))
-    token = Token.from_reply(REPLY, asked_at=0, **known)  # type: ignore[arg-type]
+    token = Token.from_response(REPLY, asked_at=0, **known)  # type: ignore[arg-type]
     assert (token.refresh_token, token.scope) == ("hush-r", ("api", "offline_access"))
 
 
@@ -85,30 +85,30 @@ def test_a_life_nobody_has_told_is_unknown() -> None:
 def test_the_times_of_a_life(life: float | None, aging_after: float, stale_after: float) -> None:
     """Aging: the last quarter, at most 15 minutes. Stale: the leeway, at most a tenth."""
     token = reply_token(expires_in=life)
-    assert token.aging_at == 1000 + aging_after
-    assert token.stale_at(60) == 1000 + stale_after
+    assert token.expiring_at == 1000 + aging_after
+    assert token.expired_at(60) == 1000 + stale_after
 
 
 @pytest.mark.parametrize(("leeway", "stale_after"), [(0, 3600), (300, 3300), (3000, 3240)])
 def test_the_leeway_is_as_asked_for_up_to_a_tenth(leeway: float, stale_after: float) -> None:
-    assert reply_token().stale_at(leeway) == 1000 + stale_after
+    assert reply_token().expired_at(leeway) == 1000 + stale_after
 
 
 def test_a_saved_token_with_only_its_end_has_the_times_of_a_long_life() -> None:
     token = Token.from_dict({"access_token": "a", "expires_at": 5000})
-    assert (token.aging_at, token.stale_at(60)) == (4100, 4940)
+    assert (token.expiring_at, token.expired_at(60)) == (4100, 4940)
 
 
 @pytest.mark.parametrize("expires_in", [-30, "-30", 0, "soon", None, math.nan])
 def test_a_saved_token_is_never_used_beyond_its_end(expires_in: object) -> None:
     """The manual of requests-oauthlib saves a token with ``'expires_in': '-30'``."""
     token = Token.from_dict({"access_token": "a", "expires_at": 5000, "expires_in": expires_in})
-    assert token.aging_at <= token.stale_at(60) <= 5000
+    assert token.expiring_at <= token.expired_at(60) <= 5000
 
 
 def test_a_saved_life_without_its_end_is_not_believed() -> None:
     token = Token.from_dict({"access_token": "a", "expires_in": 3600})
-    assert (token.expires_in, token.expires_at, token.aging_at) == (None, None, math.inf)
+    assert (token.expires_in, token.expires_at, token.expiring_at) == (None, None, math.inf)
 
 
 @pytest.mark.parametrize("expires_at", ["soon", True, [], math.nan, 10**400])
@@ -147,14 +147,14 @@ def test_a_token_as_a_dict_is_what_other_oauth_libraries_call_a_token() -> None:
 
 
 def test_what_nobody_has_told_is_not_in_the_dict() -> None:
-    token = Token.from_reply({"access_token": "a"}, asked_at=0)
+    token = Token.from_response({"access_token": "a"}, asked_at=0)
     assert token.as_dict() == {"access_token": "a", "token_type": "Bearer"}
 
 
 @pytest.mark.parametrize("left_out", [None, "refresh_token", "expires_in", "scope", "id_token"])
 @pytest.mark.parametrize("life", [3600, 0, 0.5])
 def test_a_token_comes_back_from_its_dict_as_it_was(left_out: str, life: float) -> None:
-    token = Token.from_reply({**REPLY, "expires_in": life, left_out: None}, asked_at=1000.25)
+    token = Token.from_response({**REPLY, "expires_in": life, left_out: None}, asked_at=1000.25)
     assert Token.from_dict(token.as_dict()) == token
 
 
@@ -182,7 +182,7 @@ def test_a_token_of_another_type_is_refused(token_type: object) -> None:
         reply_token(token_type=token_type)
 
 
-@pytest.mark.parametrize("make", [lambda m: Token.from_reply(m, asked_at=0), Token.from_dict])
+@pytest.mark.parametrize("make", [lambda m: Token.from_response(m, asked_at=0), Token.from_dict])
 @pytest.mark.parametrize("name", ["access_token", "refresh_token"])
 @pytest.mark.parametrize(
     "value", ["hush\r\nX-Injected: 1", "hush\n", "\thush", "hush\x00", "hush\x7f", "hushé", "🔑", 5]
@@ -197,7 +197,7 @@ def test_a_token_that_cannot_stand_in_a_header_is_refused(
 
 @pytest.mark.parametrize("members", [{}, {"access_token": None}, {"access_token": ""}])
 def test_without_an_access_token_there_is_no_token(members: dict[str, Any]) -> None:
-    for make in (Token.from_dict, lambda members: Token.from_reply(members, asked_at=0)):
+    for make in (Token.from_dict, lambda members: Token.from_response(members, asked_at=0)):
         with pytest.raises(ValueError, match="^it has no access_token"):
             make(members)
 

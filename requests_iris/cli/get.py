@@ -39,7 +39,7 @@ KILLS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(sign
     epilog="""\b
 Examples:
   requests-iris get /api/asset/v1/assets -p size=5
-  requests-iris get /api/asset/v1/assets --all --workers 8 -o fleet.parquet
+  requests-iris get /api/asset/v1/assets --all --max-workers 8 -o fleet.parquet
   requests-iris get /public/api/operator/operators --all | head"""
 )
 @click.argument("url", metavar="PATH_OR_URL")
@@ -53,13 +53,17 @@ Examples:
 )
 @click.option("--all", "whole", is_flag=True, help="The whole list, element by element.")
 @click.option(
-    "--workers",
+    "--max-workers",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
     help="Pages to read at once, with --all.",
 )
-@click.option("--key", help="Where the list is in an odd reply, with --all; names with dots.")
+@click.option(
+    "--items-path",
+    "items_path",
+    help="Where the list is in an odd reply, with --all; names with dots.",
+)
 @click.option(
     "-o",
     "--output",
@@ -71,8 +75,8 @@ def get(
     url: str,
     params: tuple[str, ...],
     whole: bool,
-    workers: int,
-    key: str | None,
+    max_workers: int,
+    items_path: str | None,
     output: Path | None,
 ) -> None:
     """Read from IRIS: one reply as JSON, or with --all a whole list.
@@ -86,10 +90,12 @@ def get(
     if output == Path("-"):
         output = None
     if not whole:
-        _check_options_of_one_reply(workers, key, output)
+        _check_options_of_one_reply(max_workers, items_path, output)
     with _a_kill_ends_as_ctrl_c_does(), _told_in_one_line(), IrisSession() as iris:
         if whole:
-            _get_list(iris, url, output, params=query, workers=workers, key=key)
+            _get_list(
+                iris, url, output, params=query, max_workers=max_workers, items_path=items_path
+            )
         else:
             _get_reply(iris, url, output, params=query)
 
@@ -104,10 +110,12 @@ def _check_url(url: str) -> None:
         raise click.BadParameter(f"{error}; a path must begin with one slash") from None
 
 
-def _check_options_of_one_reply(workers: int, key: str | None, output: Path | None) -> None:
+def _check_options_of_one_reply(
+    max_workers: int, items_path: str | None, output: Path | None
+) -> None:
     """Refuses what is for lists: without --all a .csv would be one page, and no CSV."""
-    if workers > 1 or key is not None:
-        raise click.UsageError("--workers and --key need --all")
+    if max_workers > 1 or items_path is not None:
+        raise click.UsageError("--max-workers and --items-path need --all")
     if output is not None and output.suffix.lower() in FORMATS:
         raise click.UsageError(f"a {output.suffix} file needs --all; one reply is written as JSON")
 
@@ -201,7 +209,9 @@ def _told_in_one_line() -> Iterator[None]:
     # a RequestException is an OSError; the last one: a token store may need an extra
     except (CannotWrite, OSError, ModuleNotFoundError) as error:
         # a NotAListError speaks of the argument of items()
-        raise click.ClickException(str(error).replace("with key=", "with --key")) from error
+        raise click.ClickException(
+            str(error).replace("with items_path=", "with --items-path")
+        ) from error
 
 
 def _name_and_value(param: str) -> tuple[str, str]:

@@ -140,7 +140,8 @@ class TestOneReply:
         assert account.seen == ()
 
     @pytest.mark.parametrize(
-        "options", [["--workers", "2"], ["--key", "content"], ["-o", "a.csv"], ["-o", "a.JSONL"]]
+        "options",
+        [["--max-workers", "2"], ["--items-path", "content"], ["-o", "a.csv"], ["-o", "a.JSONL"]],
     )
     def test_what_is_for_lists_is_refused(self, account: Sandbox, options: list[str]) -> None:
         """Else a file that is called .csv would hold one page, as JSON."""
@@ -151,7 +152,9 @@ class TestOneReply:
 
 
 class TestWholeList:
-    @pytest.mark.parametrize("options", [["--workers", "1"], ["--workers", "4"], ["-o", "-"]])
+    @pytest.mark.parametrize(
+        "options", [["--max-workers", "1"], ["--max-workers", "4"], ["-o", "-"]]
+    )
     def test_goes_to_standard_output_as_json_lines(
         self, account: Sandbox, options: list[str]
     ) -> None:
@@ -175,14 +178,16 @@ class TestWholeList:
         assert tuple(table.column("id").to_pylist()) == account.asset_ids
 
     def test_of_an_odd_reply(self, account: Sandbox) -> None:
-        result = get("/public/api/service/v1/service-plans", "--all", "--key", "servicePlans")
+        result = get(
+            "/public/api/service/v1/service-plans", "--all", "--items-path", "servicePlans"
+        )
         assert len(result.stdout.splitlines()) == 12
 
     def test_of_a_reply_without_a_list_names_the_option(self, account: Sandbox) -> None:
         account.inject(Fault(status=200, body={"with": {}}), on="api")
         result = get(ASSETS, "--all")
         assert result.exit_code == 1
-        assert result.stderr.endswith("name the one that is with --key\n")
+        assert result.stderr.endswith("name the one that is with --items-path\n")
 
     def test_an_ending_that_names_no_format_is_refused_at_once(
         self, account: Sandbox, tmp_path: Path
@@ -324,4 +329,4 @@ def read_to_the_end(screen: int) -> bytes:
 
 def test_its_help_has_examples() -> None:
     shown = get("--help").stdout
-    assert "requests-iris get /api/asset/v1/assets --all --workers 8 -o fleet.parquet" in shown
+    assert "requests-iris get /api/asset/v1/assets --all --max-workers 8 -o fleet.parquet" in shown

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from requests_iris import IrisSession, TokenReplyError
+from requests_iris import IrisSession, TokenResponseError
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.token_endpoint import Clock
 
@@ -83,7 +83,7 @@ class StoppedClock(Clock):
     ("left", "outcome"),
     [
         *((901, nullcontext()), (900, nullcontext()), (61, nullcontext())),
-        (60, pytest.raises(TokenReplyError)),
+        (60, pytest.raises(TokenResponseError)),
     ],
 )
 def test_each_age_begins_at_its_very_second(iris, sandbox: Sandbox, left: int, outcome) -> None:

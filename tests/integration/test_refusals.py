@@ -9,7 +9,7 @@ from requests_iris import (
     InvalidGrantError,
     IrisSession,
     TokenRefusedError,
-    TokenReplyError,
+    TokenResponseError,
 )
 from requests_iris.sandbox import Fault, Sandbox
 
@@ -88,7 +88,7 @@ def test_what_is_given_and_refused_does_not_replace_what_works(iris, sandbox, se
 
 def test_what_is_given_is_kept_where_nobody_has_refused_it(iris, sandbox) -> None:
     sandbox.inject(Fault(status=500), on="token", times=3)
-    with pytest.raises(TokenReplyError):
+    with pytest.raises(TokenResponseError):
         iris.fetch_token(password="new")
     assert _credentials(iris)["password"] == "new"
 

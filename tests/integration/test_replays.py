@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from requests import PreparedRequest
 
-from requests_iris import IrisSession, TokenReplyError
+from requests_iris import IrisSession, TokenResponseError
 from requests_iris.sandbox import Fault, Sandbox
 
 
@@ -16,7 +16,7 @@ def test_one_whose_renewal_fails_gives_the_connection_of_the_401_back(
     iris.get("/echo")
     sandbox.revoke_access_tokens()
     sandbox.inject(Fault(status=404), on="token")
-    with pytest.raises(TokenReplyError):
+    with pytest.raises(TokenResponseError):
         iris.get("/echo", stream=stream)
     assert iris.get("/echo").ok
     assert len({seen.connection_id for seen in sandbox.seen if seen.server == "api"}) == 1

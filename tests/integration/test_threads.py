@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 import pytest
 from requests import Response
 
-from requests_iris import InvalidGrantError, IrisSession, SettingError, TokenReplyError
+from requests_iris import InvalidGrantError, IrisSession, SettingError, TokenResponseError
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..conftest import SkippingClock
@@ -226,7 +226,7 @@ def test_who_waits_for_a_token_that_cannot_be_had_does_not_ask_for_it_again(
 ) -> None:
     sandbox.inject(Fault(status=404), on="token", times=2)
     errors = errors_of_leader_and_follower(iris)
-    assert [type(error) for error in errors] == [TokenReplyError] * 2
+    assert [type(error) for error in errors] == [TokenResponseError] * 2
     assert sandbox.count("token") == 1
 
 
@@ -306,7 +306,7 @@ def test_a_sign_in_waits_for_a_renewal_and_does_not_mind_that_it_fails(
         waits = iris._source._flight.wait
         iris._source._flight.wait = lambda **kw: let_go.set() or waits(**kw)
         assert pool.submit(iris.fetch_token).result(STUCK)["access_token"] == sandbox.issued[-1]
-        assert isinstance(renewal.exception(STUCK), TokenReplyError)
+        assert isinstance(renewal.exception(STUCK), TokenResponseError)
     assert sandbox.count("token") == 2
 
 

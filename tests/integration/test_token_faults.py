@@ -17,7 +17,7 @@ import pytest
 from requests.exceptions import ConnectionError, InvalidProxyURL
 from urllib3.exceptions import HTTPError
 
-from requests_iris import IrisSession, TokenError, TokenReplyError, TokenUnreachableError
+from requests_iris import IrisSession, TokenError, TokenResponseError, TokenUnreachableError
 from requests_iris.credentials import Credentials
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.source import BUDGET
@@ -65,20 +65,20 @@ class Row:
 
 def patience(retry_after: str | None, requests: int) -> Row:
     headers = {} if retry_after is None else {"Retry-After": retry_after}
-    return Row(Fault(status=429, body="{}", headers=headers), TokenReplyError, requests)
+    return Row(Fault(status=429, body="{}", headers=headers), TokenResponseError, requests)
 
 
 def nonsense(*, says: str = "", **answer: object) -> Row:
-    return Row(Fault(**answer), TokenReplyError, 1, retryable=False, says=says)
+    return Row(Fault(**answer), TokenResponseError, 1, retryable=False, says=says)
 
 
 UNAVAILABLE = {"error": "temporarily_unavailable"}
 TABLE = {
-    "408": Row(Fault(status=408, body=""), TokenReplyError, 3, says="try again later"),
-    "500": Row(Fault(status=500, body="oops"), TokenReplyError, 3),
-    "502": Row(Fault(status=502, body=""), TokenReplyError, 3),
-    "503 with HTML": Row(Fault(status=503, body="<html>Sorry</html>"), TokenReplyError, 3),
-    "503 with an OAuth error": Row(Fault(status=503, body=UNAVAILABLE), TokenReplyError, 3),
+    "408": Row(Fault(status=408, body=""), TokenResponseError, 3, says="try again later"),
+    "500": Row(Fault(status=500, body="oops"), TokenResponseError, 3),
+    "502": Row(Fault(status=502, body=""), TokenResponseError, 3),
+    "503 with HTML": Row(Fault(status=503, body="<html>Sorry</html>"), TokenResponseError, 3),
+    "503 with an OAuth error": Row(Fault(status=503, body=UNAVAILABLE), TokenResponseError, 3),
     "429": patience(None, 3),
     "429, in 2 s": patience("2", 3),
     "429, in 6 s": patience("6", 2),
@@ -264,7 +264,7 @@ def test_it_fails_where_the_longest_way_does(iris, sandbox: Sandbox, clock) -> N
 
 def test_a_reply_is_read_so_far_and_no_further(iris: IrisSession, sandbox: Sandbox) -> None:
     sandbox.inject(Fault(status=404, body="x" * 1_000_000), on="token")
-    with pytest.raises(TokenReplyError) as caught:
+    with pytest.raises(TokenResponseError) as caught:
         iris.get("/echo")
     assert len(caught.value.response.content) == REPLY_AT_MOST
 

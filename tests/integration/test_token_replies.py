@@ -26,7 +26,7 @@ from requests_iris import (
     IrisSession,
     TokenError,
     TokenRefusedError,
-    TokenReplyError,
+    TokenResponseError,
 )
 from requests_iris.credentials import Credentials
 from requests_iris.sandbox import OMIT, Fault, Sandbox
@@ -103,7 +103,7 @@ def test_headers_of_the_reply_that_repeat_a_secret_are_cleaned(iris, sandbox) ->
     password = sandbox.settings["password"]
     there = f"{sandbox.foreign_url}/sign-in?password={password}"
     sandbox.inject(Fault(redirect=there), on="token")
-    with pytest.raises(TokenReplyError) as caught:
+    with pytest.raises(TokenResponseError) as caught:
         iris.get("/echo")
     assert caught.value.response.headers["Location"].endswith("?password=[secret]")
     assert password.encode() not in pickle.dumps(caught.value)
@@ -113,7 +113,7 @@ def test_a_header_in_utf_8_is_cleaned_too(iris, sandbox) -> None:
     iris.fetch_token()
     header = {"X-Was": ODD.encode().decode("latin-1")}
     sandbox.inject(Fault(status=403, headers=header), on="token")
-    with pytest.raises(TokenReplyError) as caught:
+    with pytest.raises(TokenResponseError) as caught:
         iris.fetch_token(password=ODD)
     assert caught.value.response.headers["X-Was"] == "[secret]"
 
@@ -206,7 +206,7 @@ def answer(body: str, *, status: int = 400) -> bytes:
 )
 def test_a_body_that_may_hold_a_token_is_left_out(status, body, told) -> None:
     error = error_of_sign_in(answer(body, status=status))
-    assert isinstance(error, TokenReplyError)
+    assert isinstance(error, TokenResponseError)
     assert error.response.text == told
 
 
@@ -218,7 +218,7 @@ def test_every_secret_of_a_renewal_is_cleaned(iris: IrisSession, sandbox: Sandbo
     client = sandbox.settings["client_id"], sandbox.settings["client_secret"]
     secrets = [iris.fetch_token()["refresh_token"], client[1], b64encode(":".join(client).encode())]
     sandbox.inject(Fault(status=400, body=" {} {} {!s} ".format(*secrets)), on="token")
-    with pytest.raises(TokenReplyError) as caught:
+    with pytest.raises(TokenResponseError) as caught:
         iris.refresh_token()
     assert caught.value.response.text == " [secret] [secret] b'[secret]' "
 
@@ -232,7 +232,7 @@ def test_every_secret_of_a_renewal_is_cleaned(iris: IrisSession, sandbox: Sandbo
 )
 def test_a_description_is_told_in_one_short_line(description: object, told: str | None) -> None:
     body = {"error": "invalid_grant", "error_description": description}
-    assert error_of_sign_in(answer(json.dumps(body))).error_description == told
+    assert error_of_sign_in(answer(json.dumps(body))).description == told
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_a_description_is_told_in_one_short_line(description: object, told: str 
     [
         ("invalid_scope", TokenRefusedError, "check scope"),
         ("unauthorized_client", TokenRefusedError, "check the API User and its client"),
-        (["invalid_scope"], TokenReplyError, "check token_url"),
+        (["invalid_scope"], TokenResponseError, "check token_url"),
     ],
 )
 def test_an_error_says_what_to_check(error: object, kind: type[TokenError], advice: str) -> None:
@@ -309,7 +309,7 @@ def test_what_is_told_of_a_refusal_in_another_charset_is_its_code() -> None:
     body = '{"error": "invalid_grant", "error_description": "no pä-hunter2"}'.encode("gb18030")
     error = error_after(body, password="pä-hunter2")
     assert isinstance(error, InvalidGrantError)
-    assert (error.error, error.error_description) == ("invalid_grant", None)
+    assert (error.error, error.description) == ("invalid_grant", None)
     assert "hunter2" not in told_of(error)
 
 
@@ -355,7 +355,7 @@ def asked_and_told(password: str, response: Response) -> tuple[PreparedRequest, 
         return response
 
     nobody = Credentials(client_id="c", client_secret="hush", username="u", password=password)
-    with pytest.raises(TokenReplyError) as caught:
+    with pytest.raises(TokenResponseError) as caught:
         TokenEndpoint("https://x/token").password_grant(nobody, ("a", "b"), send, math.inf)
     (request,) = asked
     return request, caught.value

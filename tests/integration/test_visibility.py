@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from requests_iris import IrisSession, TokenReplyError
+from requests_iris import IrisSession, TokenResponseError
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.token import fingerprint
 
@@ -150,7 +150,7 @@ class TestWarning:
 
     def test_what_the_caller_is_told_of_is_no_warning(self, iris, sandbox: Sandbox, said) -> None:
         sandbox.inject(Fault(status=404), on="token")
-        with pytest.raises(TokenReplyError):
+        with pytest.raises(TokenResponseError):
             iris.get("/echo")
         assert said() == []
 
@@ -206,7 +206,7 @@ class TestCounters:
 
     def test_requests_that_brought_no_token_count_as_requests(self, iris, sandbox, clock) -> None:
         sandbox.inject(Fault(status=500), on="token", times=9)
-        with pytest.raises(TokenReplyError):
+        with pytest.raises(TokenResponseError):
             iris.get("/echo")
         assert iris.counters == _counted(password=3)
 

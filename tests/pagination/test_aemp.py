@@ -29,7 +29,7 @@ def test_aemp_links_may_tell_of_the_next_page_only(sandbox, iris) -> None:
         links += [{"rel": "next", "href": f"{url}/{number + 1}"}] if number < 3 else []
         body = {"Equipment": [number], "Links": links}
         sandbox.inject(Fault(status=200, body=body), on="api")
-    assert list(iris.items(f"{FLEET}/1", workers=4)) == [1, 2, 3]
+    assert list(iris.items(f"{FLEET}/1", max_workers=4)) == [1, 2, 3]
 
 
 def test_the_names_of_links_in_upper_case(iris, sandbox) -> None:
@@ -114,7 +114,7 @@ def test_links_that_contradict_each_other(iris, sandbox, workers) -> None:
     links = [{"rel": "last", "href": f"{url}1"}, {"rel": "next", "href": f"{url}2"}]
     sandbox.inject(Fault(reply={"Links": links}), on="api")
     with pytest.raises(IncompleteListError, match="last page is 1"):
-        list(iris.items(f"{FLEET}/1", workers=workers))
+        list(iris.items(f"{FLEET}/1", max_workers=workers))
 
 
 @pytest.mark.parametrize("links", [[], None])

@@ -60,11 +60,11 @@ def test_a_plus_in_sort_travels_encoded(sandbox, iris, sort, in_url) -> None:
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("workers", 0),
-        ("workers", True),
-        ("workers", 1.5),
-        ("workers", "2"),
-        ("key", 5),
+        ("max_workers", 0),
+        ("max_workers", True),
+        ("max_workers", 1.5),
+        ("max_workers", "2"),
+        ("items_path", 5),
         ("progress", 5),
         ("data", iter([b""])),
         ("data", [1]),

@@ -130,14 +130,14 @@ def test_the_last_page_of_cursors_may_tell_the_total_where_a_walk_goes_on(sandbo
 
 @pytest.mark.parametrize("workers", [1, 8])
 def test_a_cursor_that_repeats_is_an_error(sandbox, iris, workers) -> None:
-    walk = iris.pages(OPERATORS, params={"limit": 10}, workers=workers)
+    walk = iris.pages(OPERATORS, params={"limit": 10}, max_workers=workers)
     read = [next(walk), next(walk)]
     first = read[0].json()["after"]
     sandbox.inject(Fault(), on="api")
     sandbox.inject(Fault(reply={"after": first}), on="api")
     with pytest.raises(IncompleteListError, match="second time") as caught:
         read.extend(walk)
-    assert (caught.value.pages_read, caught.value.elements_read) == (len(read), len(read) * 10)
+    assert (caught.value.pages_read, caught.value.items_read) == (len(read), len(read) * 10)
 
 
 def test_a_cursor_that_is_no_text(iris, sandbox) -> None:

@@ -28,17 +28,17 @@ def test_a_page_that_fails_is_an_error_and_the_walk_goes_on_there(
     sandbox.inject(Fault(), on="api")
     sandbox.inject(fault, on="api", times=1000)
     with pytest.raises(IncompleteListError) as caught:
-        found.extend(iris.items(url, workers=workers, **arguments))
+        found.extend(iris.items(url, max_workers=workers, **arguments))
     error = caught.value
     with pytest.raises(IncompleteListError) as caught:
-        next(iris.items(url, workers=workers, resume=error.resume, **arguments))
-    assert (caught.value.resume, caught.value.elements_read) == (error.resume, 0)
+        next(iris.items(url, max_workers=workers, resume=error.resume, **arguments))
+    assert (caught.value.resume, caught.value.items_read) == (error.resume, 0)
     sandbox.clear_faults()
     assert error.retryable
-    assert error.elements_read == len(found)
+    assert error.items_read == len(found)
     assert error.pages_read > 0
     resume = json.loads(json.dumps(error.resume))
-    found += iris.items(url, workers=workers, resume=resume, **arguments)
+    found += iris.items(url, max_workers=workers, resume=resume, **arguments)
     assert ids(found) == ids(the_whole(name))
     assert walkers() == []
 
@@ -54,7 +54,7 @@ def test_the_first_request_fails_as_it_does_without_a_walk(iris) -> None:
 @pytest.mark.parametrize("status", [400, 503])
 def test_an_error_has_the_response_that_told_of_it(sandbox, iris, form, workers, status) -> None:
     url, arguments, _ = form
-    walk = iris.items(url, workers=workers, **arguments)
+    walk = iris.items(url, max_workers=workers, **arguments)
     sandbox.inject(Fault(), on="api")
     sandbox.inject(Fault(status=status), on="api", times=1000)
     with pytest.raises(IncompleteListError) as caught:
@@ -79,7 +79,7 @@ def test_an_error_says_which_page_it_is_about(sandbox, iris, fault, told, worker
     sandbox.inject(Fault(), on="api")
     sandbox.inject(fault, on="api", times=1000)
     with pytest.raises(ListError) as caught:
-        list(iris.items(ASSETS, params={"size": 10, "q": "secret"}, workers=workers))
+        list(iris.items(ASSETS, params={"size": 10, "q": "secret"}, max_workers=workers))
     assert re.fullmatch(f"page 2 of the walk, GET {ASSETS}: {told}", str(caught.value))
     assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
 

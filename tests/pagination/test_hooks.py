@@ -28,7 +28,7 @@ class TestHooks:
             arguments = {**arguments, "hooks": hooks}
         sandbox.inject(Fault(), on="api")
         sandbox.inject(Fault(status=401), on="api")
-        assert ids(iris.items(url, workers=workers, **arguments)) == ids(the_whole(name))
+        assert ids(iris.items(url, max_workers=workers, **arguments)) == ids(the_whole(name))
         assert sandbox.count("api", 401) > 0
         assert seen == [200] * sandbox.count("api", 200)
 
@@ -39,7 +39,7 @@ class TestHooks:
         sandbox.inject(Fault(), on="api")
         sandbox.inject(Fault(status=status), on="api", times=100)
         with pytest.raises(IncompleteListError, match=f"HTTPError: {status}") as caught:
-            list(iris.items(ASSETS, params={"size": 10}, workers=workers, hooks=hooks))
+            list(iris.items(ASSETS, params={"size": 10}, max_workers=workers, hooks=hooks))
         assert caught.value.response.status_code == status
         assert caught.value.retryable is retryable
         assert caught.value.resume["page"] == 1
@@ -50,7 +50,9 @@ class TestHooks:
             if response.json()["number"] == 2:
                 raise LookupError("mine")
 
-        walk = iris.items(ASSETS, params={"size": 10}, workers=workers, hooks={"response": fail})
+        walk = iris.items(
+            ASSETS, params={"size": 10}, max_workers=workers, hooks={"response": fail}
+        )
         assert len(list(itertools.islice(walk, 20))) == 20
         with pytest.raises(LookupError, match="mine"):
             next(walk)

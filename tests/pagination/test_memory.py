@@ -20,7 +20,7 @@ from requests_iris import pagination
 @pytest.mark.parametrize("workers", [1, 8])
 def test_a_page_is_not_kept_when_the_next_one_is_used(iris, form, workers) -> None:
     url, arguments, _ = form
-    walk = iris.pages(url, workers=workers, **arguments)
+    walk = iris.pages(url, max_workers=workers, **arguments)
     first = weakref.ref(next(walk))
     next(walk)
     gc.collect()
@@ -72,7 +72,7 @@ class _Pages(BaseAdapter):
 def _peak(number: int, workers: int) -> int:
     with requests.Session() as session:
         session.mount("https://", pages := _Pages(number))
-        found = pagination.pages(session.request, "https://example.org/list", workers=workers)
+        found = pagination.pages(session.request, "https://example.org/list", max_workers=workers)
         tracemalloc.start()
         try:
             assert sum(1 for _ in pagination.items(found, nullcontext())) == pages.total

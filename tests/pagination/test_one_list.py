@@ -16,7 +16,7 @@ from .lists import answers
 
 
 def test_one_whole_list_and_no_list(sandbox, iris) -> None:
-    assert list(iris.items(PLANS)) == list(iris.items(PLANS, key="servicePlans"))
+    assert list(iris.items(PLANS)) == list(iris.items(PLANS, items_path="servicePlans"))
     with pytest.raises(NotAListError, match=r"brand.*serialNumber"):
         list(iris.items(f"{ASSETS}/{sandbox.asset_ids[0]}"))
 
@@ -30,7 +30,7 @@ def test_a_prometheus_result_is_a_list(sandbox, iris) -> None:
 
 def test_a_key_that_is_given_wins(sandbox, iris) -> None:
     body = {"content": [1], "r": {"rows": [2]}}
-    assert list(iris.items(answers(sandbox, body, body), key="r.rows")) == [2]
+    assert list(iris.items(answers(sandbox, body, body), items_path="r.rows")) == [2]
 
 
 class TestAWholeListThatLooksOdd:
@@ -152,7 +152,7 @@ class TestWhatIsMissing:
     )
     def test_is_an_error(self, sandbox, iris, key, body, told) -> None:
         with pytest.raises(IncompleteListError, match=told):
-            list(iris.items(answers(sandbox, body), key=key))
+            list(iris.items(answers(sandbox, body), items_path=key))
 
     def test_is_an_error_on_a_later_page(self, sandbox, iris) -> None:
         pages = {"r": [1], "after": "a"}, {"r": [2], "errors": [{"message": "no access"}]}
@@ -168,7 +168,7 @@ class TestWhatIsMissing:
         ],
     )
     def test_is_nothing(self, sandbox, iris, key, body) -> None:
-        assert list(iris.items(answers(sandbox, body), key=key)) == [1]
+        assert list(iris.items(answers(sandbox, body), items_path=key)) == [1]
 
 
 def test_errors_are_no_elements(iris, sandbox) -> None:

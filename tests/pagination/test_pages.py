@@ -20,7 +20,7 @@ def test_what_the_caller_says_is_on_every_page_of_pages(sandbox, iris, workers) 
     """The server gives 1000 at most, and says so in its reply."""
     sandbox.machines = 2001
     params = {"size": 2000, "sort": "name"}
-    assert len(list(iris.items(ASSETS, params=params, workers=workers))) == 2001
+    assert len(list(iris.items(ASSETS, params=params, max_workers=workers))) == 2001
     queries = [parse_qs(seen.query) for seen in sandbox.seen if seen.server == "api"]
     assert [(query["size"], query["sort"]) for query in queries] == [(["2000"], ["name"])] * 3
 
@@ -87,7 +87,7 @@ def test_a_page_needs_its_counts(sandbox, iris, member) -> None:
 )
 def test_a_first_page_that_lies_is_an_error(sandbox, iris, reply, workers) -> None:
     sandbox.inject(Fault(reply=reply), on="api")
-    walk = iris.items(ASSETS, params={"size": 10}, workers=workers)
+    walk = iris.items(ASSETS, params={"size": 10}, max_workers=workers)
     with pytest.raises(IncompleteListError):
         next(walk)
 
@@ -113,14 +113,14 @@ def test_a_page_that_does_not_fit_is_an_error(sandbox, iris, reply) -> None:
     with pytest.raises(ListError) as caught:
         list(walk)
     error = caught.value
-    assert (error.pages_read, error.elements_read, error.resume) == (1, 10, None)
+    assert (error.pages_read, error.items_read, error.resume) == (1, 10, None)
     assert error.response.json()["numberOfElements"] == 10
 
 
 @pytest.mark.parametrize("more", [1, -1])
 @pytest.mark.parametrize("workers", [1, 8])
 def test_a_list_that_changes_on_the_way_is_an_error(sandbox, iris, workers, more) -> None:
-    walk = iris.items(ASSETS, params={"size": 10}, workers=workers)
+    walk = iris.items(ASSETS, params={"size": 10}, max_workers=workers)
     next(walk)
     sandbox.machines += more
     with pytest.raises(IncompleteListError) as caught:

@@ -31,7 +31,7 @@ def test_progress_that_fails_ends_the_walk(iris) -> None:
         raise LookupError(done, total)
 
     with pytest.raises(LookupError, match="100, 250"):
-        list(iris.items(ASSETS, params={"size": 100}, workers=8, progress=tell))
+        list(iris.items(ASSETS, params={"size": 100}, max_workers=8, progress=tell))
     assert walkers() == []
 
 

@@ -73,11 +73,11 @@ def test_the_whole_list_or_an_exception(shared, name) -> None:
     @given(
         machines=st.integers(0, 60),
         size=st.integers(1, 30),
-        workers=st.integers(1, 8),
+        max_workers=st.integers(1, 8),
         plan=plans(name),
         next_link=st.booleans(),
     )
-    def holds(machines, size, workers, plan, next_link) -> None:
+    def holds(machines, size, max_workers, plan, next_link) -> None:
         sandbox.machines = machines
         sandbox.aemp.page_size, sandbox.aemp.next_link = size, next_link
         for fault in plan:
@@ -86,18 +86,18 @@ def test_the_whole_list_or_an_exception(shared, name) -> None:
         found = []
         resume = None
         try:
-            found.extend(walk(workers=workers))
+            found.extend(walk(max_workers=max_workers))
             assert len(found) == machines
         except requests.RequestException as error:
             assert plan
             # the first request fails as it does without a walk
-            assert getattr(error, "elements_read", 0) == len(found)  # noqa: PT017
+            assert getattr(error, "items_read", 0) == len(found)  # noqa: PT017
             resume = getattr(error, "resume", None)
         finally:
             sandbox.clear_faults()
         assert walkers() == []
         if resume:
-            found += walk(workers=workers, resume=resume)
+            found += walk(max_workers=max_workers, resume=resume)
             assert len(found) == machines
         assert ids(found) == ids(the_whole(kind, machines))[: len(found)]
 

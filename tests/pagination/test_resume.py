@@ -31,7 +31,7 @@ def test_the_place_that_an_error_tells_is_one_of_its_list(sandbox, iris, name) -
 def test_a_resume_is_for_the_list_that_it_comes_from(iris, name) -> None:
     url, arguments, _ = FORMS[name]
     resume = resume_at(PLACES[name], url, **arguments)
-    iris.items(url, resume=resume, workers=2, key="x", headers={"X": "y"}, **arguments)
+    iris.items(url, resume=resume, max_workers=2, items_path="x", headers={"X": "y"}, **arguments)
     other = "PUT" if arguments.get("method") == "POST" else "POST"
     for changes in (
         {"url": url.replace("/api/", "/api/v2/")},

@@ -16,14 +16,14 @@ def test_every_form_is_read_to_its_end_in_order(form, machines, workers) -> None
     url, arguments, name = form
     with Sandbox(machines=machines) as sandbox, IrisSession(**sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
-        found = ids(iris.items(url, workers=workers, **arguments))
+        found = ids(iris.items(url, max_workers=workers, **arguments))
         assert found == ids(the_whole(name, machines))
         assert walkers() == []
 
 
 def test_nothing_is_sent_before_the_first_element_is_asked_for(sandbox, iris, form) -> None:
     url, arguments, _ = form
-    walk = iris.items(url, workers=8, progress=True, **arguments)
+    walk = iris.items(url, max_workers=8, progress=True, **arguments)
     assert sandbox.seen == ()
     next(walk)
     assert sandbox.count("api") > 0
@@ -47,5 +47,5 @@ def test_a_page_is_not_streamed(sandbox, iris, form, workers, of_session) -> Non
     sandbox.inject(Fault(truncate=20), on="api")
     if not of_session:
         arguments = {**arguments, "stream": True}
-    assert ids(iris.items(url, workers=workers, **arguments)) == ids(the_whole(name))
-    assert all(page.json() for page in iris.pages(url, workers=workers, **arguments))
+    assert ids(iris.items(url, max_workers=workers, **arguments)) == ids(the_whole(name))
+    assert all(page.json() for page in iris.pages(url, max_workers=workers, **arguments))

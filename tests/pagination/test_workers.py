@@ -32,7 +32,7 @@ class TestWorkers:
                 before(url)
             return iris.request(method, url, **arguments)
 
-        return pagination.pages(request, ASSETS, {"params": {"size": 10}}, workers=4)
+        return pagination.pages(request, ASSETS, {"params": {"size": 10}}, max_workers=4)
 
     def test_that_are_one_are_the_callers_own_thread(self, iris) -> None:
         asked: list[threading.Thread] = []
@@ -41,7 +41,7 @@ class TestWorkers:
             asked.append(threading.current_thread())
             return iris.request(*args, **arguments)
 
-        list(pagination.pages(request, ASSETS, {"params": {"size": 100}}, workers=1))
+        list(pagination.pages(request, ASSETS, {"params": {"size": 100}}, max_workers=1))
         assert asked == [threading.current_thread()] * 3
 
     def test_have_four_requests_in_flight_and_not_five(self, iris) -> None:
@@ -110,7 +110,7 @@ class TestWorkers:
 
 @pytest.mark.parametrize("workers", [1, 8])
 def test_stopping_early_leaves_no_thread(iris, workers) -> None:
-    walk = iris.items(ASSETS, params={"size": 10}, workers=workers)
+    walk = iris.items(ASSETS, params={"size": 10}, max_workers=workers)
     next(walk)
     walk.close()
     assert walkers() == []
@@ -135,7 +135,7 @@ class TestThreads:
 
         url, arguments, _ = FORMS[name]
         with pytest.raises(KeyboardInterrupt):
-            list(map(interrupt, iris.items(url, workers=8, **arguments)))
+            list(map(interrupt, iris.items(url, max_workers=8, **arguments)))
         assert walkers() == []
 
     def test_after_ctrl_c_while_pages_are_waited_for(self, sandbox, iris) -> None:
@@ -143,14 +143,14 @@ class TestThreads:
             if response.json()["number"] == 12:
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-        walk = iris.items(ASSETS, params={"size": 10}, workers=8, hooks={"response": interrupt})
+        walk = iris.items(ASSETS, params={"size": 10}, max_workers=8, hooks={"response": interrupt})
         with pytest.raises(KeyboardInterrupt):
             list(walk)
 
     @pytest.mark.parametrize("name", FORMS)
     def test_of_a_walk_that_nobody_holds(self, iris, name) -> None:
         url, arguments, _ = FORMS[name]
-        walk = iris.items(url, workers=8, **arguments)
+        walk = iris.items(url, max_workers=8, **arguments)
         next(walk)
         del walk
         gc.collect()
@@ -165,7 +165,7 @@ class TestThreads:
                 assert left.wait(10)
                 gc.collect()
 
-        walk = iris.items(ASSETS, params={"size": 10}, workers=2, hooks={"response": collect})
+        walk = iris.items(ASSETS, params={"size": 10}, max_workers=2, hooks={"response": collect})
         assert len(list(itertools.islice(walk, 11))) == 11
         gone = weakref.ref(walk)
         circle = [walk]
