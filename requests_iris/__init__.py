@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .auth import BearerAuth
+    from .clock import Clock
     from .errors import (
         GraphQLError,
         IncompleteListError,
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BearerAuth",
+    "Clock",
     "FileTokenStore",
     "GraphQLError",
     "IncompleteListError",
@@ -51,6 +53,7 @@ __all__ = [
 #: The modules of the public names that are no errors.
 _MODULES = {
     "BearerAuth": "auth",
+    "Clock": "clock",
     "FileTokenStore": "stores",
     "IrisSession": "session",
     "Problem": "problems",

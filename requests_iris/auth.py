@@ -24,8 +24,8 @@ from requests.structures import CaseInsensitiveDict
 
 from .body import position_of, rewound
 from .hosts import may_see_token
+from .secret import Bearer
 from .source import TokenSource
-from .token import Bearer
 from .token_endpoint import Send
 
 #: Sends a request once more, with the settings that a response hook is given.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
 
 from .errors import MissingSettingError, SettingError
+from .secret import Secret
 
 #: The variables that stand behind the settings begin with this.
 PREFIX = "TRACKUNIT_"
@@ -21,38 +21,6 @@ def from_environment(setting: str, environ: Mapping[str, str]) -> str | None:
 def variable_of(setting: str) -> str:
     """The name of the variable that can hold a setting."""
     return PREFIX + setting.upper()
-
-
-class Secret(str):
-    """A text on its way to the token endpoint, where it is a str like any other.
-
-    Its ``repr`` tells nothing, since that of local variables is shown by tools that show a
-    traceback, down to urllib3's. What is kept, or handed out, is the plain ``str(secret)``.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'[secret]'"
-
-    def __getitem__(self, key: Any) -> Secret:
-        return Secret(super().__getitem__(key))  # of a long one, rich shows the beginning
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        return _SecretBytes(super().encode(encoding, errors))
-
-
-class _SecretBytes(bytes):
-    """What urllib3 makes of a :class:`Secret`."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "b'[secret]'"
-
-    def __getitem__(self, key: Any) -> Any:
-        part = super().__getitem__(key)
-        return _SecretBytes(part) if isinstance(key, slice) else part
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import logging
 import math
 import os
 import threading
-import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -39,11 +38,14 @@ from .auth import (
     withhold_token,
 )
 from .body import position_of
-from .credentials import Credentials, Secret, from_environment, parse_scope
+from .clock import Clock
+from .credentials import Credentials, from_environment, parse_scope
 from .errors import SettingError
+from .forks import register
 from .hosts import check_url, is_plain_http, may_see_token, origins_of
 from .pagination import Page, Progress, items, pages, progress_of, responses
-from .source import TokenSource, Updater
+from .secret import Secret
+from .source import TOKEN_TIMEOUT, TokenSource, Updater
 from .stores import TokenStore, open_store
 from .token import Token
 from .token_endpoint import TokenEndpoint
@@ -110,6 +112,8 @@ class IrisSession(OAuth2Session, requests.Session):
         methods up to 4 times after 429, 502, 503, 504, and faults of a connection.
     :param pool_maxsize: connections that are kept for each allowed host, at best one for each
         thread.
+    :param token_timeout: seconds for one token request, including its retries and pauses.
+    :param clock: the clocks of the system; a test can pass a :class:`Clock` of its own.
     :raises SettingError: for a setting that cannot be right.
     """
 
@@ -131,6 +135,8 @@ class IrisSession(OAuth2Session, requests.Session):
         default_timeout: _t.TimeoutType = DEFAULT_TIMEOUT,
         retry: Retry | int | None = None,
         pool_maxsize: int = POOL_MAXSIZE,
+        token_timeout: float = TOKEN_TIMEOUT,
+        clock: Clock | None = None,
     ) -> None:
         """Takes the arguments that the class describes, and sends nothing."""
         base_url = _setting("base_url", base_url, BASE_URL)
@@ -141,11 +147,13 @@ class IrisSession(OAuth2Session, requests.Session):
         self.default_timeout = _checked_timeout(default_timeout)
         self._origins = origins_of([base_url] if allowed_hosts is None else allowed_hosts)
         self._source = TokenSource(
-            TokenEndpoint(check_url(token_url, setting="token_url")),
+            TokenEndpoint(check_url(token_url, setting="token_url"), clock=clock),
             Credentials(client_id, client_secret, username, password).completed(os.environ),
             parse_scope(scope),
             leeway=_checked_leeway(leeway),
             store=None if token_store is None else open_store(token_store),
+            token_timeout=token_timeout,
+            clock=clock,
         )
         super().__init__(  # type: ignore[call-arg]
             client=LegacyApplicationClient(client_id),
@@ -155,10 +163,12 @@ class IrisSession(OAuth2Session, requests.Session):
         )
         # OAuth2Session's stand-in switches netrc off for every host, and cannot be pickled.
         self.auth = None
-        self._mount_adapters(token_url, retry, pool_maxsize)
-        _sessions[id(self)] = self
+        self._mount_adapters(token_url, retry, pool_maxsize, clock)
+        register(self)
 
-    def _mount_adapters(self, token_url: str, retry: Retry | int | None, pool_maxsize: int) -> None:
+    def _mount_adapters(
+        self, token_url: str, retry: Retry | int | None, pool_maxsize: int, clock: Clock | None
+    ) -> None:
         """In the place of requests' own; by http no host is ours, unless it is a loopback one."""
         by_http = any(map(is_plain_http, (*self._origins, token_url)))
         for prefix in ("https://", "http://") if by_http else ("https://",):
@@ -168,6 +178,7 @@ class IrisSession(OAuth2Session, requests.Session):
                 sign_anew=self._sign_anew,
                 retry=retry,
                 pool_maxsize=pool_maxsize,
+                clock=clock,
             )
             self.mount(prefix, adapter)
 
@@ -177,7 +188,15 @@ class IrisSession(OAuth2Session, requests.Session):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        _sessions[id(self)] = self
+        register(self)
+
+    def reset_after_fork(self) -> None:
+        """Gives the session of a forked child new connections and locks."""
+        if isinstance(self.cookies, CookieJar):
+            self.cookies._cookies_lock = threading.RLock()
+        for adapter in self.adapters.values():
+            if isinstance(adapter, HTTPAdapter):
+                adapter.__setstate__(adapter.__getstate__())  # as unpickling does
 
     def request(
         self,
@@ -692,23 +711,3 @@ def _checked_timeout(timeout: _t.TimeoutType) -> _t.TimeoutType:
             setting="default_timeout",
         )
     return timeout
-
-
-#: All sessions of this process, by id, as a subclass may compare in its own way. After a fork,
-#: parent and child would read each other's replies from the connections that they share, and a lock
-#: that another thread held stays locked in the child.
-_sessions: weakref.WeakValueDictionary[int, IrisSession] = weakref.WeakValueDictionary()
-
-
-def _let_go_of_parent() -> None:
-    """Gives each session of a forked child new connections and locks."""
-    for session in _sessions.values():
-        if isinstance(session.cookies, CookieJar):
-            session.cookies._cookies_lock = threading.RLock()
-        for adapter in session.adapters.values():
-            if isinstance(adapter, HTTPAdapter):
-                adapter.__setstate__(adapter.__getstate__())  # as unpickling does
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_let_go_of_parent)

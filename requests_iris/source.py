@@ -12,7 +12,6 @@ import math
 import os
 import random
 import threading
-import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
@@ -22,17 +21,19 @@ from typing import Any, TypeVar
 from requests import PreparedRequest, Response
 
 from .clock import Clock
-from .credentials import Credentials, Secret
+from .credentials import Credentials
 from .errors import InvalidClientError, IrisError, SettingError, TokenError, TokenRefusedError
+from .forks import register
+from .secret import Bearer, Secret
 from .sharing import Busy, Sharing
 from .stores import TokenStore, key_of
-from .token import Bearer, Token
+from .token import Token
 from .token_endpoint import Send, TokenEndpoint
 
 log = logging.getLogger("requests_iris")
 
 #: Seconds after which a call to the token endpoint gives up, its repetitions included.
-BUDGET = 10.0
+TOKEN_TIMEOUT = 30.0
 #: Seconds to wait for a store's lock: longer than a renewal that another process may be making, and
 #: than Redis keeps the lock of a process that has died.
 LOCK_WAIT = 20.0
@@ -125,7 +126,7 @@ class TokenSource:
         scope: tuple[str, ...],
         *,
         leeway: float,
-        budget: float = BUDGET,
+        token_timeout: float = TOKEN_TIMEOUT,
         store: TokenStore | None = None,
         environ: Mapping[str, str] = os.environ,
         clock: Clock | None = None,
@@ -135,7 +136,7 @@ class TokenSource:
         self.updater: Updater | None = None
         self._endpoint = endpoint
         self._leeway = leeway
-        self._budget = budget
+        self._token_timeout = token_timeout
         self._environ = environ
         self._clock = clock or Clock()
         self._sharing = Sharing(store)
@@ -162,10 +163,10 @@ class TokenSource:
         # what a store may still hold, and must not be taken from there
         self._rejected: deque[Bearer] = deque(maxlen=16)
         self._found: Token | None = None  # the last one taken from a store
-        self._forget_threads()
-        _sources.add(self)
+        self.reset_after_fork()
+        register(self)
 
-    def _forget_threads(self) -> None:
+    def reset_after_fork(self) -> None:
         """With no other thread in here: so it is at the start, and in the child of a fork."""
         self._guard = threading.Lock()
         self._flight: _Flight | None = None
@@ -284,7 +285,7 @@ class TokenSource:
                 token = flight.wait()
                 if token is not None and not self._is_rejected(token):
                     return token.bearer
-                flight.wait_until_over(self._budget)
+                flight.wait_until_over(self._token_timeout)
 
     def _lead(self, held: _Held | None, living: _Held | None, send: Send) -> Bearer | None:
         """Renews. While the old token lives, nobody needs to hear of a failure."""
@@ -331,7 +332,7 @@ class TokenSource:
                     return token
             else:
                 other.wait(raise_error=False)
-                other.wait_until_over(self._budget)
+                other.wait_until_over(self._token_timeout)
 
     def _fly(self, held: _Held | None, renewal: Renewal) -> Token | None:
         """Gets the token, lets those go on who wait for it, and tells the updater.
@@ -392,7 +393,7 @@ class TokenSource:
         """
         key = self._key()
         with self._sharing.locked(key, LOCK_WAIT if wait is None else wait) as held:
-            token = grant(self._clock.monotonic() + self._budget)
+            token = grant(self._clock.monotonic() + self._token_timeout)
             if held and token is not self._found:
                 self._sharing.save(key, token)
         return token
@@ -512,16 +513,3 @@ class TokenSource:
         if now >= held.expired_at:
             return "stale"
         return "aging" if now >= held.expiring_at else "fresh"
-
-
-#: All sources of this process. A lock that another thread holds at a fork stays locked after it.
-_sources: weakref.WeakSet[TokenSource] = weakref.WeakSet()
-
-
-def _forget_threads_of_parent() -> None:
-    for source in _sources:
-        source._forget_threads()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_forget_threads_of_parent)

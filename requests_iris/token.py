@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from .secret import Bearer, fingerprint
 
 #: An aging token is one in this last part of its life ...
 AGING_SHARE = 1 / 4
@@ -19,62 +20,6 @@ LEEWAY_SHARE = 1 / 10
 # RFC 6749 appendix A.12, less the space: what can stand in a header whole (RFC 6750 section 2.1).
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _KNOWN = {"access_token", "token_type", "refresh_token", "expires_in", "expires_at", "scope"}
-
-
-class Bearer(str):
-    """The value of an ``Authorization`` header that this library has set.
-
-    On the wire it is a str like any other. Its ``repr``, and so that of a request's headers, shows
-    a fingerprint, and so does a pickle of it: Responses are pickled with their requests.
-    """
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"<Bearer {self.fingerprint}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (RedactedBearer, (str(self.redacted),))
-
-    def __copy__(self) -> Bearer:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Bearer:
-        return self
-
-    @property
-    def access_token(self) -> str:
-        return self[len("Bearer ") :]
-
-    @property
-    def fingerprint(self) -> str:
-        return fingerprint(self.access_token)
-
-    @property
-    def redacted(self) -> RedactedBearer:
-        return RedactedBearer(f"Bearer fingerprint:{self.fingerprint}")
-
-
-class RedactedBearer(Bearer):
-    """What is left of a :class:`Bearer` after pickling. It equals the one that it was made from.
-
-    requests promises that the headers of an unpickled request are those of the pickled one.
-    """
-
-    __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Bearer) and self.fingerprint == other.fingerprint
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other  # not inherited: str has one of its own
-
-    def __hash__(self) -> int:
-        return hash(self.fingerprint)
-
-    @property
-    def fingerprint(self) -> str:
-        return self[len("Bearer fingerprint:") :]
 
 
 @dataclass(frozen=True)
@@ -185,11 +130,6 @@ class Token:
     @property
     def _life(self) -> float:
         return math.inf if self.expires_in is None else max(self.expires_in, 0)
-
-
-def fingerprint(secret: str) -> str:
-    """Eight characters that tell two secrets apart in a log, and tell nothing else of them."""
-    return hashlib.sha256(secret.encode()).hexdigest()[:8]
 
 
 def _visible(members: Mapping[str, Any], name: str) -> str:

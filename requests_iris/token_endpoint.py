@@ -27,7 +27,7 @@ from requests.utils import default_user_agent
 from urllib3.exceptions import HTTPError
 
 from .clock import Clock
-from .credentials import Credentials, Secret
+from .credentials import Credentials
 from .errors import (
     InvalidClientError,
     InvalidGrantError,
@@ -37,6 +37,7 @@ from .errors import (
     TokenUnreachableError,
 )
 from .retry import retry_after
+from .secret import Secret
 from .token import Token
 
 log = logging.getLogger("requests_iris")

@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"token_endpoint", "transport", "stores"},
     {"retry", "tls", "forms"},
     {"token", "hosts", "credentials", "call"},
-    {"errors", "problems", "body", "clock", "hints"},
+    {"errors", "problems", "body", "clock", "hints", "secret", "forks", "text"},
 ]
 #: What only the session's room may know: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}

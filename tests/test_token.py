@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from requests import PreparedRequest
 
-from requests_iris.token import Bearer, Token, fingerprint
+from requests_iris.secret import Bearer, fingerprint
+from requests_iris.token import Token
 
 REPLY = {
     "token_type": "Bearer",

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from .. import IrisSession
 from ..credentials import PREFIX
-from ..token import fingerprint
+from ..secret import fingerprint
 from .sandbox import running_sandbox
 
 if TYPE_CHECKING:

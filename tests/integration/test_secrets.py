@@ -16,8 +16,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from requests_iris import IrisError, IrisSession, MissingSettingError, TokenError
-from requests_iris.credentials import Secret
 from requests_iris.sandbox import OMIT, Fault, Sandbox
+from requests_iris.secret import Secret
 
 from ..conftest import SkippingClock, skip_pauses
 from .test_token_faults import closed_port, untrusted_certificate
@@ -105,9 +105,9 @@ def told_of(error: BaseException) -> str:
 @contextmanager
 def in_force(fault, iris: IrisSession, sandbox: Sandbox) -> Iterator[None]:
     """At the token endpoint, which for some faults has to be another one."""
-    budget = iris._source._budget
+    budget = iris._source._token_timeout
     if fault in (FAULTS["hang"], FAULTS["trickle"], deaf):
-        iris._source._budget = 0.6
+        iris._source._token_timeout = 0.6
     if isinstance(fault, Fault):
         sandbox.inject(fault, on="token", times=9)
         yield
@@ -116,7 +116,7 @@ def in_force(fault, iris: IrisSession, sandbox: Sandbox) -> Iterator[None]:
         with fault(sandbox) as iris._source._endpoint.url:
             yield
         iris._source._endpoint.url = sandbox.token_url
-    iris._source._budget = budget  # the clock skips pauses, not what a socket waits for
+    iris._source._token_timeout = budget  # the clock skips pauses, not what a socket waits for
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)

@@ -113,7 +113,7 @@ def test_one_that_waits_for_a_thread_that_waits_for_it_gets_an_error(
 
     def tell(token: dict[str, object]) -> None:
         iris.token_updater = None
-        iris._source._budget = 0.3
+        iris._source._token_timeout = 0.3
         sandbox.revoke_access_tokens()
         errors.append(ThreadPoolExecutor(1).submit(ask, iris).exception(STUCK))
 

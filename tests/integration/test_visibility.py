@@ -11,7 +11,7 @@ import pytest
 
 from requests_iris import IrisSession, TokenResponseError
 from requests_iris.sandbox import OMIT, Fault, Sandbox
-from requests_iris.token import fingerprint
+from requests_iris.secret import fingerprint
 
 from ..conftest import SkippingClock
 
