@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         IncompleteListError,
         InvalidClientError,
         InvalidGrantError,
+        InvalidScopeError,
         IrisError,
         ListError,
         MissingSettingError,
@@ -18,52 +19,71 @@ if TYPE_CHECKING:
         TokenError,
         TokenRefusedError,
         TokenResponseError,
+        TokenTimeoutError,
         TokenUnreachableError,
     )
+    from .pagination import Progress
     from .problems import Problem, problem_of
+    from .retry import DEFAULT_RETRY
     from .session import IrisSession
+    from .source import Updater
     from .stores import FileTokenStore, RedisTokenStore, TokenStore
+    from .types import Counters, ResumePoint, TokenDict
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DEFAULT_RETRY",
     "BearerAuth",
     "Clock",
+    "Counters",
     "FileTokenStore",
     "GraphQLError",
     "IncompleteListError",
     "InvalidClientError",
     "InvalidGrantError",
+    "InvalidScopeError",
     "IrisError",
     "IrisSession",
     "ListError",
     "MissingSettingError",
     "NotAListError",
     "Problem",
+    "Progress",
     "RedisTokenStore",
+    "ResumePoint",
     "SettingError",
+    "TokenDict",
     "TokenError",
     "TokenRefusedError",
     "TokenResponseError",
     "TokenStore",
+    "TokenTimeoutError",
     "TokenUnreachableError",
+    "Updater",
     "problem_of",
 ]
 
-#: The modules of the public names that are no errors.
+#: The modules of the public names, except for the errors.
 _MODULES = {
+    "DEFAULT_RETRY": "retry",
     "BearerAuth": "auth",
     "Clock": "clock",
+    "Counters": "types",
     "FileTokenStore": "stores",
     "IrisSession": "session",
     "Problem": "problems",
+    "Progress": "pagination",
     "RedisTokenStore": "stores",
+    "ResumePoint": "types",
+    "TokenDict": "types",
     "TokenStore": "stores",
+    "Updater": "source",
     "problem_of": "problems",
 }
 
-# Public names come when they are first asked for (PEP 562): pytest loads `requests_iris.testing` at
-# each start, and with it this file. Type checkers must not see it, or every name would be there.
+# A public name is imported at its first use (PEP 562), because pytest loads this file at each start
+# together with `requests_iris.testing`. Hidden from type checkers, which would accept every name.
 if not TYPE_CHECKING:
 
     def __getattr__(name):
@@ -72,7 +92,7 @@ if not TYPE_CHECKING:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module = import_module(f".{_MODULES.get(name, 'errors')}", __name__)
-        # kept, so that it is asked for once; a thread that comes in between keeps the same object
+        # stored for the next use; two threads at once get the same object
         return globals().setdefault(name, getattr(module, name))
 
     def __dir__():

@@ -1,85 +1,149 @@
-"""Who signs in: from arguments, else from the environment."""
+"""The user and the client that sign in, and the environment variables that name them."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from .errors import MissingSettingError, SettingError
-from .secret import Secret
+from .secret import Concealed, Secret, concealed
 
-#: The variables that stand behind the settings begin with this.
+#: The names of all variables begin with this prefix, except for a session of ``from_env``.
 PREFIX = "TRACKUNIT_"
+#: The credentials, as settings.
+NAMES = ("client_id", "client_secret", "username", "password")
+#: The credentials that are secrets.
+SECRETS = ("client_secret", "password")
 
 
-def from_environment(setting: str, environ: Mapping[str, str]) -> str | None:
-    """The setting's variable, such as ``TRACKUNIT_SCOPE``; an empty one counts as not set."""
-    return environ.get(variable_of(setting)) or None
+def variable_of(setting: str, prefix: str = PREFIX) -> str:
+    """The name of a setting's variable, such as ``TRACKUNIT_SCOPE``."""
+    return prefix + setting.upper()
 
 
-def variable_of(setting: str) -> str:
-    """The name of the variable that can hold a setting."""
-    return PREFIX + setting.upper()
+def from_environment(setting: str, environ: Mapping[str, str], prefix: str = PREFIX) -> str | None:
+    """The value of a setting's variable. An empty variable counts as not set."""
+    return environ.get(variable_of(setting, prefix)) or None
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """An API User of IRIS and the client it signs in with (RFC 6749 sections 2.3.1 and 4.3.2)."""
+    """An API User of IRIS and the client that signs in (RFC 6749 sections 2.3.1 and 4.3.2).
+
+    :ivar prefix: the prefix of the variables that provide missing credentials.
+    :raises SettingError: for a credential that cannot be right.
+    """
 
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    prefix: str = field(default=PREFIX, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            _check_text(each.name, getattr(self, each.name))
+        for name in SECRETS:
+            object.__setattr__(self, name, concealed(getattr(self, name)))
+        for name in NAMES:
+            _check_text(name, getattr(self, name))
         if self.client_id and ":" in self.client_id:
             raise SettingError(
-                "client_id must not hold a ':', which ends it in HTTP Basic (RFC 7617 section 2)",
+                "client_id must not contain a ':', because a ':' ends the client id in HTTP Basic "
+                "(RFC 7617 section 2)",
                 setting="client_id",
             )
 
+    def __getstate__(self) -> dict[str, Any]:
+        # plain text, so that a pickle depends on no class for secrets
+        return {**vars(self), **{name: _plain(getattr(self, name)) for name in SECRETS}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """An unpickled session is a new session in a new environment: variables are read again."""
+        vars(self).update(vars(Credentials(**state).completed(os.environ)))
+
     def completed(self, environ: Mapping[str, str]) -> Credentials:
-        """These, with what is missing taken from the environment as far as it is there."""
-        missing = [each.name for each in fields(self) if getattr(self, each.name) is None]
-        return replace(self, **{name: from_environment(name, environ) for name in missing})
+        """These credentials, with each missing credential taken from its variable.
+
+        :raises SettingError: for a variable that cannot be right.
+        """
+        missing = [name for name in NAMES if getattr(self, name) is None]
+        found = {n: concealed(from_environment(n, environ, self.prefix)) for n in missing}
+        found.update((name, _plain(found[name])) for name in found if name not in SECRETS)
+        try:
+            return replace(self, **found)
+        except SettingError as error:
+            blame(error, variable_of(error.setting or "", self.prefix))
+            raise
 
     @property
     def client(self) -> tuple[Secret, Secret]:
         """client_id and client_secret.
 
-        :raises MissingSettingError: if one of them is missing.
+        :raises MissingSettingError: if client_id or client_secret is missing.
         """
         client_id, client_secret = self._given("client_id", "client_secret")
         return client_id, client_secret
 
     @property
     def user(self) -> tuple[Secret, Secret]:
-        """username and password, which no one can use without the client.
+        """username and password. A user needs a client to sign in.
 
-        :raises MissingSettingError: if one of them, or of :attr:`client`, is missing.
+        :raises MissingSettingError: if any of the four credentials is missing.
         """
-        *_, username, password = self._given("client_id", "client_secret", "username", "password")
+        *_, username, password = self._given(*NAMES)
         return username, password
 
+    def hint(self) -> str:
+        """A likely reason why these credentials are refused; "" if there is none.
+
+        A secret that was read from a file often ends with the newline of the file.
+        """
+        found = []
+        for name in NAMES:
+            value = getattr(self, name)
+            if value is None or value == value.strip().strip("\ufeff"):  # how Windows begins a file
+                continue
+            ends = value.endswith(("\n", "\r"))
+            found.append(f"{name} {'ends with a newline' if ends else 'has white space at an end'}")
+        return f"{' and '.join(found)}, as text from a file often does" if found else ""
+
     def _given(self, *names: str) -> list[Secret]:
-        """All that is missing is told at once, so that nobody has to find out one by one."""
         missing = [name for name in names if getattr(self, name) is None]
         if missing:
-            raise MissingSettingError(
-                f"a token is needed, but there is no {', '.join(missing)}: "
-                f"pass {', '.join(f'{name}=' for name in missing)} to the session, "
-                f"or set {', '.join(map(variable_of, missing))}",
-                setting=missing[0],
-                variable=variable_of(missing[0]),
-            )
+            raise self._missing(missing)
         return [Secret(getattr(self, name)) for name in names]
+
+    def _missing(self, names: Sequence[str]) -> MissingSettingError:
+        """All missing credentials in one error, so that the user can set all of them at once."""
+        variables = {name: variable_of(name, self.prefix) for name in names}
+        late = [variable for variable in variables.values() if os.environ.get(variable)]
+        never = [name for name in names if variables[name] not in late]
+        advice = ""
+        if never:
+            arguments = _listed([f"`{name}=`" for name in never])
+            to_set = _listed([variables[name] for name in never])
+            advice = f" Pass {arguments} to IrisSession or set {to_set}."
+        if late:
+            are, were = ("is", "was") if len(late) == 1 else ("are", "were")
+            advice += (
+                f" {_listed(late)} {are} set now but {were} not set when this session was created."
+                " Create the session afterwards."
+            )
+        return MissingSettingError(
+            f"No {' and no '.join(names)}.{advice}", setting=names[0], variable=variables[names[0]]
+        )
+
+
+def blame(error: SettingError, variable: str) -> None:
+    """Says in `error` that the refused value came from `variable`."""
+    error.args = (f"{variable}: {error}",)
+    error.variable = variable
 
 
 def parse_scope(scope: object) -> tuple[str, ...]:
-    """The words of a scope, given as one string or as several.
+    """The words of a scope, which is one string or several words.
 
     :raises SettingError: for a character that RFC 6749 section 3.3 does not allow in a scope.
     """
@@ -90,7 +154,7 @@ def parse_scope(scope: object) -> tuple[str, ...]:
         if not isinstance(word, str) or not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]*", word):
             raise SettingError(
                 "scope must be words of visible ASCII characters without quotes and backslashes, "
-                "with spaces between them",
+                "with spaces between the words",
                 setting="scope",
             )
     return tuple(word for word in words if word)
@@ -98,7 +162,16 @@ def parse_scope(scope: object) -> tuple[str, ...]:
 
 def _check_text(name: str, value: object) -> None:
     if value is not None and not isinstance(value, str):
-        raise SettingError(f"{name} must be a str, not {type(value).__name__}", setting=name)
-    # not by catching encode()'s error: that one quotes the value, and would hang on ours
+        kind = value.kind if isinstance(value, Concealed) else type(value).__name__
+        raise SettingError(f"{name} must be a str, not {kind}", setting=name)
+    # a search, because the error of `encode` quotes the value
     if re.search("[\ud800-\udfff]", value or ""):
-        raise SettingError(f"{name} is no valid Unicode text", setting=name)
+        raise SettingError(f"{name} is not valid Unicode text", setting=name)
+
+
+def _plain(value: str | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

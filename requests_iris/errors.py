@@ -1,41 +1,58 @@
-"""What can go wrong between a caller and IRIS, over and above what requests raises itself.
+"""The errors of this library, besides the errors that requests itself raises.
 
 ::
 
     requests.RequestException
     └── IrisError
-        ├── SettingError (also a ValueError)     a setting was refused
-        │   └── MissingSettingError              a setting is needed now and was given nowhere
-        ├── ListError                            a list could not be read to its end
-        │   ├── NotAListError                    the reply holds no list
-        │   ├── IncompleteListError              a page failed, or does not fit the others
-        │   └── GraphQLError                     GraphQL answered with errors
-        └── TokenError                           no token could be had
-            ├── TokenRefusedError                the token endpoint said no
-            │   ├── InvalidClientError           ... to client_id and client_secret
-            │   └── InvalidGrantError            ... to username and password, or a refresh token
-            ├── TokenUnreachableError            the token endpoint could not be reached
-            └── TokenResponseError                  the token endpoint answered, but not by RFC 6749
+        ├── SettingError                      a setting was refused
+        │   └── MissingSettingError           a token is needed, and a credential is missing
+        ├── ListError                         a list could not be read to its end
+        │   ├── NotAListError                 the response contains no list
+        │   ├── IncompleteListError           a page failed or contradicts the other pages
+        │   └── GraphQLError                  the GraphQL response contains errors
+        └── TokenError                        there is no token for a request
+            ├── TokenRefusedError             the token endpoint refused
+            │   ├── InvalidClientError        ... client_id and client_secret
+            │   ├── InvalidGrantError         ... username and password, or a refresh token
+            │   └── InvalidScopeError         ... the scope
+            ├── TokenUnreachableError         the token endpoint could not be reached
+            │   └── TokenTimeoutError         the token endpoint did not respond in time
+            └── TokenResponseError            the response is neither a token nor a refusal
 
-All of them pickle, and none carries a secret: a request that hangs on one has lost its body and
-its ``Authorization`` header, a response's body what it repeated of them.
+``except`` clauses written for requests or OAuth2Session catch these errors too:
+
+* a SettingError is also a ``ValueError``;
+* a TokenUnreachableError is also a ``requests.ConnectionError``;
+* a TokenTimeoutError is also a ``requests.Timeout``;
+* a TokenRefusedError and a TokenResponseError are also a ``requests.HTTPError``;
+* InvalidClientError, InvalidGrantError and InvalidScopeError are also the errors of the same name
+  in ``oauthlib.oauth2``.
+
+All errors pickle and copy, with their attributes and their ``__cause__``. No error contains a
+secret: the request of a token error has no body and no ``Authorization`` header, and the body of
+its response has lost each secret that the server sent back.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import pickle
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from requests import RequestException
+import requests
+from oauthlib.oauth2.rfc6749 import errors as oauthlib
+from requests import PreparedRequest, RequestException, Response
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response
+    from .types import ResumePoint
+
+_Kind = TypeVar("_Kind", bound=BaseException)
 
 
 class IrisError(RequestException):
     """The base of all errors of this library.
 
-    :ivar retryable: whether the same call may succeed later with nothing changed.
-    :ivar response: the :class:`requests.Response` that told of the error, or None.
+    :ivar retryable: whether the same call may succeed later, with nothing changed.
+    :ivar response: the :class:`requests.Response` that caused the error, or None.
     """
 
     def __init__(
@@ -49,37 +66,48 @@ class IrisError(RequestException):
         super().__init__(message, request=request, response=response)
         self.retryable = retryable
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickling: all attributes and the cause, as far as they can be pickled themselves.
+
+        A worker process that cannot pickle its error loses the error. So a part that cannot be
+        pickled, such as a hook or a generator on a request, is left out.
+        """
+        state = {name: _portable(value) for name, value in vars(self).items()}
+        return _restored, (type(self), self.args, state, _portable(self.__cause__))
+
+    def __copy__(self) -> IrisError:
+        return _restored(type(self), self.args, vars(self), self.__cause__)
+
 
 class SettingError(IrisError, ValueError):
-    """A setting was refused; nothing has been sent, or for a ``resume`` one page at most.
+    """A setting was refused before any request, except for a ``resume``: after one page at most.
 
-    :ivar setting: the name of the setting, as :class:`IrisSession` calls it.
-    """
-
-    def __init__(self, message: str = "", *, setting: str | None = None) -> None:
-        super().__init__(message)
-        self.setting = setting
-
-
-class MissingSettingError(SettingError):
-    """A token is needed, and a setting without which there is none was given nowhere.
-
-    Where several are missing, the message names all, and these the first.
-
-    :ivar variable: the environment variable that can hold the setting.
+    :ivar setting: the name of the setting, as :class:`IrisSession` spells it.
+    :ivar variable: the environment variable that the refused value came from, or None.
     """
 
     def __init__(
         self, message: str = "", *, setting: str | None = None, variable: str | None = None
     ) -> None:
-        super().__init__(message, setting=setting)
+        super().__init__(message)
+        self.setting = setting
         self.variable = variable
 
 
-class TokenError(IrisError):
-    """No token could be had.
+class MissingSettingError(SettingError):
+    """A request needs a token, and a credential was not set when the session was created.
 
-    :ivar status_code: the HTTP status of the token endpoint's reply, or None without one.
+    If several credentials are missing, the message names all of them.
+
+    :ivar setting: the name of the first missing credential.
+    :ivar variable: the environment variable that can provide this credential.
+    """
+
+
+class TokenError(IrisError):
+    """There is no token for a request.
+
+    :ivar status_code: the HTTP status of the token endpoint's response, or None without a response.
     """
 
     def __init__(self, message: str = "", **context: Any) -> None:
@@ -87,11 +115,12 @@ class TokenError(IrisError):
         self.status_code: int | None = getattr(self.response, "status_code", None)
 
 
-class TokenRefusedError(TokenError):
-    """The token endpoint refused, with an error of RFC 6749 section 5.2.
+class TokenRefusedError(TokenError, requests.HTTPError):
+    """The token endpoint refused the request (RFC 6749 section 5.2).
 
-    :ivar error: the code, such as ``invalid_scope``.
-    :ivar description: the server's own words, or None.
+    :ivar error: the error code in the response, such as ``unauthorized_client``; None if the
+        response contains no error code.
+    :ivar description: the server's explanation, or None.
     """
 
     def __init__(
@@ -102,33 +131,48 @@ class TokenRefusedError(TokenError):
         description: str | None = None,
         **context: Any,
     ) -> None:
+        if isinstance(self, oauthlib.OAuth2Error):
+            # sets `uri`, `state` and more; called first, because `args` and `error` are set below
+            oauthlib.OAuth2Error.__init__(self, description)
         super().__init__(message, **context)
-        self.error = error
+        # oauthlib's classes name their code as a class attribute
+        self.error: str | None = error or getattr(type(self), "error", None)
         self.description = description
 
 
-class InvalidClientError(TokenRefusedError):
-    """``client_id`` and ``client_secret`` were refused (``invalid_client``)."""
+class InvalidClientError(TokenRefusedError, oauthlib.InvalidClientError):
+    """The token endpoint refused ``client_id`` and ``client_secret`` (``invalid_client``)."""
 
 
-class InvalidGrantError(TokenRefusedError):
-    """``username`` and ``password``, or a refresh token, were refused (``invalid_grant``)."""
+class InvalidGrantError(TokenRefusedError, oauthlib.InvalidGrantError):
+    """The token endpoint refused ``username`` and ``password``, or a refresh token.
+
+    The error code is ``invalid_grant``.
+    """
 
 
-class TokenUnreachableError(TokenError):
-    """The token endpoint could not be reached, or gave no whole answer in time.
+class InvalidScopeError(TokenRefusedError, oauthlib.InvalidScopeError):
+    """The token endpoint refused the scope (``invalid_scope``)."""
 
-    ``retryable`` is true, but for a setting that cannot be right, such as a proxy's URL.
+
+class TokenUnreachableError(TokenError, requests.ConnectionError):
+    """The token endpoint could not be reached, or its response broke off.
+
+    ``retryable`` is true, except for a setting that cannot be right, such as the URL of a proxy.
     """
 
     def __init__(self, message: str = "", *, retryable: bool = True, **context: Any) -> None:
         super().__init__(message, retryable=retryable, **context)
 
 
-class TokenResponseError(TokenError):
-    """The token endpoint answered with something that is neither a token nor a refusal.
+class TokenTimeoutError(TokenUnreachableError, requests.Timeout):
+    """The token endpoint did not respond within ``token_timeout``."""
 
-    ``retryable`` is true for a reply that asks for patience: 408, 429 or 5xx.
+
+class TokenResponseError(TokenError, requests.HTTPError):
+    """The token endpoint's response is neither a token nor a refusal.
+
+    ``retryable`` is true for a response that asks for patience: 408, 429 or 5xx.
 
     :ivar retry_after: seconds that the server asked to wait (``Retry-After``), or None.
     """
@@ -141,12 +185,12 @@ class TokenResponseError(TokenError):
 
 
 class ListError(IrisError):
-    """A list could not be read to its end. What was read before is whole pages.
+    """A list could not be read to its end.
 
-    :ivar pages_read: pages that were handed out before.
-    :ivar items_read: the elements in them.
-    :ivar resume: where to go on: the same call with it as ``resume`` does so; it can be saved as
-        JSON. None if the list must be read anew.
+    :ivar pages_read: the number of pages that were handed out before the error.
+    :ivar items_read: the number of items in these pages.
+    :ivar resume: the resume point: pass ``resume=error.resume`` to the same call to continue the
+        list. A resume point can be saved as JSON. None if the list must be read from the beginning.
     """
 
     def __init__(
@@ -155,7 +199,7 @@ class ListError(IrisError):
         *,
         pages_read: int = 0,
         items_read: int = 0,
-        resume: dict[str, Any] | None = None,
+        resume: ResumePoint | None = None,
         **context: Any,
     ) -> None:
         super().__init__(message, **context)
@@ -165,9 +209,9 @@ class ListError(IrisError):
 
 
 class NotAListError(ListError):
-    """The reply has none of the forms that lists have.
+    """The response fits no pagination style.
 
-    :ivar keys: the names of its top-level members.
+    :ivar keys: the names of the response's top-level members.
     """
 
     def __init__(self, message: str = "", *, keys: tuple[str, ...] = (), **context: Any) -> None:
@@ -176,16 +220,16 @@ class NotAListError(ListError):
 
 
 class IncompleteListError(ListError):
-    """A page failed, or does not fit the others: a total that changes, a cursor that repeats.
+    """A page failed or contradicts the other pages: a changed total, a repeated cursor.
 
-    ``retryable`` is true if the page may be there later.
+    ``retryable`` is true if the page may be available later.
     """
 
 
 class GraphQLError(ListError):
-    """GraphQL answered with errors, maybe beside a part of the data.
+    """The GraphQL response contains errors, perhaps beside a part of the data.
 
-    :ivar errors: the objects of the reply's ``errors``.
+    :ivar errors: the objects in the response's ``errors``.
     """
 
     def __init__(
@@ -193,3 +237,46 @@ class GraphQLError(ListError):
     ) -> None:
         super().__init__(message, **context)
         self.errors = errors
+
+
+def _restored(
+    kind: type[_Kind],
+    args: tuple[Any, ...],
+    state: dict[str, Any],
+    cause: BaseException | None,
+) -> _Kind:
+    """An error as it was, without calling ``__init__``, whose signature differs for each class."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(state)
+    if cause is not None:
+        error.__cause__ = cause
+    return error
+
+
+def _portable(value: Any) -> Any:
+    """`value` if a pickle of `value` can be loaded, else the part of `value` that can."""
+    try:
+        pickle.loads(pickle.dumps(value))  # noqa: S301 - our own pickle, made here
+    except Exception:  # pickling calls foreign code, which may raise anything
+        return _plain(value)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """A request without body and hooks, a response with such a request; None for the rest."""
+    if isinstance(value, PreparedRequest):
+        request = PreparedRequest()
+        request.method, request.url, request.headers = value.method, value.url, value.headers
+        return request
+    if isinstance(value, Response):
+        response = Response()
+        vars(response).update({name: vars(value).get(name) for name in _PLAIN_FACTS})
+        response._content = value._content or b""  # False before the body is read
+        response._content_consumed = True
+        response.request = _plain(value.request)
+        return response
+    return None
+
+
+_PLAIN_FACTS = ("status_code", "url", "headers", "reason", "encoding", "elapsed")

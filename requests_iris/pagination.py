@@ -19,7 +19,7 @@ from functools import partial
 from inspect import signature
 from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from requests import RequestException, Response
 
@@ -29,6 +29,9 @@ from .errors import GraphQLError, IncompleteListError, ListError, SettingError
 from .forms import Form, form_of, graphql_errors
 from .hints import Document, links_to_next
 from .problems import problem_of
+
+if TYPE_CHECKING:
+    from .types import ResumePoint
 
 log = logging.getLogger("requests_iris")
 
@@ -283,7 +286,7 @@ class _Walk:
     def _note(self, error: ListError, call: Call, place: Place) -> None:
         error.args = (f"page {self._pages + 1} of the walk, {call}: {error}",)
         error.pages_read, error.items_read = self._pages, self._elements
-        error.resume = call.resume_at(place) if place else None
+        error.resume = cast("ResumePoint", call.resume_at(place)) if place else None
 
 
 def _json_of(response: Response) -> Any:

@@ -7,6 +7,7 @@ on each value, and slice or encode long strings first. The classes here override
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 
@@ -103,3 +104,37 @@ class RedactedBearer(Bearer):
 def fingerprint(secret: str) -> str:
     """Eight characters that distinguish two secrets in a log and reveal neither."""
     return hashlib.sha256(secret.encode()).hexdigest()[:8]
+
+
+class Concealed:
+    """A box around an object that may contain a secret, such as a token as a dict.
+
+    The box shows nothing of its content. Only `reveal()` returns the content.
+
+    :ivar kind: the name of the content's type, for an error message.
+    """
+
+    __slots__ = ("kind", "reveal")
+
+    def __init__(self, content: object) -> None:
+        self.kind = type(content).__name__
+        # a closure, because tools also show the attributes of an object
+        self.reveal: Callable[[], Any] = lambda: content
+
+    def __repr__(self) -> str:
+        return "[secret]"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Concealed, (self.reveal(),)
+
+
+def concealed(value: Any) -> Any:
+    """`value` in a form that a traceback can show: None, a :class:`Secret`, or :class:`Concealed`.
+
+    A function that takes a secret conceals the argument in its first statement. So no later failure
+    can show the secret among the local variables of that function or of the functions it calls.
+    """
+    if value is None or isinstance(value, (Secret, Concealed)):
+        return value
+    # not str(value), which is another text for an enumeration
+    return Secret(str.__str__(value)) if isinstance(value, str) else Concealed(value)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import os
+import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from http.cookiejar import CookieJar
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -21,8 +20,15 @@ from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.utils import resolve_proxies, select_proxy
 from requests_oauthlib import OAuth2Session
-from urllib3.util import Timeout
 
+from .arguments import (
+    Argument,
+    SecretArgument,
+    drained,
+    named_only,
+    refuse_former,
+    refuse_unknown,
+)
 from .auth import (
     BearerAuth,
     copy_of,
@@ -39,88 +45,114 @@ from .auth import (
 )
 from .body import position_of
 from .clock import Clock
-from .credentials import Credentials, from_environment, parse_scope
+from .credentials import PREFIX, SECRETS, Credentials
 from .errors import SettingError
 from .forks import register
-from .hosts import check_url, is_plain_http, may_see_token, origins_of
+from .hosts import is_plain_http, may_see_token
+from .oauth2 import NOT_AVAILABLE, OAuth2Interface
 from .pagination import Page, Progress, items, pages, progress_of, responses
-from .secret import Secret
-from .source import TOKEN_TIMEOUT, TokenSource, Updater
-from .stores import TokenStore, open_store
-from .token import Token
+from .secret import Concealed, concealed
+from .settings import Settings, checked_token, checked_updater, kind_of
+from .source import TokenSource, Updater
+from .stores import TokenStore
 from .token_endpoint import TokenEndpoint
-from .transport import POOL_MAXSIZE, IrisAdapter, idempotent_call
+from .transport import IrisAdapter, idempotent_call
 
 if TYPE_CHECKING:
     from requests import _types as _t
+    from typing_extensions import Self, Unpack
     from urllib3.util import Retry
+
+    from .types import (
+        Counters,
+        DataArguments,
+        GetArguments,
+        PostArguments,
+        RequestArguments,
+    )
 
 log = logging.getLogger("requests_iris")
 
-#: Where the APIs of IRIS are.
-BASE_URL = "https://iris.trackunit.com"
-#: Where IRIS issues tokens.
-TOKEN_URL = "https://auth.trackunit.com/token"  # noqa: S105
-#: What the password grant asks for: the APIs, and a refresh token.
-SCOPE = "api offline_access"
-#: Seconds before its end from which a token is not used any more.
-LEEWAY = 60.0
-#: Seconds to wait for a connection, and for each piece of a reply.
-DEFAULT_TIMEOUT = (10.0, 60.0)
-#: What a copy or a pickle holds besides what requests' own does.
+#: What a copy or a pickle contains besides the attributes that requests pickles.
 _STATE = (
-    *("base_url", "default_timeout", "_origins", "_source", "_client", "_scope", "_state"),
-    *("state", "redirect_uri", "compliance_hook"),
+    *("base_url", "default_timeout", "_origins", "_passed", "_prefix", "_source"),
+    *("_client", "_scope", "_state", "state", "redirect_uri", "compliance_hook"),
 )
 
-_Given = TypeVar("_Given")
-_Default = TypeVar("_Default")
 
-
-# requests.Session is a base of OAuth2Session already; it is named for type checkers, since
+# requests.Session is already a base of OAuth2Session. It is named for type checkers, because
 # requests-oauthlib has no types.
-class IrisSession(OAuth2Session, requests.Session):
+class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     """A :class:`requests.Session` that is always signed in to IRIS.
 
-    Every argument is optional. A missing one comes from the environment variable named with it,
-    else from the default. Making a session sends nothing; the first request that needs a token
-    fetches it.
+    All arguments are optional, and None means "not passed". A setting that was not passed comes
+    from its environment variable, else from the default. All variables are read when the session
+    is created. Creating a session sends nothing. The first request that needs a token gets one.
 
-    :param client_id: of the OAuth client (``TRACKUNIT_CLIENT_ID``).
-    :param client_secret: of the OAuth client (``TRACKUNIT_CLIENT_SECRET``).
-    :param username: of the API User (``TRACKUNIT_USERNAME``).
-    :param password: of the API User (``TRACKUNIT_PASSWORD``).
-    :param scope: what to ask for, as one string or a list (``TRACKUNIT_SCOPE``). Without
-        ``offline_access`` in it IRIS gives no refresh token, and renewing means signing in again.
-    :param token: a token saved earlier, such as :attr:`token`. An ``expires_in`` without an
-        ``expires_at`` is not believed; such a token is used until it is refused.
-    :param token_updater: called with each new token, the first included, as a dict, by the thread
-        that got it. What it raises reaches the call that needed the token, which is not lost.
-    :param token_store: where the token is shared with other processes: a path, a URL that begins
-        with ``file:///``, ``redis://`` or ``rediss://``, or a :class:`TokenStore`
-        (``TRACKUNIT_TOKEN_STORE``). Each API User, client and scope has a place of its own there.
-    :param base_url: where a URL that begins with one slash belongs (``TRACKUNIT_BASE_URL``).
-    :param token_url: the token endpoint (``TRACKUNIT_TOKEN_URL``).
-    :param allowed_hosts: the hosts that may see the token, such as ``example.org:8443``: exact host
-        and port; the default is the host of `base_url`.
-    :param leeway: seconds before its end from which a token is not used any more, at most a tenth
-        of its life.
-    :param default_timeout: seconds, as requests' ``timeout``, for requests to allowed hosts that
-        bring none; None waits for ever.
-    :param retry: how often and when a request to an allowed host is sent again: a urllib3
-        ``Retry``, the number of repetitions, or 0 or False for none. The default repeats idempotent
-        methods up to 4 times after 429, 502, 503, 504, and faults of a connection.
-    :param pool_maxsize: connections that are kept for each allowed host, at best one for each
-        thread.
-    :param token_timeout: seconds for one token request, including its retries and pauses.
-    :param clock: the clocks of the system; a test can pass a :class:`Clock` of its own.
+    Each argument, except for the two secrets, has a property that returns exactly what was passed.
+    ``token``, ``token_updater``, ``scope``, ``client_id``, ``base_url`` and ``default_timeout`` can
+    be assigned later. Assigning ``base_url`` changes where paths belong, but not which hosts may
+    see the token.
+
+    :param client_id: the id of the OAuth client (``TRACKUNIT_CLIENT_ID``).
+    :param client_secret: the secret of the OAuth client (``TRACKUNIT_CLIENT_SECRET``).
+    :param username: the name of the API User (``TRACKUNIT_USERNAME``).
+    :param password: the password of the API User (``TRACKUNIT_PASSWORD``).
+    :param scope: the scope to ask for, one string or a list of words (``TRACKUNIT_SCOPE``); the
+        default is ``"api offline_access"``. Without ``offline_access`` IRIS issues no refresh
+        token, and the session renews the token by signing in again.
+    :param token: a saved token, such as :attr:`token`. An ``expires_in`` without an ``expires_at``
+        is ignored, and the session then uses the token until an API rejects the token.
+    :param token_updater: called with each new token as a dict, by the thread that got the token.
+        An exception from the updater reaches the call that needed the token; the token is kept.
+    :param token_store: where processes share the token: a path, a URL that begins with
+        ``file:///``, ``redis://`` or ``rediss://``, or a :class:`TokenStore`
+        (``TRACKUNIT_TOKEN_STORE``). False or 0: the token is not shared, the default. Each API
+        User, client and scope has its own entry in the store.
+    :param base_url: where a URL that begins with one slash belongs (``TRACKUNIT_BASE_URL``); the
+        default is ``"https://iris.trackunit.com"``.
+    :param token_url: the token endpoint (``TRACKUNIT_TOKEN_URL``); the default is
+        ``"https://auth.trackunit.com/token"``.
+    :param allowed_hosts: the hosts that may see the token, such as ``["example.org:8443"]``, or one
+        such host (``TRACKUNIT_ALLOWED_HOSTS``, separated by commas). Host and port are compared
+        exactly. The default is the host of `base_url`.
+    :param leeway: a token expires this many seconds before the end of its lifetime, but at most a
+        tenth of the lifetime before the end; the default is 60. False or 0: no leeway.
+    :param default_timeout: seconds, as requests' ``timeout``, for a request to an allowed host
+        without a ``timeout`` of its own; the default is ``(10, 60)``. False or 0: no limit.
+    :param retry: a urllib3 ``Retry``, or the number of retries, for requests to allowed hosts. The
+        default is :data:`DEFAULT_RETRY`: idempotent methods are retried up to 4 times after 429,
+        502, 503, 504, and after a connection fault. False or 0: no retry.
+    :param pool_maxsize: the number of connections to keep for each allowed host, best as many as
+        threads; the default is 128.
+    :param token_timeout: seconds for a whole token request, including its retries and pauses; the
+        default is 30.
+    :param clock: the clock; a test can pass a :class:`Clock` of its own.
     :raises SettingError: for a setting that cannot be right.
+    :raises TypeError: for an unknown argument. The message says what to use.
     """
 
+    client_secret = SecretArgument("The secret of the OAuth client. A session does not show it.")
+    password = SecretArgument("The password of the API User. A session does not show it.")
+    token_store: Argument[TokenStore | str | os.PathLike[str] | None] = Argument(
+        "Where processes share the token. A URL may contain a password."
+    )
+    token_url: Argument[str] = Argument("The token endpoint.")
+    allowed_hosts: Argument[str | Iterable[str]] = Argument("The hosts that may see the token.")
+    leeway: Argument[float] = Argument("A token expires this many seconds before its end.")
+    retry: Argument[Retry | int] = Argument("The retries of a request to an allowed host.")
+    pool_maxsize: Argument[int] = Argument("The connections to keep for each allowed host.")
+    token_timeout: Argument[float] = Argument("Seconds for a whole token request.")
+    clock: Argument[Clock] = Argument("The clock.")
+
+    #: Set by :meth:`from_env` before ``__init__`` runs.
+    _prefix = PREFIX
+
+    @named_only
     def __init__(
         self,
-        *,
         client_id: str | None = None,
+        *,
         client_secret: str | None = None,
         username: str | None = None,
         password: str | None = None,
@@ -130,60 +162,145 @@ class IrisSession(OAuth2Session, requests.Session):
         token_store: TokenStore | str | os.PathLike[str] | None = None,
         base_url: str | None = None,
         token_url: str | None = None,
-        allowed_hosts: Iterable[str] | None = None,
-        leeway: float = LEEWAY,
-        default_timeout: _t.TimeoutType = DEFAULT_TIMEOUT,
+        allowed_hosts: str | Iterable[str] | None = None,
+        leeway: float | None = None,
+        default_timeout: _t.TimeoutType = None,
         retry: Retry | int | None = None,
-        pool_maxsize: int = POOL_MAXSIZE,
-        token_timeout: float = TOKEN_TIMEOUT,
+        pool_maxsize: int | None = None,
+        token_timeout: float | None = None,
         clock: Clock | None = None,
+        **unknown: NoReturn,
     ) -> None:
         """Takes the arguments that the class describes, and sends nothing."""
-        base_url = _setting("base_url", base_url, BASE_URL)
-        token_url = _setting("token_url", token_url, TOKEN_URL)
-        token_store = _setting("token_store", token_store, None)
-        scope = _setting("scope", scope, SCOPE)
-        self.base_url = _checked_base_url(base_url)
-        self.default_timeout = _checked_timeout(default_timeout)
-        self._origins = origins_of([base_url] if allowed_hosts is None else allowed_hosts)
-        self._source = TokenSource(
-            TokenEndpoint(check_url(token_url, setting="token_url"), clock=clock),
-            Credentials(client_id, client_secret, username, password).completed(os.environ),
-            parse_scope(scope),
-            leeway=_checked_leeway(leeway),
-            store=None if token_store is None else open_store(token_store),
+        # First of all: a traceback may show these variables.
+        names = drained(unknown).keys()
+        client_secret, password = concealed(client_secret), concealed(password)
+        saved, updater, store = Concealed(token), Concealed(token_updater), concealed(token_store)
+        # Another class of this session may have set a base_url, such as BaseUrlSession.
+        base_url = concealed(getattr(self, "base_url", None) if base_url is None else base_url)
+        token_url = concealed(token_url)
+        if isinstance(allowed_hosts, Iterator):
+            allowed_hosts = tuple(allowed_hosts)
+        allowed_hosts = concealed(allowed_hosts)
+        del token, token_updater, token_store
+        refuse_unknown(names, IrisSession.__init__)
+        settings = Settings.read(
+            os.environ,
+            self._prefix,
+            scope=scope,
+            base_url=base_url,
+            token_url=token_url,
+            allowed_hosts=allowed_hosts,
+            token_store=store,
+            leeway=leeway,
+            default_timeout=default_timeout,
+            retry=retry,
+            pool_maxsize=pool_maxsize,
             token_timeout=token_timeout,
             clock=clock,
         )
-        super().__init__(  # type: ignore[call-arg]
-            client=LegacyApplicationClient(client_id),
-            auto_refresh_url=token_url,
-            token=token,
-            token_updater=token_updater,
+        self._passed = settings.passed
+        self._origins = settings.allowed_hosts
+        self.base_url: str = settings.passed["base_url"]
+        self.default_timeout: _t.TimeoutType = settings.passed["default_timeout"]
+        self._source = TokenSource(
+            TokenEndpoint(settings.token_url, clock=settings.clock),
+            Credentials(
+                client_id, client_secret, username, password, prefix=self._prefix
+            ).completed(os.environ),
+            settings.scope,
+            leeway=settings.leeway,
+            store=settings.token_store,
+            token_timeout=settings.token_timeout,
+            clock=settings.clock,
         )
-        # OAuth2Session's stand-in switches netrc off for every host, and cannot be pickled.
+        super().__init__(  # type: ignore[call-arg]
+            client=LegacyApplicationClient(self.client_id), scope=settings.passed["scope"]
+        )
+        # OAuth2Session's own auth switches netrc off for every host, and cannot be pickled.
         self.auth = None
-        self._mount_adapters(token_url, retry, pool_maxsize, clock)
+        self._source.updater = checked_updater(updater)
+        self._source.token = checked_token(saved)
+        self._mount_adapters(settings)
         register(self)
 
-    def _mount_adapters(
-        self, token_url: str, retry: Retry | int | None, pool_maxsize: int, clock: Clock | None
-    ) -> None:
-        """In the place of requests' own; by http no host is ours, unless it is a loopback one."""
-        by_http = any(map(is_plain_http, (*self._origins, token_url)))
-        for prefix in ("https://", "http://") if by_http else ("https://",):
+    @classmethod
+    def from_env(cls, prefix: str = PREFIX, **settings: Any) -> Self:
+        """A session whose variables begin with `prefix`, for programs with several accounts.
+
+        Only variables with this prefix are read: ``from_env("ACME_")`` reads ``ACME_USERNAME``, and
+        never ``TRACKUNIT_USERNAME``. A copy and a pickle of the session keep the prefix.
+
+        :param settings: arguments of the class. An argument wins over its variable.
+        :raises SettingError: for a setting that cannot be right.
+        """
+        box = Concealed(drained(settings))
+        if not isinstance(prefix, str):
+            raise SettingError(f"prefix must be a str, not {kind_of(prefix)}", setting="prefix")
+        session = cls.__new__(cls)
+        # not an argument, because other classes of the session may not pass it on
+        session._prefix = prefix
+        session.__init__(**box.reveal())  # type: ignore[misc]
+        return session
+
+    def __repr__(self) -> str:
+        if "_source" not in vars(self):  # a traceback may show a session that is not created yet
+            return f"<{type(self).__name__}, not created>"
+        credentials, token = self._source.credentials, self._source.token
+        account = f"username={credentials.username!r}"
+        if credentials.username is None:
+            account = f"client_id={credentials.client_id!r}"
+        shown = f"token={token.fingerprint} ({self._source.age})" if token else "token=none"
+        # the program may have assigned a URL with a password
+        base_url = re.sub(r"//[^/]*@", "//...@", str(self.base_url))
+        return f"<{type(self).__name__} {base_url} grant_type='password' {account} {shown}>"
+
+    def __dir__(self) -> Iterable[str]:
+        return sorted({*super().__dir__()} - NOT_AVAILABLE - {*SECRETS})
+
+    @property
+    def username(self) -> str | None:
+        """The name of the API User."""
+        return self._source.credentials.username
+
+    if TYPE_CHECKING:  # requests' own methods, with the two arguments that `request` adds
+
+        def get(
+            self, url: _t.UriType, params: _t.ParamsType = None, **kwargs: Unpack[GetArguments]
+        ) -> Response: ...
+        def options(self, url: _t.UriType, **kwargs: Unpack[RequestArguments]) -> Response: ...
+        def head(self, url: _t.UriType, **kwargs: Unpack[RequestArguments]) -> Response: ...
+        def post(
+            self,
+            url: _t.UriType,
+            data: _t.DataType = None,
+            json: _t.JsonType = None,
+            **kwargs: Unpack[PostArguments],
+        ) -> Response: ...
+        def put(
+            self, url: _t.UriType, data: _t.DataType = None, **kwargs: Unpack[DataArguments]
+        ) -> Response: ...
+        def patch(
+            self, url: _t.UriType, data: _t.DataType = None, **kwargs: Unpack[DataArguments]
+        ) -> Response: ...
+        def delete(self, url: _t.UriType, **kwargs: Unpack[RequestArguments]) -> Response: ...
+
+    def _mount_adapters(self, settings: Settings) -> None:
+        """Replaces requests' adapters, for plain HTTP only if a loopback address was named."""
+        urls = (*settings.allowed_hosts, settings.token_url)
+        for prefix in ("https://", "http://") if any(map(is_plain_http, urls)) else ("https://",):
             adapter = IrisAdapter(
-                origins=self._origins,
-                token_url=token_url,
+                origins=settings.allowed_hosts,
+                token_url=settings.token_url,
                 sign_anew=self._sign_anew,
-                retry=retry,
-                pool_maxsize=pool_maxsize,
-                clock=clock,
+                retry=settings.retry,
+                pool_maxsize=settings.pool_maxsize,
+                clock=settings.clock,
             )
             self.mount(prefix, adapter)
 
     def __getstate__(self) -> dict[str, Any]:
-        # not by `__attrs__`, which a mixin that stands before this class may have, too
+        # `__attrs__` may be that of a mixin before this class in the method resolution order
         return {**super().__getstate__(), **{name: getattr(self, name) for name in _STATE}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -191,7 +308,7 @@ class IrisSession(OAuth2Session, requests.Session):
         register(self)
 
     def reset_after_fork(self) -> None:
-        """Gives the session of a forked child new connections and locks."""
+        """Gives the session in a forked child new connections and locks."""
         if isinstance(self.cookies, CookieJar):
             self.cookies._cookies_lock = threading.RLock()
         for adapter in self.adapters.values():
@@ -284,7 +401,7 @@ class IrisSession(OAuth2Session, requests.Session):
         if not may_see_token(request.url or "", self._origins):
             return self._send_without_token(request, **kwargs)
         if kwargs.get("timeout") is None:
-            kwargs["timeout"] = self.default_timeout
+            kwargs["timeout"] = self.default_timeout or None
         if not takes_token(request) or self._is_overheard(request, kwargs):
             return self._send_without_token(request, **kwargs)
         hooks = request.hooks
@@ -360,27 +477,34 @@ class IrisSession(OAuth2Session, requests.Session):
         items_path: str | None = None,
         max_workers: int = 1,
         resume: Mapping[str, Any] | None = None,
-        **request_arguments: Any,
+        **request_arguments: Unpack[RequestArguments],
     ) -> Iterator[Response]:
-        """Every page of a list, in order, as responses; or an exception, never a short list.
+        """Reads a list page by page: yields each page as a response, in order.
 
-        The form of the list is told by its first page: pages, cursors, AEMP links, a GraphQL
-        connection, or one whole list. JSON is asked for, and as many elements a page as there can
-        be where `url` and ``params`` do not say. If they name a page, the walk begins there.
+        An exception ends a list that cannot be read to its end. A short list is never returned.
 
-        :param method: "POST" for lists with a filter in the body, and for GraphQL, whose query must
-            declare ``$after``.
-        :param items_path: where the elements are, as names with dots between them, in an odd reply.
-        :param max_workers: pages to read at once; cursors, and GraphQL, read one page ahead.
-            Where the walk ends early, it waits for requests on their way, and repeats none.
-        :param resume: of the :class:`ListError` that the same call has raised before: its method,
-            path, parameters and body, in this process or another.
-        :param request_arguments: further ones of :meth:`request`, for every page; none is streamed.
-        :raises SettingError: at once, for an argument that cannot be right; after one page for a
-            `resume` of a list of another form.
-        :raises TypeError: at once, for an argument that :meth:`request` does not have.
-        :raises ListError: on the way, for a list that is not read whole. If the first request of
-            all is not answered, what :meth:`request` raises.
+        The first response shows the pagination style: page numbers, a cursor, AEMP links, a GraphQL
+        connection, or a single response. Pages are as large as the API allows, unless `url` or
+        ``params`` name a size. If `url` or ``params`` name a page, the list begins at that page.
+
+        :param url: the list; joined to `base_url` if `url` begins with one slash.
+        :param method: "POST" for a list with a filter in the body, and for GraphQL. A GraphQL query
+            must declare ``$after``.
+        :param items_path: the path to the items in an unusual response: names with dots between the
+            names, such as ``"data.assets"``.
+        :param max_workers: the number of pages to read at the same time. With cursors and GraphQL,
+            more than 1 means: the next page is read ahead. A list that is closed early waits for
+            the requests on their way, and retries none of these requests.
+        :param resume: a resume point (:attr:`ListError.resume`) of a call with the same path,
+            method, parameters and body, from this process or another process.
+        :param request_arguments: arguments of :meth:`request` for every page: ``params``, ``json``,
+            ``data``, ``headers``, ``cookies``, ``auth``, ``timeout``, ``allow_redirects``,
+            ``proxies``, ``hooks``, ``verify``, ``cert``, ``withhold_token``.
+        :raises SettingError: at once, for an argument that cannot be right; after one page, for a
+            `resume` of a list in another pagination style.
+        :raises TypeError: at once, for an unknown argument.
+        :raises ListError: for a list that cannot be read to its end. If the first request fails,
+            you get the exception that :meth:`request` would raise.
         """
         found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
         return responses(found)
@@ -394,14 +518,25 @@ class IrisSession(OAuth2Session, requests.Session):
         max_workers: int = 1,
         resume: Mapping[str, Any] | None = None,
         progress: bool | Progress = False,
-        **request_arguments: Any,
+        **request_arguments: Unpack[RequestArguments],
     ) -> Iterator[Any]:
-        """Every element of a list, in order; or an exception, never a short list.
+        """Reads a list item by item: yields each item, in order.
 
-        :param progress: True for a bar on the terminal (tqdm, the extra ``progress``); or what is
-            called after each page with the number of elements read, and that of all or None.
+        An exception ends a list that cannot be read to its end. A short list is never returned.
 
-        The other arguments are those of :meth:`pages`, and so are the exceptions.
+        :param url: the list; joined to `base_url` if `url` begins with one slash.
+        :param method: "POST" for a list with a filter in the body, and for GraphQL.
+        :param items_path: the path to the items in an unusual response, such as ``"data.assets"``.
+        :param max_workers: the number of pages to read at the same time.
+        :param resume: a resume point (:attr:`ListError.resume`) of the same call.
+        :param progress: True for a bar on the terminal (tqdm, the extra ``progress``); or a
+            callable. The callable is called after each page with the number of items read and the
+            number of all items, which is None if unknown.
+        :param request_arguments: arguments of :meth:`request` for every page: ``params``, ``json``,
+            ``data``, ``headers``, ``cookies``, ``auth``, ``timeout``, ``allow_redirects``,
+            ``proxies``, ``hooks``, ``verify``, ``cert``, ``withhold_token``.
+
+        :meth:`pages` describes the arguments in full, and the exceptions.
         """
         found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
         return items(found, progress_of(progress))
@@ -413,9 +548,10 @@ class IrisSession(OAuth2Session, requests.Session):
         items_path: str | None,
         max_workers: int,
         resume: Mapping[str, Any] | None,
-        arguments: dict[str, Any],
+        arguments: Mapping[str, Any],
     ) -> Generator[Page, None, None]:
-        # a walk only reads, by whatever method
+        refuse_former(arguments, key="items_path", workers="max_workers")
+        # reading a list changes nothing on the server, whatever the method
         read = partial(self.request, idempotent=True)
         return pages(
             read,
@@ -429,173 +565,19 @@ class IrisSession(OAuth2Session, requests.Session):
 
     @property
     def bearer(self) -> BearerAuth:
-        """The same tokens as an ``auth=``, for libraries that take one and no session."""
+        """The tokens of this session as an ``auth=``, for libraries that take no session."""
         return BearerAuth(self._source, self._send_token_request, self._origins)
 
     @property
-    def counters(self) -> dict[str, int]:
-        """What this session has done so far, as numbers.
+    def counters(self) -> Counters:
+        """What this session has done so far, as a new dict of numbers.
 
         ``password`` and ``refresh_token``: requests to the token endpoint, by grant. ``tokens``:
-        tokens got from them. ``replays``: requests sent once more after a 401. ``waits``: how often
-        a thread waited for the token that another one was getting. A pickle of it starts at 0.
+        tokens that the token endpoint issued. ``replays``: requests that were resent after a 401.
+        ``waits``: how often a thread waited for a token that another thread was getting. A pickled
+        session starts at 0.
         """
-        return self._source.counters
-
-    @property
-    def token(self) -> dict[str, Any]:
-        """The token held, as a new dict; an empty one without a token. No request is made for it.
-
-        Members are named as in RFC 6749 section 5.1, with ``expires_at`` in seconds since the
-        epoch and ``scope`` as a list. It holds secrets. Assign a saved one to go on with it, ``{}``
-        to forget it. Neither touches the token store: the next request takes what is there if the
-        session holds nothing, the next renewal if that serves longer.
-        """
-        token = self._source.token
-        return token.as_dict() if token else {}
-
-    @token.setter
-    def token(self, saved: Mapping[str, Any] | None) -> None:
-        try:
-            self._source.token = Token.from_dict(saved) if saved else None
-        except (AttributeError, ValueError) as error:
-            reason = error if isinstance(error, ValueError) else "it is no dict"
-            raise SettingError(f"token cannot be used: {reason}", setting="token") from None
-
-    @property
-    def access_token(self) -> str | None:
-        """The access token held, or None. It is a secret."""
-        token = self._source.token
-        return token.access_token if token else None
-
-    @access_token.setter
-    def access_token(self, value: str | None) -> None:
-        self.token = {"access_token": value} if value else {}
-
-    @access_token.deleter
-    def access_token(self) -> None:
-        self.token = {}
-
-    @property
-    def token_updater(self) -> Updater | None:
-        """Called with each new token, as a dict."""
-        return self._source.updater
-
-    @token_updater.setter
-    def token_updater(self, updater: Updater | None) -> None:
-        if not (updater is None or callable(updater)):
-            # by its type: a token that was given in its place must not be shown
-            raise SettingError(
-                f"token_updater must be callable, or None, not {type(updater).__name__}",
-                setting="token_updater",
-            )
-        self._source.updater = updater
-
-    @property
-    def scope(self) -> str:
-        """The scope that the password grant asks for. The granted one is in :attr:`token`."""
-        return " ".join(self._source.scope)
-
-    @scope.setter
-    def scope(self, scope: str | Iterable[str]) -> None:
-        self._source.scope = parse_scope(scope)
-
-    @property
-    def client_id(self) -> str | None:
-        """The id of the OAuth client."""
-        return self._source.credentials.client_id
-
-    @client_id.setter
-    def client_id(self, client_id: str | None) -> None:
-        self._source.credentials = replace(self._source.credentials, client_id=client_id)
-
-    @client_id.deleter
-    def client_id(self) -> None:
-        self.client_id = None
-
-    def fetch_token(
-        self,
-        token_url: str | None = None,
-        *,
-        client_id: str | None = None,
-        client_secret: str | None = None,
-        username: str | None = None,
-        password: str | None = None,
-    ) -> dict[str, Any]:
-        """Signs in now, by the password grant, and returns the token as :attr:`token` does.
-
-        There is no need to call it. Credentials that are given replace the session's, unless they
-        are refused.
-
-        :raises MissingSettingError: if a credential is missing.
-        :raises TokenError: if there was no token to be had; the one held, if any, is kept.
-        """
-        self._check_token_url(token_url)
-        given = {
-            "client_id": client_id,
-            "client_secret": client_secret,
-            "username": username,
-            "password": password,
-        }
-        credentials = replace(
-            self._source.credentials, **{k: v for k, v in given.items() if v is not None}
-        )
-        del given, client_secret, password  # a traceback may show what it finds here
-        return self._source.sign_in(credentials, self._send_token_request).as_dict()
-
-    def refresh_token(
-        self, token_url: str | None = None, refresh_token: str | None = None
-    ) -> dict[str, Any]:
-        """Renews now, by the refresh_token grant, and returns the token as :attr:`token` does.
-
-        There is no need to call it.
-
-        :raises SettingError: if there is no refresh token, or a credential is missing.
-        :raises TokenError: if there was no token to be had; the one held, if any, is kept.
-        """
-        self._check_token_url(token_url)
-        refresh_token = Secret(refresh_token) if refresh_token else None
-        return self._source.refresh(refresh_token, self._send_token_request).as_dict()
-
-    @property
-    def auto_refresh_url(self) -> str:
-        """Where the token is renewed: the token endpoint. Another one is refused."""
-        return self._source.token_url
-
-    @auto_refresh_url.setter
-    def auto_refresh_url(self, url: str | None) -> None:
-        self._check_token_url(url)
-
-    @property
-    def auto_refresh_kwargs(self) -> dict[str, Any]:
-        """Empty: a renewal sends nothing but what RFC 6749 section 6 names. Others are refused."""
-        return {}
-
-    @auto_refresh_kwargs.setter
-    def auto_refresh_kwargs(self, kwargs: Mapping[str, Any] | None) -> None:
-        if kwargs:
-            raise NotImplementedError("IrisSession authenticates the client itself at renewal")
-
-    def register_compliance_hook(self, hook_type: str, hook: Callable[..., Any]) -> NoReturn:
-        """Not offered: token requests are the session's own. For responses, requests has hooks."""
-        raise NotImplementedError(
-            "IrisSession has no compliance hooks: use requests' response hooks, or mount an adapter"
-        )
-
-    def authorization_url(self, url: str, state: str | None = None, **kwargs: Any) -> NoReturn:
-        """Not offered: it belongs to grants that IRIS does not have."""
-        raise NotImplementedError("IRIS has no authorization URL: it knows the password grant only")
-
-    def token_from_fragment(self, authorization_response: str) -> NoReturn:
-        """Not offered: it belongs to grants that IRIS does not have."""
-        raise NotImplementedError("IRIS has no implicit grant: it knows the password grant only")
-
-    def _check_token_url(self, token_url: str | None) -> None:
-        if token_url not in (None, self._source.token_url):
-            raise SettingError(
-                f"this session's token_url is {self._source.token_url}; make another session",
-                setting="token_url",
-            )
+        return cast("Counters", self._source.counters)
 
     def _is_theirs(self, request: Request, prepared: PreparedRequest) -> bool:
         """Whether the authentication of a request just prepared is the caller's."""
@@ -625,7 +607,7 @@ class IrisSession(OAuth2Session, requests.Session):
         """`url` as requests understands it: bytes decoded, other objects as their str."""
         text = url.decode("utf-8") if isinstance(url, bytes) else str(url)
         one_slash = text.startswith("/") and not text.startswith("//")
-        return self.base_url + text if one_slash else text
+        return self.base_url.rstrip("/") + text if one_slash else text
 
     def _send_token_request(self, request: PreparedRequest, timeout: float) -> Response:
         """Sends it with the session's adapters, proxies, verify and cert, and nothing else of it.
@@ -678,36 +660,3 @@ def _with(request: Request, **changes: Any) -> Request:
 def _hooks_with(first: Callable[..., Response], hooks: Any) -> dict[str, Any]:
     others = (hooks or {}).get("response") or ()
     return {"response": [first, others] if callable(others) else [first, *others]}
-
-
-def _setting(name: str, given: _Given | None, default: _Default) -> _Given | _Default | str:
-    """What was given, else what the environment says, else the default."""
-    return given if given is not None else from_environment(name, os.environ) or default
-
-
-def _checked_base_url(base_url: str) -> str:
-    if "?" in check_url(base_url, setting="base_url") or "#" in base_url:
-        raise SettingError("base_url must end before any ? or #", setting="base_url")
-    return base_url.rstrip("/")
-
-
-def _checked_leeway(leeway: float) -> float:
-    if not (isinstance(leeway, (int, float)) and leeway >= 0):
-        raise SettingError(f"leeway must be 0 seconds or more, not {leeway!r}", setting="leeway")
-    return leeway
-
-
-def _checked_timeout(timeout: _t.TimeoutType) -> _t.TimeoutType:
-    pair = timeout if isinstance(timeout, tuple) else (timeout, timeout)
-    usable = len(pair) == 2 and all(
-        seconds is None or (isinstance(seconds, (int, float)) and 0 < seconds < math.inf)
-        for seconds in pair
-    )
-    usable = usable and not any(isinstance(seconds, bool) for seconds in pair)
-    if not (usable or isinstance(timeout, Timeout)):
-        raise SettingError(
-            "default_timeout must be more than 0 seconds, two such numbers, or None, "
-            f"not {timeout!r}",
-            setting="default_timeout",
-        )
-    return timeout

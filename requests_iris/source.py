@@ -177,6 +177,12 @@ class TokenSource:
         with self._guard:
             return {name: self._counts[name] for name in COUNTERS}
 
+    @property
+    def age(self) -> str:
+        """The age of the token: fresh, expiring or expired; none without a token."""
+        state = self._state_of_token()
+        return {"aging": "expiring", "stale": "expired", "rejected": "expired"}.get(state, state)
+
     def count(self, name: str) -> None:
         with self._guard:
             self._counts[name] += 1
@@ -447,7 +453,7 @@ class TokenSource:
 
     def _key(self) -> str | None:
         """Where the store keeps this API User's token; None for a session that is nobody's."""
-        who = self.credentials.completed(self._environ)
+        who = self.credentials
         if who.client_id is None or who.username is None:
             return None
         return key_of(self.token_url, who.client_id, who.username, sorted(set(self.scope)))
@@ -472,7 +478,7 @@ class TokenSource:
             self.count(grant)
             return send(request, timeout)
 
-        credentials = self.credentials.completed(self._environ)
+        credentials = self.credentials
         asked = (credentials, self.scope)
         self._raise_if_refused_before(asked)
         why, start = self._state_of_token(), self._clock.monotonic()

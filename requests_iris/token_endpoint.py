@@ -151,6 +151,7 @@ class _Exchange:
         self._url, self._body, self._authorization = url, body, Secret(f"Basic {basic}")
         named = (secret, client_secret, Secret(basic.rstrip("=")))
         self._secrets = [text for text in named if text]
+        self.hint = credentials.hint()
 
     def request(self) -> PreparedRequest:
         """A new one each time: it belongs to no session, and takes nothing from one."""
@@ -279,7 +280,8 @@ def _refusal(reply: _Reply) -> TokenRefusedError:
     refusal = kind(
         f"the token endpoint refused with {code}"
         + (f" ({description})" if description else "")
-        + f": {advice}",
+        + f": {advice}"
+        + (f". {reply.exchange.hint}" if reply.exchange.hint else ""),
         error=code,
         description=description or None,
         response=reply.for_everybody(),

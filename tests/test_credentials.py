@@ -1,8 +1,11 @@
-"""Who signs in."""
+"""Credentials: where they come from, which error names a missing one, what stays hidden."""
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +16,7 @@ NAMES = ["client_id", "client_secret", "username", "password"]
 ENVIRON = {f"TRACKUNIT_{name.upper()}": f"{name} of environ" for name in NAMES}
 
 
-def test_what_was_given_nowhere_comes_from_the_environment() -> None:
+def test_credentials_that_were_not_passed_come_from_the_environment() -> None:
     completed = Credentials().completed(ENVIRON)
     assert completed.client == ("client_id of environ", "client_secret of environ")
     assert completed.user == ("username of environ", "password of environ")
@@ -21,14 +24,20 @@ def test_what_was_given_nowhere_comes_from_the_environment() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", ["argument", ""])
-def test_an_argument_stands_before_the_environment(name: str, value: str) -> None:
-    """Each by itself, and an empty one too: an empty password is a password."""
+def test_an_argument_wins_over_its_variable_even_if_empty(name: str, value: str) -> None:
+    """An empty password is a password."""
     completed = Credentials(**{name: value}).completed(ENVIRON)
     others = {each: f"{each} of environ" for each in NAMES if each != name}
     assert completed == Credentials(**{name: value, **others})
 
 
-def test_completing_leaves_the_original_as_it_was() -> None:
+def test_only_variables_with_the_prefix_are_read() -> None:
+    environ = {**ENVIRON, "ACME_USERNAME": "user of Acme"}
+    completed = Credentials(prefix="ACME_").completed(environ)
+    assert completed == Credentials(username="user of Acme", prefix="ACME_")
+
+
+def test_completed_does_not_change_the_original() -> None:
     credentials = Credentials(username="argument")
     credentials.completed(ENVIRON)
     assert credentials == Credentials(username="argument")
@@ -38,33 +47,91 @@ def test_completing_leaves_the_original_as_it_was() -> None:
     ("environ", "value"),
     [({"TRACKUNIT_SCOPE": "api"}, "api"), ({"TRACKUNIT_SCOPE": ""}, None), ({"SCOPE": "x"}, None)],
 )
-def test_an_empty_variable_counts_as_missing(environ: dict[str, str], value: str | None) -> None:
+def test_an_empty_variable_counts_as_not_set(environ: dict[str, str], value: str | None) -> None:
     assert from_environment("scope", environ) == value
 
 
+@pytest.mark.parametrize("prefix", ["TRACKUNIT_", "ACME_"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_missing_one_is_told_with_its_setting_and_variable(name: str) -> None:
-    variable = f"TRACKUNIT_{name.upper()}"
-    credentials = Credentials().completed({**ENVIRON, variable: ""})
-    with pytest.raises(MissingSettingError, match=rf"{name}=.*{variable}$") as caught:
+def test_an_error_names_the_missing_credential_its_argument_and_its_variable(name, prefix) -> None:
+    variable = f"{prefix}{name.upper()}"
+    others = {each: "x" for each in NAMES if each != name}
+    credentials = Credentials(**others, prefix=prefix)
+    with pytest.raises(MissingSettingError) as caught:
         _ = credentials.client, credentials.user
+    assert str(caught.value) == f"No {name}. Pass `{name}=` to IrisSession or set {variable}."
     assert (caught.value.setting, caught.value.variable) == (name, variable)
 
 
-def test_all_that_are_missing_are_told_at_once() -> None:
+def test_one_error_names_all_missing_credentials() -> None:
     with pytest.raises(MissingSettingError) as caught:
         _ = Credentials(client_id="c", username="u").user
     assert str(caught.value) == (
-        "a token is needed, but there is no client_secret, password: "
-        "pass client_secret=, password= to the session, "
-        "or set TRACKUNIT_CLIENT_SECRET, TRACKUNIT_PASSWORD"
+        "No client_secret and no password. Pass `client_secret=` and `password=` to IrisSession "
+        "or set TRACKUNIT_CLIENT_SECRET and TRACKUNIT_PASSWORD."
     )
     assert caught.value.setting == "client_secret"
     assert caught.value.variable == "TRACKUNIT_CLIENT_SECRET"
 
 
-def test_the_client_alone_needs_no_user() -> None:
-    """A refresh token is used without a password."""
+def test_an_error_says_that_a_variable_was_set_after_the_session_was_created(monkeypatch) -> None:
+    monkeypatch.setenv("TRACKUNIT_PASSWORD", "p")
+    with pytest.raises(MissingSettingError) as caught:
+        _ = Credentials(client_id="c", username="u").user
+    assert str(caught.value) == (
+        "No client_secret and no password. "
+        "Pass `client_secret=` to IrisSession or set TRACKUNIT_CLIENT_SECRET. "
+        "TRACKUNIT_PASSWORD is set now but was not set when this session was created. "
+        "Create the session afterwards."
+    )
+
+
+def test_an_unpickled_session_reads_the_variables_of_its_prefix(monkeypatch) -> None:
+    pickled = pickle.dumps(Credentials(username="passed", prefix="ACME_"))
+    monkeypatch.setenv("ACME_USERNAME", "user")
+    monkeypatch.setenv("ACME_PASSWORD", "password")
+    monkeypatch.setenv("TRACKUNIT_CLIENT_ID", "of another prefix")
+    loaded = pickle.loads(pickled)
+    assert loaded == Credentials(username="passed", password="password", prefix="ACME_")
+
+
+HINTS = [
+    ({"password": "p\n"}, "password ends with a newline"),
+    ({"client_secret": "s\r\n"}, "client_secret ends with a newline"),
+    (
+        {"client_secret": "s\n", "password": "p\n"},
+        "client_secret ends with a newline and password ends with a newline",
+    ),
+    ({"username": " u"}, "username has white space at an end"),
+    ({"client_id": "c\t"}, "client_id has white space at an end"),
+    ({"password": "\ufeffp"}, "password has white space at an end"),
+]
+
+
+@pytest.mark.parametrize(("given", "hint"), HINTS)
+def test_a_hint_names_white_space_from_a_secret_file(given, hint) -> None:
+    assert Credentials(**given).hint().startswith(hint)
+
+
+@pytest.mark.parametrize("given", [{}, {"password": ""}, {"password": "a b"}])
+def test_there_is_no_hint_without_white_space_at_an_end(given) -> None:
+    assert Credentials(**given).hint() == ""
+
+
+@pytest.mark.parametrize("name", ["client_secret", "password"])
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, replace])
+def test_secrets_stay_hidden_in_copies(name, again) -> None:
+    credentials = again(Credentials(**{name: "hush"}))
+    assert getattr(credentials, name) == "hush"
+    assert "hush" not in f"{credentials!r}{vars(credentials)!r}"
+
+
+def test_a_pickle_of_credentials_holds_plain_text() -> None:
+    assert b"Secret" not in pickle.dumps(Credentials(client_secret="s", password="p"))
+
+
+def test_the_client_needs_no_user() -> None:
+    """The refresh_token grant uses no password."""
     assert Credentials(client_id="c", client_secret="s").client == ("c", "s")
 
 
@@ -91,12 +158,12 @@ def test_any_other_text_is_taken_as_it_is(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_lone_surrogate_is_refused_without_a_trace_of_the_value(name: str) -> None:
-    """Nor in the errors behind the error: a UnicodeEncodeError holds the whole text."""
+    """A UnicodeEncodeError behind the error would contain the whole text."""
     for call in (
         lambda: Credentials(**{name: "hush\udc80"}),
         lambda: Credentials().completed({f"TRACKUNIT_{name.upper()}": "hush\udc80"}),
     ):
-        with pytest.raises(SettingError, match=f"^{name} is no valid Unicode text$") as caught:
+        with pytest.raises(SettingError, match=f"{name} is not valid Unicode text$") as caught:
             call()
         assert caught.value.setting == name
         assert not [each for each in _chain(caught.value) if "hush" in f"{each!r}{vars(each)}"]
@@ -109,8 +176,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def test_a_colon_in_client_id_is_refused() -> None:
-    """HTTP Basic would take what follows it for the beginning of the secret."""
-    with pytest.raises(SettingError, match=r"^client_id must not hold a ':'") as caught:
+    """HTTP Basic would read the rest of the client id as the beginning of the secret."""
+    with pytest.raises(SettingError, match=r"^client_id must not contain a ':'") as caught:
         Credentials(client_id="a:b")
     assert caught.value.setting == "client_id"
 
@@ -129,7 +196,7 @@ def test_a_colon_in_client_id_is_refused() -> None:
         ("!#[]~", ("!#[]~",)),
     ],
 )
-def test_the_words_of_a_scope(scope: object, words: tuple[str, ...]) -> None:
+def test_a_scope_is_split_into_its_words(scope: object, words: tuple[str, ...]) -> None:
     assert parse_scope(scope) == words
 
 

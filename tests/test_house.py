@@ -17,13 +17,15 @@ FLOORS: list[set[str]] = [
     {"sandbox"},
     {"__init__"},
     {"session"},
-    {"auth", "pagination"},
+    {"arguments", "oauth2"},
+    {"auth", "pagination", "settings"},
     {"source"},
     {"sharing"},
     {"token_endpoint", "transport", "stores"},
     {"retry", "tls", "forms"},
     {"token", "hosts", "credentials", "call"},
     {"errors", "problems", "body", "clock", "hints", "secret", "forks", "text"},
+    {"types"},
 ]
 #: What only the session's room may know: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}

@@ -1,4 +1,4 @@
-"""The public names: there for everybody who asks for them, and loaded for nobody else."""
+"""The public names: each can be imported, and none is loaded before its first use."""
 
 from __future__ import annotations
 
@@ -15,11 +15,20 @@ def python(code: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-def test_each_can_be_imported() -> None:
+#: Public names of objects that have no ``__name__`` of their own.
+UNNAMED = {"DEFAULT_RETRY", "Progress", "Updater"}
+
+
+def test_each_public_name_can_be_imported() -> None:
     found: dict[str, object] = {}
     exec("from requests_iris import *", found)
     assert {*found} - {"__builtins__"} == {*requests_iris.__all__}
-    assert all(found[name].__name__ == name for name in requests_iris.__all__)
+    named = {*requests_iris.__all__} - UNNAMED
+    assert all(found[name].__name__ == name for name in named)
+
+
+def test_the_default_retry_is_the_policy_of_a_session() -> None:
+    assert requests_iris.IrisSession().retry is requests_iris.DEFAULT_RETRY
 
 
 def test_every_error_is_public() -> None:
@@ -29,19 +38,19 @@ def test_every_error_is_public() -> None:
     assert public <= {*requests_iris.__all__}
 
 
-def test_dir_shows_them_before_they_are_loaded() -> None:
+def test_dir_shows_the_public_names_before_they_are_loaded() -> None:
     assert "IrisSession" in python("import requests_iris; print(dir(requests_iris))")
     assert {*requests_iris.__all__} <= {*dir(requests_iris)}
 
 
-def test_any_other_name_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"'requests_iris' has no attribute 'IrisSesion'"):
         _ = requests_iris.IrisSesion
     with pytest.raises(ImportError, match="cannot import name 'IrisSesion'"):
         exec("from requests_iris import IrisSesion")
 
 
-def test_a_name_is_the_same_object_each_time_and_where_it_lives() -> None:
+def test_a_public_name_is_the_object_of_its_module_each_time() -> None:
     from requests_iris.session import IrisSession
 
     assert requests_iris.IrisSession is requests_iris.IrisSession is IrisSession

@@ -95,7 +95,7 @@ def examine(iris: IrisSession) -> Report:
         base_url=iris.base_url,
         token_url=iris.auto_refresh_url,
         settings={name: bool(os.environ.get(variable)) for name, variable in CREDENTIALS.items()},
-        scope_asked=iris.scope,
+        scope_asked=str(iris.scope),
     )
     clock = _ClockReader()
     iris.mount(report.token_url, clock)

@@ -1,0 +1,209 @@
+"""The interface of OAuth2Session: the token, the client, and how to get a token at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from requests import PreparedRequest, Response
+
+from .credentials import parse_scope
+from .errors import SettingError
+from .secret import Concealed, Secret, concealed
+from .settings import checked_token, checked_updater, kind_of
+from .source import TokenSource, Updater
+
+if TYPE_CHECKING:
+    from .types import TokenDict
+
+
+class OAuth2Interface:
+    """The methods and properties that IrisSession has because OAuth2Session has them.
+
+    A method or setter that takes a secret conceals the argument in its first statement.
+    """
+
+    _source: TokenSource
+    _scope: str | Iterable[str] | None
+
+    def _send_token_request(self, request: PreparedRequest, timeout: float) -> Response:
+        raise NotImplementedError
+
+    @property
+    def token(self) -> TokenDict:
+        """The current token as a new dict, or an empty dict. No request is sent.
+
+        The members are named as in RFC 6749 section 5.1. ``expires_at`` is in seconds since the
+        epoch, ``scope`` is a list. The dict contains secrets.
+
+        Assign a saved token to use that token, or ``{}`` to forget the token. Neither changes the
+        token store: a session without a token takes the stored token at the next request, a session
+        with a token at the next renewal, if the stored token expires later.
+        """
+        token = self._source.token
+        return cast("TokenDict", token.as_dict() if token else {})
+
+    @token.setter
+    def token(self, saved: Mapping[str, Any] | None) -> None:
+        box = Concealed(saved)
+        del saved
+        self._source.token = checked_token(box)
+
+    @property
+    def access_token(self) -> str | None:
+        """The current access token, or None. The access token is a secret."""
+        token = self._source.token
+        return token.access_token if token else None
+
+    @access_token.setter
+    def access_token(self, value: str | None) -> None:
+        box = Concealed({"access_token": value} if value else {})
+        del value
+        self._source.token = checked_token(box)
+
+    @access_token.deleter
+    def access_token(self) -> None:
+        self._source.token = None
+
+    @property
+    def token_updater(self) -> Updater | None:
+        """The callable that is called with each new token as a dict, or None."""
+        return self._source.updater
+
+    @token_updater.setter
+    def token_updater(self, updater: Updater | None) -> None:
+        box = Concealed(updater)
+        del updater
+        self._source.updater = checked_updater(box)
+
+    @property
+    def scope(self) -> str | Iterable[str] | None:
+        """The scope that the password grant asks for. :attr:`token` has the granted scope."""
+        return self._scope
+
+    @scope.setter
+    def scope(self, scope: str | Iterable[str]) -> None:
+        self._source.scope = parse_scope(scope)
+        self._scope = scope
+
+    @property
+    def client_id(self) -> str | None:
+        """The id of the OAuth client."""
+        return self._source.credentials.client_id
+
+    @client_id.setter
+    def client_id(self, client_id: str | None) -> None:
+        self._source.credentials = replace(self._source.credentials, client_id=client_id)
+
+    @client_id.deleter
+    def client_id(self) -> None:
+        self.client_id = None
+
+    def fetch_token(
+        self,
+        token_url: str | None = None,
+        *,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        username: str | None = None,
+        password: str | None = None,
+    ) -> TokenDict:
+        """Signs in now with the password grant, and returns the token as :attr:`token` does.
+
+        You need not call this method: the session signs in when a request needs a token.
+
+        :param token_url: None, or the `token_url` of this session.
+        :param client_id: replaces the session's own, unless the token endpoint refuses. The same
+            holds for the other three credentials.
+        :raises MissingSettingError: if a credential is missing.
+        :raises SettingError: for an argument that cannot be right.
+        :raises TokenError: if there is no new token. The session keeps the token from before.
+        """
+        client_secret, password = concealed(client_secret), concealed(password)
+        self._check_token_url(concealed(token_url))
+        given = {
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "username": username,
+            "password": password,
+        }
+        credentials = replace(
+            self._source.credentials, **{k: v for k, v in given.items() if v is not None}
+        )
+        token = self._source.sign_in(credentials, self._send_token_request)
+        return cast("TokenDict", token.as_dict())
+
+    def refresh_token(
+        self, token_url: str | None = None, refresh_token: str | None = None
+    ) -> TokenDict:
+        """Renews now with the refresh_token grant, and returns the token as :attr:`token` does.
+
+        You need not call this method: the session renews the token in time.
+
+        :param token_url: None, or the `token_url` of this session.
+        :param refresh_token: the refresh token; the session's own by default.
+        :raises SettingError: if there is no refresh token, or a credential is missing.
+        :raises TokenError: if there is no new token. The session keeps the token from before.
+        """
+        refresh_token = concealed(refresh_token or None)
+        self._check_token_url(concealed(token_url))
+        if not (refresh_token is None or isinstance(refresh_token, Secret)):
+            raise SettingError(
+                f"refresh_token must be a str, not {kind_of(refresh_token)}",
+                setting="refresh_token",
+            )
+        token = self._source.refresh(refresh_token, self._send_token_request)
+        return cast("TokenDict", token.as_dict())
+
+    @property
+    def auto_refresh_url(self) -> str:
+        """The token endpoint. Only the session's own `token_url` can be assigned."""
+        return self._source.token_url
+
+    @auto_refresh_url.setter
+    def auto_refresh_url(self, url: str | None) -> None:
+        self._check_token_url(concealed(url))
+
+    @property
+    def auto_refresh_kwargs(self) -> dict[str, Any]:
+        """Empty, because a renewal sends only the parameters of RFC 6749 section 6."""
+        return {}
+
+    @auto_refresh_kwargs.setter
+    def auto_refresh_kwargs(self, kwargs: Mapping[str, Any] | None) -> None:
+        is_empty = not kwargs
+        del kwargs
+        if not is_empty:
+            raise NotImplementedError("IrisSession authenticates the client itself at renewal")
+
+    def register_compliance_hook(self, hook_type: str, hook: Callable[..., Any]) -> NoReturn:
+        """Not available. Use requests' response hooks, or mount an adapter."""
+        raise NotImplementedError(
+            "IrisSession has no compliance hooks: use requests' response hooks, or mount an adapter"
+        )
+
+    def authorization_url(self, url: str, state: str | None = None, **kwargs: Any) -> NoReturn:
+        """Not available, because IRIS has no authorization code grant."""
+        raise NotImplementedError("IRIS has no authorization URL: IRIS has the password grant only")
+
+    def token_from_fragment(self, authorization_response: str) -> NoReturn:
+        """Not available, because IRIS has no implicit grant."""
+        raise NotImplementedError("IRIS has no implicit grant: IRIS has the password grant only")
+
+    def _check_token_url(self, token_url: Secret | None) -> None:
+        if token_url not in (None, self._source.token_url):
+            raise SettingError(
+                f"the token_url of this session is {self._source.token_url}. "
+                "Create another session for another token_url.",
+                setting="token_url",
+            )
+
+
+#: What OAuth2Session has and IrisSession cannot do, or does not show: `dir()` leaves these out.
+NOT_AVAILABLE = frozenset(
+    (
+        *("authorization_url", "auto_refresh_kwargs", "compliance_hook", "new_state"),
+        *("redirect_uri", "register_compliance_hook", "state", "token_from_fragment"),
+    )
+)

@@ -1,0 +1,67 @@
+"""Types for annotations: the dicts that a session returns, and the arguments of its requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from requests import _types as _t
+
+
+class _AccessToken(TypedDict):
+    access_token: str
+    token_type: str
+
+
+class TokenDict(_AccessToken, total=False):
+    """A token as a dict, as :attr:`IrisSession.token` returns it. All values are plain data.
+
+    The members are named as in RFC 6749 section 5.1. ``expires_in`` is the lifetime in seconds,
+    ``expires_at`` the end of the lifetime in seconds since the epoch. A member that the token
+    endpoint did not send is missing. A dict may have further members that the token endpoint sent.
+    """
+
+    expires_in: float
+    expires_at: float
+    refresh_token: str
+    scope: list[str]
+
+
+class ResumePoint(TypedDict):
+    """Where to continue a list: :attr:`ListError.resume`, and the argument ``resume`` of ``items``.
+
+    A resume point can be saved as JSON. It has further members, which depend on the pagination
+    style and are private to this library.
+    """
+
+    list: str
+
+
+class Counters(TypedDict):
+    """What a session has done so far, as :attr:`IrisSession.counters` returns it."""
+
+    password: int
+    refresh_token: int
+    tokens: int
+    replays: int
+    waits: int
+
+
+if TYPE_CHECKING:
+    # requests has these types for type checkers only
+
+    class _OurArguments(TypedDict, total=False):
+        withhold_token: bool
+        idempotent: bool
+
+    class RequestArguments(_t.RequestKwargs, _OurArguments, total=False):
+        """The keyword arguments of ``request``, ``options``, ``head`` and ``delete``."""
+
+    class GetArguments(_t.GetKwargs, _OurArguments, total=False):
+        """The keyword arguments of ``get``."""
+
+    class PostArguments(_t.PostKwargs, _OurArguments, total=False):
+        """The keyword arguments of ``post``."""
+
+    class DataArguments(_t.DataKwargs, _OurArguments, total=False):
+        """The keyword arguments of ``put`` and ``patch``."""
