@@ -63,13 +63,17 @@ class Credentials:
         """An unpickled session is a new session in a new environment: variables are read again."""
         vars(self).update(vars(Credentials(**state).completed(os.environ)))
 
-    def completed(self, environ: Mapping[str, str]) -> Credentials:
+    def completed(self, environ: Any) -> Credentials:
         """These credentials, with each missing credential taken from its variable.
 
         :raises SettingError: for a variable that cannot be right.
         """
+        environ = concealed(environ)
         missing = [name for name in NAMES if getattr(self, name) is None]
-        found = {n: concealed(from_environment(n, environ, self.prefix)) for n in missing}
+        found = {
+            name: concealed(from_environment(name, environ.reveal(), self.prefix))
+            for name in missing
+        }
         found.update((name, _plain(found[name])) for name in found if name not in SECRETS)
         try:
             return replace(self, **found)

@@ -120,8 +120,8 @@ class OAuth2Interface:
         :raises SettingError: for an argument that cannot be right.
         :raises TokenError: if there is no new token. The session keeps the token from before.
         """
-        client_secret, password = concealed(client_secret), concealed(password)
-        self._check_token_url(concealed(token_url))
+        token_url, client_secret, password = map(concealed, (token_url, client_secret, password))
+        self._check_token_url(token_url)
         given = {
             "client_id": client_id,
             "client_secret": client_secret,
@@ -146,8 +146,8 @@ class OAuth2Interface:
         :raises SettingError: if there is no refresh token, or a credential is missing.
         :raises TokenError: if there is no new token. The session keeps the token from before.
         """
-        refresh_token = concealed(refresh_token or None)
-        self._check_token_url(concealed(token_url))
+        token_url, refresh_token = concealed(token_url), concealed(refresh_token or None)
+        self._check_token_url(token_url)
         if not (refresh_token is None or isinstance(refresh_token, Secret)):
             raise SettingError(
                 f"refresh_token must be a str, not {kind_of(refresh_token)}",
@@ -163,7 +163,8 @@ class OAuth2Interface:
 
     @auto_refresh_url.setter
     def auto_refresh_url(self, url: str | None) -> None:
-        self._check_token_url(concealed(url))
+        url = concealed(url)
+        self._check_token_url(url)
 
     @property
     def auto_refresh_kwargs(self) -> dict[str, Any]:
@@ -191,7 +192,7 @@ class OAuth2Interface:
         """Not available, because IRIS has no implicit grant."""
         raise NotImplementedError("IRIS has no implicit grant: IRIS has the password grant only")
 
-    def _check_token_url(self, token_url: Secret | None) -> None:
+    def _check_token_url(self, token_url: str | None) -> None:
         if token_url not in (None, self._source.token_url):
             raise SettingError(
                 f"the token_url of this session is {self._source.token_url}. "

@@ -134,7 +134,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
 
     client_secret = SecretArgument("The secret of the OAuth client. A session does not show it.")
     password = SecretArgument("The password of the API User. A session does not show it.")
-    token_store: Argument[TokenStore | str | os.PathLike[str] | None] = Argument(
+    token_store: Argument[TokenStore | str | os.PathLike[str] | bool | None] = Argument(
         "Where processes share the token. A URL may contain a password."
     )
     token_url: Argument[str] = Argument("The token endpoint.")
@@ -159,7 +159,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         scope: str | Iterable[str] | None = None,
         token: Mapping[str, Any] | None = None,
         token_updater: Updater | None = None,
-        token_store: TokenStore | str | os.PathLike[str] | None = None,
+        token_store: TokenStore | str | os.PathLike[str] | bool | None = None,
         base_url: str | None = None,
         token_url: str | None = None,
         allowed_hosts: str | Iterable[str] | None = None,

@@ -71,11 +71,12 @@ class Settings:
     clock: Clock
 
     @classmethod
-    def read(cls, environ: Mapping[str, str], prefix: str, **given: Any) -> Settings:
+    def read(cls, environ: Any, prefix: str, **given: Any) -> Settings:
         """Finds and checks each setting.
 
         :raises SettingError: for a setting that cannot be right.
         """
+        environ = concealed(environ)
         passed: dict[str, Any] = {}
         checked: dict[str, Any] = {}
         for name, check in _CHECKS.items():
@@ -94,9 +95,11 @@ class Settings:
         return cls(passed=passed, **checked)
 
 
-def _from_variable(name: str, environ: Mapping[str, str], prefix: str) -> tuple[Any, str | None]:
+def _from_variable(name: str, environ: Concealed, prefix: str) -> tuple[Any, str | None]:
     """The value of a setting's variable and the variable's name, or twice None."""
-    text = concealed(from_environment(name, environ, prefix)) if name in VARIABLES else None
+    text = (
+        concealed(from_environment(name, environ.reveal(), prefix)) if name in VARIABLES else None
+    )
     if text is None:
         return None, None
     if name == "allowed_hosts":
@@ -198,7 +201,12 @@ def _opened_store(place: Any) -> TokenStore | None:
             f"not {kind_of(place)}",
             setting="token_store",
         )
-    return open_store(place.reveal() if isinstance(place, Concealed) else place)
+    try:
+        return open_store(place.reveal() if isinstance(place, Concealed) else place)
+    except SettingError as error:
+        message = str(error)
+    # raised here, because frames behind the first error may show a password in the URL
+    raise SettingError(message, setting="token_store")
 
 
 def _checked_seconds(seconds: Any, *, setting: str, or_zero: bool = False) -> float:

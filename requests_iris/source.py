@@ -9,11 +9,10 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import os
 import random
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -128,7 +127,6 @@ class TokenSource:
         leeway: float,
         token_timeout: float = TOKEN_TIMEOUT,
         store: TokenStore | None = None,
-        environ: Mapping[str, str] = os.environ,
         clock: Clock | None = None,
     ) -> None:
         self.credentials = credentials
@@ -137,21 +135,19 @@ class TokenSource:
         self._endpoint = endpoint
         self._leeway = leeway
         self._token_timeout = token_timeout
-        self._environ = environ
         self._clock = clock or Clock()
         self._sharing = Sharing(store)
         self._held: _Held | None = None
         self._start_anew()
 
     def __getstate__(self) -> dict[str, Any]:
-        # what belongs to this process: threads, a monotonic clock, an environment
-        left_out = {"_guard", "_flight", "_early_from", "_refusal", "_counts", "_environ"}
+        # what belongs to this process: threads, a monotonic clock
+        left_out = {"_guard", "_flight", "_early_from", "_refusal", "_counts"}
         left_out |= {"_rejected", "_found"}  # known again after one 401; one flight's
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._environ = os.environ
         if self._held is not None:  # a Bearer is pickled as its fingerprint
             self._held = replace(self._held, bearer=self._held.token.bearer)
         self._start_anew()
