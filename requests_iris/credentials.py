@@ -1,4 +1,4 @@
-"""The user and the client that sign in, and the environment variables that name them."""
+"""The credentials of a session, and their environment variables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .secret import Concealed, Secret, concealed
 PREFIX = "TRACKUNIT_"
 #: The credentials, as settings.
 NAMES = ("client_id", "client_secret", "username", "password")
-#: The credentials that are secrets.
+#: The secrets among the credentials.
 SECRETS = ("client_secret", "password")
 
 
@@ -31,10 +31,10 @@ def from_environment(setting: str, environ: Mapping[str, str], prefix: str = PRE
 
 @dataclass(frozen=True)
 class Credentials:
-    """An API User of IRIS and the client that signs in (RFC 6749 sections 2.3.1 and 4.3.2).
+    """An API User of IRIS and an OAuth client (RFC 6749 sections 2.3.1 and 4.3.2).
 
-    :ivar prefix: the prefix of the variables that provide missing credentials.
-    :raises SettingError: for a credential that cannot be right.
+    :ivar prefix: the prefix of the variables for missing credentials.
+    :raises SettingError: for an unusable credential.
     """
 
     client_id: str | None = None
@@ -56,7 +56,7 @@ class Credentials:
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        # plain text, so that a pickle depends on no class for secrets
+        # plain text: a pickle must not depend on a class for secrets
         return {**vars(self), **{name: _plain(getattr(self, name)) for name in SECRETS}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -64,9 +64,9 @@ class Credentials:
         vars(self).update(vars(Credentials(**state).completed(os.environ)))
 
     def completed(self, environ: Any) -> Credentials:
-        """These credentials, with each missing credential taken from its variable.
+        """A copy, with the values of the variables for the missing credentials.
 
-        :raises SettingError: for a variable that cannot be right.
+        :raises SettingError: for an unusable variable.
         """
         environ = concealed(environ)
         missing = [name for name in NAMES if getattr(self, name) is None]
@@ -100,9 +100,9 @@ class Credentials:
         return username, password
 
     def hint(self) -> str:
-        """A likely reason why these credentials are refused; "" if there is none.
+        """A likely reason for a refusal of the credentials, or "".
 
-        A secret that was read from a file often ends with the newline of the file.
+        A secret from a file often ends with the newline of the file.
         """
         found = []
         for name in NAMES:
@@ -120,7 +120,7 @@ class Credentials:
         return [Secret(getattr(self, name)) for name in names]
 
     def _missing(self, names: Sequence[str]) -> MissingSettingError:
-        """All missing credentials in one error, so that the user can set all of them at once."""
+        """One error for all missing credentials: the user can set all of them at once."""
         variables = {name: variable_of(name, self.prefix) for name in names}
         late = [variable for variable in variables.values() if os.environ.get(variable)]
         never = [name for name in names if variables[name] not in late]
@@ -141,7 +141,7 @@ class Credentials:
 
 
 def blame(error: SettingError, variable: str) -> None:
-    """Says in `error` that the refused value came from `variable`."""
+    """Names in `error` the variable with the refused value."""
     error.args = (f"{variable}: {error}",)
     error.variable = variable
 
@@ -149,7 +149,7 @@ def blame(error: SettingError, variable: str) -> None:
 def parse_scope(scope: object) -> tuple[str, ...]:
     """The words of a scope, which is one string or several words.
 
-    :raises SettingError: for a character that RFC 6749 section 3.3 does not allow in a scope.
+    :raises SettingError: for a character outside RFC 6749 section 3.3.
     """
     words = scope.split(" ") if isinstance(scope, str) else scope
     if not isinstance(words, (list, tuple, set, frozenset)):

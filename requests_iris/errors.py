@@ -1,4 +1,4 @@
-"""The errors of this library, besides the errors that requests itself raises.
+"""The errors of this library. requests raises further errors of its own.
 
 ::
 
@@ -8,9 +8,9 @@
         │   └── MissingSettingError           a token is needed, and a credential is missing
         ├── ListError                         a list could not be read to its end
         │   ├── NotAListError                 the response contains no list
-        │   ├── IncompleteListError           a page failed or contradicts the other pages
+        │   ├── IncompleteListError           a page failed or contradicts the pages before
         │   └── GraphQLError                  the GraphQL response contains errors
-        └── TokenError                        there is no token for a request
+        └── TokenError                        a request needs a token, and there is no token
             ├── TokenRefusedError             the token endpoint refused
             │   ├── InvalidClientError        ... client_id and client_secret
             │   ├── InvalidGrantError         ... username and password, or a refresh token
@@ -29,8 +29,8 @@
   in ``oauthlib.oauth2``.
 
 All errors pickle and copy, with their attributes and their ``__cause__``. No error contains a
-secret: the request of a token error has no body and no ``Authorization`` header, and the body of
-its response has lost each secret that the server sent back.
+secret: the request of a token error has no body and no ``Authorization`` header, and each secret is
+removed from the body of the response.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class IrisError(RequestException):
     """The base of all errors of this library.
 
     :ivar retryable: whether the same call may succeed later, with nothing changed.
-    :ivar response: the :class:`requests.Response` that caused the error, or None.
+    :ivar response: the :class:`requests.Response` with the error, or None.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class IrisError(RequestException):
     def __reduce__(self) -> tuple[Any, ...]:
         """For pickling: all attributes and the cause, as far as they can be pickled themselves.
 
-        A worker process that cannot pickle its error loses the error. So a part that cannot be
-        pickled, such as a hook or a generator on a request, is left out.
+        A worker process loses an error if any part cannot be pickled, such as a hook or a
+        generator on a request. The pickle omits such parts.
         """
         state = {name: _portable(value) for name, value in vars(self).items()}
         return _restored, (type(self), self.args, state, _portable(self.__cause__))
@@ -83,7 +83,7 @@ class SettingError(IrisError, ValueError):
     """A setting was refused before any request, except for a ``resume``: after one page at most.
 
     :ivar setting: the name of the setting, as :class:`IrisSession` spells it.
-    :ivar variable: the environment variable that the refused value came from, or None.
+    :ivar variable: the environment variable with the refused value, or None.
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class MissingSettingError(SettingError):
     If several credentials are missing, the message names all of them.
 
     :ivar setting: the name of the first missing credential.
-    :ivar variable: the environment variable that can provide this credential.
+    :ivar variable: the environment variable for the first missing credential.
     """
 
 
 class TokenError(IrisError):
-    """There is no token for a request.
+    """A request needs a token, and the session has no usable token.
 
     :ivar status_code: the HTTP status of the token endpoint's response, or None without a response.
     """
@@ -118,8 +118,7 @@ class TokenError(IrisError):
 class TokenRefusedError(TokenError, requests.HTTPError):
     """The token endpoint refused the request (RFC 6749 section 5.2).
 
-    :ivar error: the error code in the response, such as ``unauthorized_client``; None if the
-        response contains no error code.
+    :ivar error: the error code in the response, such as ``unauthorized_client``, or None.
     :ivar description: the server's explanation, or None.
     """
 
@@ -132,7 +131,7 @@ class TokenRefusedError(TokenError, requests.HTTPError):
         **context: Any,
     ) -> None:
         if isinstance(self, oauthlib.OAuth2Error):
-            # sets `uri`, `state` and more; called first, because `args` and `error` are set below
+            # for `uri`, `state` and more; called first, because the code below sets `args` again
             oauthlib.OAuth2Error.__init__(self, description)
         super().__init__(message, **context)
         # oauthlib's classes name their code as a class attribute
@@ -156,9 +155,9 @@ class InvalidScopeError(TokenRefusedError, oauthlib.InvalidScopeError):
 
 
 class TokenUnreachableError(TokenError, requests.ConnectionError):
-    """The token endpoint could not be reached, or its response broke off.
+    """The token endpoint could not be reached, or the response broke off.
 
-    ``retryable`` is true, except for a setting that cannot be right, such as the URL of a proxy.
+    ``retryable`` is true, except for an unusable setting, such as the URL of a proxy.
     """
 
     def __init__(self, message: str = "", *, retryable: bool = True, **context: Any) -> None:
@@ -172,9 +171,9 @@ class TokenTimeoutError(TokenUnreachableError, requests.Timeout):
 class TokenResponseError(TokenError, requests.HTTPError):
     """The token endpoint's response is neither a token nor a refusal.
 
-    ``retryable`` is true for a response that asks for patience: 408, 429 or 5xx.
+    ``retryable`` is true for a temporary fault: 408, 429 or 5xx.
 
-    :ivar retry_after: seconds that the server asked to wait (``Retry-After``), or None.
+    :ivar retry_after: the ``Retry-After`` of the response in seconds, or None.
     """
 
     def __init__(
@@ -187,10 +186,10 @@ class TokenResponseError(TokenError, requests.HTTPError):
 class ListError(IrisError):
     """A list could not be read to its end.
 
-    :ivar pages_read: the number of pages that were handed out before the error.
-    :ivar items_read: the number of items in these pages.
+    :ivar pages_read: the number of pages before the error.
+    :ivar items_read: the number of items before the error.
     :ivar resume: the resume point: pass ``resume=error.resume`` to the same call to continue the
-        list. A resume point can be saved as JSON. None if the list must be read from the beginning.
+        list. A resume point can be saved as JSON. None: the list must be read from the beginning.
     """
 
     def __init__(
@@ -220,7 +219,7 @@ class NotAListError(ListError):
 
 
 class IncompleteListError(ListError):
-    """A page failed or contradicts the other pages: a changed total, a repeated cursor.
+    """A page failed or contradicts the pages before: a changed total, a repeated cursor.
 
     ``retryable`` is true if the page may be available later.
     """
@@ -255,16 +254,16 @@ def _restored(
 
 
 def _portable(value: Any) -> Any:
-    """`value` if a pickle of `value` can be loaded, else the part of `value` that can."""
+    """`value` if a pickle of `value` can be loaded, else a reduced `value`."""
     try:
         pickle.loads(pickle.dumps(value))  # noqa: S301 - our own pickle, made here
-    except Exception:  # pickling calls foreign code, which may raise anything
+    except Exception:  # pickling calls unknown code, so any exception is possible
         return _plain(value)
     return value
 
 
 def _plain(value: Any) -> Any:
-    """A request without body and hooks, a response with such a request; None for the rest."""
+    """A request without body and hooks, or a response with a reduced request, or None."""
     if isinstance(value, PreparedRequest):
         request = PreparedRequest()
         request.method, request.url, request.headers = value.method, value.url, value.headers

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class OAuth2Interface:
-    """The methods and properties that IrisSession has because OAuth2Session has them.
+    """The part of IrisSession for programs written for OAuth2Session.
 
-    A method or setter that takes a secret conceals the argument in its first statement.
+    Each method and setter with a secret argument conceals the argument in the first statement.
     """
 
     _source: TokenSource
@@ -32,14 +32,15 @@ class OAuth2Interface:
 
     @property
     def token(self) -> TokenDict:
-        """The current token as a new dict, or an empty dict. No request is sent.
+        """The current token as a new dict, or an empty dict. Reading sends nothing.
 
         The members are named as in RFC 6749 section 5.1. ``expires_at`` is in seconds since the
         epoch, ``scope`` is a list. The dict contains secrets.
 
-        Assign a saved token to use that token, or ``{}`` to forget the token. Neither changes the
-        token store: a session without a token takes the stored token at the next request, a session
-        with a token at the next renewal, if the stored token expires later.
+        Assign a saved token to use the saved token, or ``{}`` to forget the token. Neither changes
+        the token store. A session without a token takes the stored token at the next request. A
+        session with a token takes the stored token at the next renewal, if the stored token expires
+        later.
         """
         token = self._source.token
         return cast("TokenDict", token.as_dict() if token else {})
@@ -52,7 +53,7 @@ class OAuth2Interface:
 
     @property
     def access_token(self) -> str | None:
-        """The current access token, or None. The access token is a secret."""
+        """The current access token, if any. The access token is a secret."""
         token = self._source.token
         return token.access_token if token else None
 
@@ -68,7 +69,7 @@ class OAuth2Interface:
 
     @property
     def token_updater(self) -> Updater | None:
-        """The callable that is called with each new token as a dict, or None."""
+        """The callable for each new token, if any. The argument is the token as a dict."""
         return self._source.updater
 
     @token_updater.setter
@@ -79,7 +80,7 @@ class OAuth2Interface:
 
     @property
     def scope(self) -> str | Iterable[str] | None:
-        """The scope that the password grant asks for. :attr:`token` has the granted scope."""
+        """The scope to ask for. :attr:`token` contains the granted scope."""
         return self._scope
 
     @scope.setter
@@ -113,12 +114,12 @@ class OAuth2Interface:
 
         You need not call this method: the session signs in when a request needs a token.
 
-        :param token_url: None, or the `token_url` of this session.
-        :param client_id: replaces the session's own, unless the token endpoint refuses. The same
-            holds for the other three credentials.
+        :param token_url: the `token_url` of this session. Another URL is refused.
+        :param client_id: replaces the `client_id` of the session, unless the token endpoint
+            refuses. So do `client_secret`, `username` and `password`.
         :raises MissingSettingError: if a credential is missing.
-        :raises SettingError: for an argument that cannot be right.
-        :raises TokenError: if there is no new token. The session keeps the token from before.
+        :raises SettingError: for an unusable argument.
+        :raises TokenError: if the token endpoint issues no token. The session keeps the old token.
         """
         token_url, client_secret, password = map(concealed, (token_url, client_secret, password))
         self._check_token_url(token_url)
@@ -141,10 +142,10 @@ class OAuth2Interface:
 
         You need not call this method: the session renews the token in time.
 
-        :param token_url: None, or the `token_url` of this session.
-        :param refresh_token: the refresh token; the session's own by default.
-        :raises SettingError: if there is no refresh token, or a credential is missing.
-        :raises TokenError: if there is no new token. The session keeps the token from before.
+        :param token_url: the `token_url` of this session. Another URL is refused.
+        :param refresh_token: the refresh token; the default is the refresh token of the session.
+        :raises SettingError: without a refresh token, or if a credential is missing.
+        :raises TokenError: if the token endpoint issues no token. The session keeps the old token.
         """
         token_url, refresh_token = concealed(token_url), concealed(refresh_token or None)
         self._check_token_url(token_url)
@@ -158,7 +159,7 @@ class OAuth2Interface:
 
     @property
     def auto_refresh_url(self) -> str:
-        """The token endpoint. Only the session's own `token_url` can be assigned."""
+        """The token endpoint. Only the `token_url` of this session can be assigned."""
         return self._source.token_url
 
     @auto_refresh_url.setter
@@ -196,12 +197,12 @@ class OAuth2Interface:
         if token_url not in (None, self._source.token_url):
             raise SettingError(
                 f"the token_url of this session is {self._source.token_url}. "
-                "Create another session for another token_url.",
+                "Create a new session for a new token_url.",
                 setting="token_url",
             )
 
 
-#: What OAuth2Session has and IrisSession cannot do, or does not show: `dir()` leaves these out.
+#: The names of OAuth2Session without a use in IrisSession. `dir()` omits these names.
 NOT_AVAILABLE = frozenset(
     (
         *("authorization_url", "auto_refresh_kwargs", "compliance_hook", "new_state"),

@@ -1,4 +1,4 @@
-"""IrisSession: the only module that knows the inside of requests.Session."""
+"""IrisSession. Only this module depends on the inside of requests.Session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from requests.cookies import RequestsCookieJar
 from requests.utils import resolve_proxies, select_proxy
 from requests_oauthlib import OAuth2Session
 
-from .arguments import (
+from .parameters import (
     Argument,
     SecretArgument,
     drained,
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("requests_iris")
 
-#: What a copy or a pickle contains besides the attributes that requests pickles.
+#: The attributes in a copy or a pickle, besides the attributes in requests' own pickle.
 _STATE = (
     *("base_url", "default_timeout", "_origins", "_passed", "_prefix", "_source"),
     *("_client", "_scope", "_state", "state", "redirect_uri", "compliance_hook"),
@@ -85,11 +85,12 @@ _STATE = (
 class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     """A :class:`requests.Session` that is always signed in to IRIS.
 
-    All arguments are optional, and None means "not passed". A setting that was not passed comes
-    from its environment variable, else from the default. All variables are read when the session
-    is created. Creating a session sends nothing. The first request that needs a token gets one.
+    All arguments are optional, and None means "not passed". An argument wins over the environment
+    variable, and the variable over the default. All variables are read when the session is created;
+    unpickling a session reads the variables of missing credentials again. Creating a session sends
+    nothing. The session signs in for the first request to an allowed host.
 
-    Each argument, except for the two secrets, has a property that returns exactly what was passed.
+    Each argument, except for the two secrets, is also a property with exactly the passed value.
     ``token``, ``token_updater``, ``scope``, ``client_id``, ``base_url`` and ``default_timeout`` can
     be assigned later. Assigning ``base_url`` changes where paths belong, but not which hosts may
     see the token.
@@ -103,12 +104,12 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         token, and the session renews the token by signing in again.
     :param token: a saved token, such as :attr:`token`. An ``expires_in`` without an ``expires_at``
         is ignored, and the session then uses the token until an API rejects the token.
-    :param token_updater: called with each new token as a dict, by the thread that got the token.
-        An exception from the updater reaches the call that needed the token; the token is kept.
+    :param token_updater: called with each new token as a dict, in the thread of the renewal. An
+        exception from the updater is raised by the call in this thread, and the token is kept.
     :param token_store: where processes share the token: a path, a URL that begins with
         ``file:///``, ``redis://`` or ``rediss://``, or a :class:`TokenStore`
         (``TRACKUNIT_TOKEN_STORE``). False or 0: the token is not shared, the default. Each API
-        User, client and scope has its own entry in the store.
+        User, client and scope has an entry of its own in the store.
     :param base_url: where a URL that begins with one slash belongs (``TRACKUNIT_BASE_URL``); the
         default is ``"https://iris.trackunit.com"``.
     :param token_url: the token endpoint (``TRACKUNIT_TOKEN_URL``); the default is
@@ -116,20 +117,20 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     :param allowed_hosts: the hosts that may see the token, such as ``["example.org:8443"]``, or one
         such host (``TRACKUNIT_ALLOWED_HOSTS``, separated by commas). Host and port are compared
         exactly. The default is the host of `base_url`.
-    :param leeway: a token expires this many seconds before the end of its lifetime, but at most a
-        tenth of the lifetime before the end; the default is 60. False or 0: no leeway.
+    :param leeway: seconds between the moment when a token expires and the end of the lifetime, at
+        most a tenth of the lifetime; the default is 60. False or 0: no leeway.
     :param default_timeout: seconds, as requests' ``timeout``, for a request to an allowed host
         without a ``timeout`` of its own; the default is ``(10, 60)``. False or 0: no limit.
     :param retry: a urllib3 ``Retry``, or the number of retries, for requests to allowed hosts. The
         default is :data:`DEFAULT_RETRY`: idempotent methods are retried up to 4 times after 429,
         502, 503, 504, and after a connection fault. False or 0: no retry.
-    :param pool_maxsize: the number of connections to keep for each allowed host, best as many as
-        threads; the default is 128.
-    :param token_timeout: seconds for a whole token request, including its retries and pauses; the
+    :param pool_maxsize: the number of connections to keep for each allowed host: ideally the number
+        of threads. The default is 128.
+    :param token_timeout: seconds for a whole token request, including retries and pauses; the
         default is 30.
-    :param clock: the clock; a test can pass a :class:`Clock` of its own.
-    :raises SettingError: for a setting that cannot be right.
-    :raises TypeError: for an unknown argument. The message says what to use.
+    :param clock: the clock of the session: a :class:`Clock`. A test can pass a subclass.
+    :raises SettingError: for an unusable setting.
+    :raises TypeError: for an unknown argument. The message says which argument to use.
     """
 
     client_secret = SecretArgument("The secret of the OAuth client. A session does not show it.")
@@ -139,7 +140,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     )
     token_url: Argument[str] = Argument("The token endpoint.")
     allowed_hosts: Argument[str | Iterable[str]] = Argument("The hosts that may see the token.")
-    leeway: Argument[float] = Argument("A token expires this many seconds before its end.")
+    leeway: Argument[float] = Argument("Seconds between expiry and end of a token.")
     retry: Argument[Retry | int] = Argument("The retries of a request to an allowed host.")
     pool_maxsize: Argument[int] = Argument("The connections to keep for each allowed host.")
     token_timeout: Argument[float] = Argument("Seconds for a whole token request.")
@@ -171,12 +172,12 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         clock: Clock | None = None,
         **unknown: NoReturn,
     ) -> None:
-        """Takes the arguments that the class describes, and sends nothing."""
-        # First of all: a traceback may show these variables.
+        """Checks the arguments, which the class describes, and sends nothing."""
+        # These statements come first, because a traceback may show the variables of this frame.
         names = drained(unknown).keys()
         client_secret, password = concealed(client_secret), concealed(password)
         saved, updater, store = Concealed(token), Concealed(token_updater), concealed(token_store)
-        # Another class of this session may have set a base_url, such as BaseUrlSession.
+        # A base class of a subclass may have set a base_url, such as requests-toolbelt's.
         base_url = concealed(getattr(self, "base_url", None) if base_url is None else base_url)
         token_url = concealed(token_url)
         if isinstance(allowed_hosts, Iterator):
@@ -217,7 +218,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         super().__init__(  # type: ignore[call-arg]
             client=LegacyApplicationClient(self.client_id), scope=settings.passed["scope"]
         )
-        # OAuth2Session's own auth switches netrc off for every host, and cannot be pickled.
+        # OAuth2Session's auth switches netrc off for every host, and cannot be pickled.
         self.auth = None
         self._source.updater = checked_updater(updater)
         self._source.token = checked_token(saved)
@@ -226,32 +227,33 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
 
     @classmethod
     def from_env(cls, prefix: str = PREFIX, **settings: Any) -> Self:
-        """A session whose variables begin with `prefix`, for programs with several accounts.
+        """Creates a session from variables with `prefix`, for programs with several accounts.
 
-        Only variables with this prefix are read: ``from_env("ACME_")`` reads ``ACME_USERNAME``, and
-        never ``TRACKUNIT_USERNAME``. A copy and a pickle of the session keep the prefix.
+        ``from_env("ACME_")`` reads ``ACME_USERNAME``, and never ``TRACKUNIT_USERNAME``. Errors name
+        the variables with the prefix. A copy and a pickle of the session keep the prefix.
 
-        :param settings: arguments of the class. An argument wins over its variable.
-        :raises SettingError: for a setting that cannot be right.
+        :param settings: arguments of the class. An argument wins over the variable.
+        :raises SettingError: for an unusable setting.
+        :raises TypeError: for an unknown argument.
         """
         box = Concealed(drained(settings))
         if not isinstance(prefix, str):
             raise SettingError(f"prefix must be a str, not {kind_of(prefix)}", setting="prefix")
         session = cls.__new__(cls)
-        # not an argument, because other classes of the session may not pass it on
+        # not an argument, because the `__init__` of a subclass or a mixin need not pass one on
         session._prefix = prefix
         session.__init__(**box.reveal())  # type: ignore[misc]
         return session
 
     def __repr__(self) -> str:
-        if "_source" not in vars(self):  # a traceback may show a session that is not created yet
+        if "_source" not in vars(self):  # in a traceback of `__init__`
             return f"<{type(self).__name__}, not created>"
         credentials, token = self._source.credentials, self._source.token
         account = f"username={credentials.username!r}"
         if credentials.username is None:
             account = f"client_id={credentials.client_id!r}"
         shown = f"token={token.fingerprint} ({self._source.age})" if token else "token=none"
-        # the program may have assigned a URL with a password
+        # an assigned URL may contain a password
         base_url = re.sub(r"//[^/]*@", "//...@", str(self.base_url))
         return f"<{type(self).__name__} {base_url} grant_type='password' {account} {shown}>"
 
@@ -263,7 +265,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         """The name of the API User."""
         return self._source.credentials.username
 
-    if TYPE_CHECKING:  # requests' own methods, with the two arguments that `request` adds
+    if TYPE_CHECKING:  # requests' methods, with the two additional arguments of `request`
 
         def get(
             self, url: _t.UriType, params: _t.ParamsType = None, **kwargs: Unpack[GetArguments]
@@ -300,7 +302,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             self.mount(prefix, adapter)
 
     def __getstate__(self) -> dict[str, Any]:
-        # `__attrs__` may be that of a mixin before this class in the method resolution order
+        # not added to `__attrs__`, because a mixin may define `__attrs__` too
         return {**super().__getstate__(), **{name: getattr(self, name) for name in _STATE}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -481,7 +483,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     ) -> Iterator[Response]:
         """Reads a list page by page: yields each page as a response, in order.
 
-        An exception ends a list that cannot be read to its end. A short list is never returned.
+        If the list cannot be read to the end, the iterator raises an exception. The iterator never
+        just ends early.
 
         The first response shows the pagination style: page numbers, a cursor, AEMP links, a GraphQL
         connection, or a single response. Pages are as large as the API allows, unless `url` or
@@ -493,18 +496,18 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         :param items_path: the path to the items in an unusual response: names with dots between the
             names, such as ``"data.assets"``.
         :param max_workers: the number of pages to read at the same time. With cursors and GraphQL,
-            more than 1 means: the next page is read ahead. A list that is closed early waits for
-            the requests on their way, and retries none of these requests.
+            more than 1 means: the next page is read ahead. Closing the iterator early waits for the
+            requests on the way. Failed requests are not retried then.
         :param resume: a resume point (:attr:`ListError.resume`) of a call with the same path,
             method, parameters and body, from this process or another process.
         :param request_arguments: arguments of :meth:`request` for every page: ``params``, ``json``,
             ``data``, ``headers``, ``cookies``, ``auth``, ``timeout``, ``allow_redirects``,
             ``proxies``, ``hooks``, ``verify``, ``cert``, ``withhold_token``.
-        :raises SettingError: at once, for an argument that cannot be right; after one page, for a
-            `resume` of a list in another pagination style.
+        :raises SettingError: at once, for an unusable argument; after one page, for a `resume` of a
+            list in a different pagination style.
         :raises TypeError: at once, for an unknown argument.
-        :raises ListError: for a list that cannot be read to its end. If the first request fails,
-            you get the exception that :meth:`request` would raise.
+        :raises ListError: if the list cannot be read to the end. If the first request fails, you
+            get the exception of :meth:`request`.
         """
         found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
         return responses(found)
@@ -522,7 +525,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     ) -> Iterator[Any]:
         """Reads a list item by item: yields each item, in order.
 
-        An exception ends a list that cannot be read to its end. A short list is never returned.
+        If the list cannot be read to the end, the iterator raises an exception. The iterator never
+        just ends early.
 
         :param url: the list; joined to `base_url` if `url` begins with one slash.
         :param method: "POST" for a list with a filter in the body, and for GraphQL.
@@ -570,12 +574,11 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
 
     @property
     def counters(self) -> Counters:
-        """What this session has done so far, as a new dict of numbers.
+        """The work of this session so far, as a new dict of numbers.
 
         ``password`` and ``refresh_token``: requests to the token endpoint, by grant. ``tokens``:
-        tokens that the token endpoint issued. ``replays``: requests that were resent after a 401.
-        ``waits``: how often a thread waited for a token that another thread was getting. A pickled
-        session starts at 0.
+        new tokens. ``replays``: requests resent after a 401. ``waits``: how often a thread waited
+        for the renewal by another thread. A pickled session starts at 0.
         """
         return cast("Counters", self._source.counters)
 
@@ -610,14 +613,14 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         return self.base_url.rstrip("/") + text if one_slash else text
 
     def _send_token_request(self, request: PreparedRequest, timeout: float) -> Response:
-        """Sends it with the session's adapters, proxies, verify and cert, and nothing else of it.
+        """Sends a token request with only adapters, proxies, verify and cert of the session.
 
-        Not by `send`, which mixins override (a cache, a pool), and which keeps cookies.
+        Not with `send`: mixins override `send` (a cache, a limiter), and `send` stores cookies.
         """
         url = request.url or ""
         settings = self.merge_environment_settings(url, {}, True, None, None)
         if is_plain_http(url):
-            settings["proxies"] = {}  # one would see the password
+            settings["proxies"] = {}  # a proxy would see the password
         return _TokenCall(self).send(request, timeout=timeout, allow_redirects=False, **settings)
 
     def _sign_anew(self, request: PreparedRequest) -> None:
@@ -633,9 +636,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
 
 
 class _TokenCall(requests.Session):
-    """A session for one token request, which has the adapters of another and nothing else of it.
+    """A session for one token request, with only the adapters of an IrisSession.
 
-    By requests' own `send`, since that is where requests-mock takes the place of the network.
+    A session, because requests-mock replaces the network inside requests' `send`.
     """
 
     def __init__(self, session: requests.Session) -> None:
@@ -643,7 +646,7 @@ class _TokenCall(requests.Session):
         self.get_adapter = session.get_adapter  # type: ignore[method-assign]
 
     def get_redirect_target(self, resp: Response) -> None:
-        """None: to look for the next hop, requests would read the reply to its end."""
+        """Finds no redirect, because requests reads a redirect's body to the end."""
 
 
 def _left_alone(request: PreparedRequest) -> PreparedRequest:

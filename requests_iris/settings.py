@@ -2,10 +2,10 @@
 
 An argument wins over its variable, and a variable over the default. None means "not passed".
 ``default_timeout``, ``retry``, ``leeway`` and ``token_store`` can be switched off by False or 0.
-All other settings refuse False and 0.
+The remaining settings refuse False and 0.
 
-A setting that may contain a secret arrives concealed (:func:`concealed`) and is revealed only as
-part of an expression, never in a variable: a traceback may show the variables of these functions.
+A setting with a secret arrives concealed (:func:`concealed`). The functions here reveal the secret
+only inside an expression, never in a variable, because a traceback may show their variables.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 BASE_URL = "https://iris.trackunit.com"
 #: The token endpoint of IRIS.
 TOKEN_URL = "https://auth.trackunit.com/token"  # noqa: S105
-#: What the password grant asks for: access to the APIs, and a refresh token.
+#: The scope of the password grant: access to the APIs, and a refresh token.
 SCOPE = "api offline_access"
-#: A token expires this many seconds before the end of its lifetime.
+#: Seconds between the moment when a token expires and the end of the lifetime.
 LEEWAY = 60.0
 #: Seconds to wait for a connection, and for each part of a response.
 DEFAULT_TIMEOUT = (10.0, 60.0)
-#: The settings, besides the credentials, that can come from a variable.
+#: The settings with a variable, besides the credentials.
 VARIABLES = ("scope", "base_url", "token_url", "token_store", "allowed_hosts")
 
 
@@ -53,8 +53,7 @@ VARIABLES = ("scope", "base_url", "token_url", "token_store", "allowed_hosts")
 class Settings:
     """The checked settings of a session, except for the credentials and the token.
 
-    :ivar passed: each setting as passed, or the value of its variable, or the default. A setting
-        that may contain a secret is concealed.
+    :ivar passed: each setting as passed, else the value of the variable, else the default.
     """
 
     passed: Mapping[str, Any]
@@ -74,7 +73,7 @@ class Settings:
     def read(cls, environ: Any, prefix: str, **given: Any) -> Settings:
         """Finds and checks each setting.
 
-        :raises SettingError: for a setting that cannot be right.
+        :raises SettingError: for an unusable setting.
         """
         environ = concealed(environ)
         passed: dict[str, Any] = {}
@@ -96,7 +95,7 @@ class Settings:
 
 
 def _from_variable(name: str, environ: Concealed, prefix: str) -> tuple[Any, str | None]:
-    """The value of a setting's variable and the variable's name, or twice None."""
+    """The value of a setting's variable, and the variable's name. Both are None if not set."""
     text = (
         concealed(from_environment(name, environ.reveal(), prefix)) if name in VARIABLES else None
     )
@@ -104,7 +103,7 @@ def _from_variable(name: str, environ: Concealed, prefix: str) -> tuple[Any, str
         return None, None
     if name == "allowed_hosts":
         hosts = filter(None, (each.strip() for each in text.split(",")))
-        text = Concealed(tuple(hosts) or ("",))  # a comma alone is a mistake, and is refused
+        text = Concealed(tuple(hosts) or ("",))  # "" is refused: a comma alone is a mistake
     return text, variable_of(name, prefix)
 
 
@@ -116,23 +115,23 @@ def _default(name: str, passed: Mapping[str, Any]) -> Any:
 
 
 def revealed(value: Any) -> Any:
-    """What :func:`concealed` was called with."""
+    """The opposite of :func:`concealed`."""
     if isinstance(value, Concealed):
         return value.reveal()
     return str(value) if isinstance(value, Secret) else value
 
 
 def kind_of(value: Any) -> str:
-    """The name of the type that a caller passed."""
+    """The name of the type of `value`, whether concealed or not."""
     if isinstance(value, Concealed):
         return value.kind
     return "str" if isinstance(value, Secret) else type(value).__name__
 
 
 def checked_token(saved: Concealed) -> Token | None:
-    """The token in a saved dict; None for None and an empty dict.
+    """The token in a saved dict. An empty dict means: no token.
 
-    :raises SettingError: for anything else.
+    :raises SettingError: for an unusable dict, or another type.
     """
     if saved.reveal() is None:
         return None
@@ -142,14 +141,14 @@ def checked_token(saved: Concealed) -> Token | None:
             return Token.from_dict(saved.reveal()) if saved.reveal() else None
     except ValueError as error:
         problem = f"cannot be used: {error}"
-    # raised here, because the frames behind the ValueError show the token
+    # not raised in the except clause, because the frames behind the ValueError show the token
     raise SettingError(f"token {problem}", setting="token")
 
 
 def checked_updater(updater: Concealed) -> Any:
-    """The callable that is called with each new token, or None.
+    """The callable for each new token, if any.
 
-    :raises SettingError: for anything else.
+    :raises SettingError: for an object of another kind.
     """
     if not (updater.reveal() is None or callable(updater.reveal())):
         raise SettingError(
@@ -205,7 +204,7 @@ def _opened_store(place: Any) -> TokenStore | None:
         return open_store(place.reveal() if isinstance(place, Concealed) else place)
     except SettingError as error:
         message = str(error)
-    # raised here, because frames behind the first error may show a password in the URL
+    # not raised in the except clause, because the frames behind the error may show a password
     raise SettingError(message, setting="token_store")
 
 
@@ -221,7 +220,7 @@ def _checked_seconds(seconds: Any, *, setting: str, or_zero: bool = False) -> fl
 
 
 def _checked_timeout(timeout: Any) -> _t.TimeoutType:
-    """The forms of a timeout that requests has. False and 0 mean: wait without a limit."""
+    """A timeout as requests takes timeouts. False and 0 mean: wait without a limit."""
     if isinstance(timeout, Timeout):
         return timeout  # type: ignore[return-value] # requests passes urllib3's object on
     if _is_off(timeout):
@@ -241,7 +240,7 @@ def _is_off(value: Any) -> bool:
 
 
 def _is_positive(number: Any) -> bool:
-    """Whether `number` is a number of seconds or things that Python can wait for or count."""
+    """Whether `number` is a positive number, and small enough for a wait in Python."""
     is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
     return is_number and 0 < number <= threading.TIMEOUT_MAX
 

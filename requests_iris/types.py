@@ -1,4 +1,4 @@
-"""Types for annotations: the dicts that a session returns, and the arguments of its requests."""
+"""Types for annotations: the dicts of a session, and the arguments of a request."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class _AccessToken(TypedDict):
 
 
 class TokenDict(_AccessToken, total=False):
-    """A token as a dict, as :attr:`IrisSession.token` returns it. All values are plain data.
+    """A token as a dict of plain data: :attr:`IrisSession.token`.
 
     The members are named as in RFC 6749 section 5.1. ``expires_in`` is the lifetime in seconds,
-    ``expires_at`` the end of the lifetime in seconds since the epoch. A member that the token
-    endpoint did not send is missing. A dict may have further members that the token endpoint sent.
+    ``expires_at`` the end of the lifetime in seconds since the epoch. The token endpoint may omit
+    the optional members, and may send further members.
     """
 
     expires_in: float
@@ -30,15 +30,15 @@ class TokenDict(_AccessToken, total=False):
 class ResumePoint(TypedDict):
     """Where to continue a list: :attr:`ListError.resume`, and the argument ``resume`` of ``items``.
 
-    A resume point can be saved as JSON. It has further members, which depend on the pagination
-    style and are private to this library.
+    A resume point can be saved as JSON. Further members depend on the pagination style and are
+    private to this library.
     """
 
     list: str
 
 
 class Counters(TypedDict):
-    """What a session has done so far, as :attr:`IrisSession.counters` returns it."""
+    """The work of a session so far: :attr:`IrisSession.counters`."""
 
     password: int
     refresh_token: int
@@ -48,7 +48,7 @@ class Counters(TypedDict):
 
 
 if TYPE_CHECKING:
-    # requests has these types for type checkers only
+    # requests has the base classes for type checkers only
 
     class _OurArguments(TypedDict, total=False):
         withhold_token: bool

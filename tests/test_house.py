@@ -17,7 +17,7 @@ FLOORS: list[set[str]] = [
     {"sandbox"},
     {"__init__"},
     {"session"},
-    {"arguments", "oauth2"},
+    {"oauth2", "parameters"},
     {"auth", "pagination", "settings"},
     {"source"},
     {"sharing"},

@@ -1,4 +1,4 @@
-"""How the arguments of IrisSession appear: in the signature, as properties, and in a TypeError."""
+"""The parameters of IrisSession: in the signature, as properties, and in a TypeError."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .settings import revealed
 _Value = TypeVar("_Value")
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
-#: Arguments that callers try, or that had another name before, and what to use.
+#: Advice for arguments with a wrong or a former name.
 _INSTEAD = {
     "timeout": "Pass `default_timeout=`, or `timeout=` to a request",
     "adapters": "Use `session.mount()`",
@@ -23,10 +23,10 @@ _INSTEAD = {
     "pool_connections": "Pass `pool_maxsize=`",
     "auto_refresh_url": "Pass `token_url=`",
     "client": "Pass `client_id=` and `client_secret=`",
-    "auto_refresh_kwargs": "Leave it out: the session authenticates the client itself",
-    "state": "Leave it out: IRIS has no authorization URL",
-    "redirect_uri": "Leave it out: IRIS has no authorization URL",
-    "pkce": "Leave it out: IRIS has no authorization URL",
+    "auto_refresh_kwargs": "Remove the argument: the session authenticates the client itself",
+    "state": "Remove the argument: IRIS has no authorization URL",
+    "redirect_uri": "Remove the argument: IRIS has no authorization URL",
+    "pkce": "Remove the argument: IRIS has no authorization URL",
     "key": "Pass `items_path=` to `items()` or `pages()`",
     "workers": "Pass `max_workers=` to `items()` or `pages()`",
     "items_path": "Pass `items_path=` to `items()` or `pages()`",
@@ -37,8 +37,8 @@ _INSTEAD = {
 def named_only(function: _Function) -> _Function:
     """Hides ``**unknown`` from :func:`inspect.signature`.
 
-    Mixins such as those of requests-cache look for the arguments that they may pass on there. The
-    function raises a TypeError for each argument that has no name of its own.
+    Some classes, such as the mixin of requests-cache, pass on only the arguments in the signature
+    of the next class. The function itself must raise a TypeError for each unknown argument.
     """
     shown = signature(function)
     named = [each for each in shown.parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
@@ -49,8 +49,8 @@ def named_only(function: _Function) -> _Function:
 def drained(arguments: dict[str, Any]) -> dict[str, Any]:
     """The content of `arguments`, which is empty afterwards.
 
-    A function that passes its keyword arguments on does not keep them, because a traceback may
-    show the local variables of that function.
+    A traceback may show the variables of a function, so a function with secrets among the keyword
+    arguments must not keep the dict.
     """
     content = dict(arguments)
     arguments.clear()
@@ -58,9 +58,9 @@ def drained(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuse_unknown(names: Iterable[str], function: Callable[..., Any]) -> None:
-    """Says for the first unknown argument what to use.
+    """Refuses unknown arguments.
 
-    :raises TypeError: if there is any unknown argument.
+    :raises TypeError: for the first unknown argument, with advice.
     """
     for name in names:
         close = get_close_matches(name, signature(function).parameters, 1)
@@ -74,16 +74,17 @@ def refuse_unknown(names: Iterable[str], function: Callable[..., Any]) -> None:
 
 
 def refuse_former(arguments: Mapping[str, Any], **former: str) -> None:
-    """Says for an argument that has another name now what the name is.
+    """Refuses arguments by a former name.
 
-    :raises TypeError: if such an argument was passed.
+    :param former: the new name for each former name.
+    :raises TypeError: for a former name. The message names the new name.
     """
     for name in former.keys() & arguments.keys():
         raise TypeError(f"unexpected keyword argument {name!r}. Pass `{former[name]}=`.")
 
 
 class Argument(Generic[_Value]):
-    """A property that returns what was passed when the session was created. It cannot be set."""
+    """A read-only property: the argument of the session, exactly as passed."""
 
     def __init__(self, doc: str) -> None:
         self.__doc__ = doc
@@ -109,11 +110,13 @@ class Argument(Generic[_Value]):
 
 
 class SecretArgument(Argument[NoReturn]):
-    """The place of an argument that no session shows."""
+    """A property for a secret argument: neither read nor written."""
 
     def __get__(self, session: Any, owner: type | None = None) -> Any:
         if session is None:
             return self
         raise AttributeError(
-            f"{self._name} is a secret, which a session does not show", name=self._name, obj=session
+            f"{self._name} is a secret. A session does not show secrets.",
+            name=self._name,
+            obj=session,
         )
