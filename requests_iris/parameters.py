@@ -103,9 +103,7 @@ class Argument(Generic[_Value]):
     def __set__(self, session: object, value: NoReturn) -> None:
         del value  # may be a secret
         raise AttributeError(
-            f"{self._name} cannot be changed. Pass `{self._name}=` to a new IrisSession.",
-            name=self._name,
-            obj=session,
+            f"{self._name} cannot be changed. Pass `{self._name}=` to a new IrisSession."
         )
 
 
@@ -115,8 +113,4 @@ class SecretArgument(Argument[NoReturn]):
     def __get__(self, session: Any, owner: type | None = None) -> Any:
         if session is None:
             return self
-        raise AttributeError(
-            f"{self._name} is a secret. A session does not show secrets.",
-            name=self._name,
-            obj=session,
-        )
+        raise AttributeError(f"{self._name} is a secret. A session does not show secrets.")

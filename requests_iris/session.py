@@ -21,14 +21,6 @@ from requests.cookies import RequestsCookieJar
 from requests.utils import resolve_proxies, select_proxy
 from requests_oauthlib import OAuth2Session
 
-from .parameters import (
-    Argument,
-    SecretArgument,
-    drained,
-    named_only,
-    refuse_former,
-    refuse_unknown,
-)
 from .auth import (
     BearerAuth,
     copy_of,
@@ -51,6 +43,14 @@ from .forks import register
 from .hosts import is_plain_http, may_see_token
 from .oauth2 import NOT_AVAILABLE, OAuth2Interface
 from .pagination import Page, Progress, items, pages, progress_of, responses
+from .parameters import (
+    Argument,
+    SecretArgument,
+    drained,
+    named_only,
+    refuse_former,
+    refuse_unknown,
+)
 from .secret import Concealed, concealed
 from .settings import Settings, checked_token, checked_updater, kind_of
 from .source import TokenSource, Updater
@@ -475,9 +475,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         self,
         url: _t.UriType,
         *,
-        method: str = "GET",
+        method: str | None = "GET",
         items_path: str | None = None,
-        max_workers: int = 1,
+        max_workers: int | None = 1,
         resume: Mapping[str, Any] | None = None,
         **request_arguments: Unpack[RequestArguments],
     ) -> Iterator[Response]:
@@ -516,11 +516,11 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         self,
         url: _t.UriType,
         *,
-        method: str = "GET",
+        method: str | None = "GET",
         items_path: str | None = None,
-        max_workers: int = 1,
+        max_workers: int | None = 1,
         resume: Mapping[str, Any] | None = None,
-        progress: bool | Progress = False,
+        progress: bool | Progress | None = False,
         **request_arguments: Unpack[RequestArguments],
     ) -> Iterator[Any]:
         """Reads a list item by item: yields each item, in order.
@@ -543,14 +543,14 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         :meth:`pages` describes the arguments in full, and the exceptions.
         """
         found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
-        return items(found, progress_of(progress))
+        return items(found, progress_of(False if progress is None else progress))
 
     def _walk(
         self,
         url: _t.UriType,
-        method: str,
+        method: str | None,
         items_path: str | None,
-        max_workers: int,
+        max_workers: int | None,
         resume: Mapping[str, Any] | None,
         arguments: Mapping[str, Any],
     ) -> Generator[Page, None, None]:
@@ -561,9 +561,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             read,
             url,
             arguments,
-            method=method,
+            method="GET" if method is None else method,
             items_path=items_path,
-            max_workers=max_workers,
+            max_workers=1 if max_workers is None else max_workers,
             resume=resume,
         )
 

@@ -288,6 +288,10 @@ class TestSettings:
         assert kinds == {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
         assert inspect.getfullargspec(IrisSession.__init__).varkw is None
 
+    def test_none_means_not_passed_to_a_list_too(self, iris: IrisSession) -> None:
+        arguments = dict.fromkeys(("method", "max_workers", "items_path", "resume", "progress"))
+        assert len(list(iris.items("/api/asset/v1/assets", **arguments))) == 250
+
     @pytest.mark.parametrize(
         ("former", "name"), [("key", "items_path"), ("workers", "max_workers")]
     )
@@ -400,10 +404,13 @@ class TestProperties:
         if name != "clock":
             assert (got, type(got)) == (passed[name], type(passed[name]))
 
-    def test_a_path_and_a_store_are_returned_as_they_are(self, tmp_path) -> None:
+    @pytest.mark.parametrize("again", COPIES)
+    def test_a_path_and_a_store_are_returned_as_they_are(self, tmp_path, again) -> None:
         store = FileTokenStore(tmp_path / "t.json")
         for place in (tmp_path / "token.json", store):
-            assert IrisSession(token_store=place).token_store is place
+            iris = IrisSession(token_store=place)
+            assert iris.token_store is place
+            assert repr(again(iris).token_store) == repr(place)
 
     def test_hosts_of_an_iterator_can_be_read_more_than_once(self) -> None:
         iris = IrisSession(allowed_hosts=(host for host in ["a", "b"]))
@@ -741,6 +748,11 @@ class TestRefusals:
         assert vars(loaded).keys() == vars(caught.value).keys()
         assert loaded.error == caught.value.error
         return caught.value
+
+    @pytest.mark.parametrize("name", ["client_secret", "password"])
+    def test_a_refusal_names_a_newline_at_the_end_of_a_secret(self, sandbox, name) -> None:
+        error = self.refusal(sandbox, **{name: sandbox.settings[name] + "\n"})
+        assert f". {name} ends with a newline, as text from a file often does" in str(error)
 
     def test_changed_credentials_are_tried_at_once(self, sandbox: Sandbox) -> None:
         with IrisSession(**{**sandbox.settings, "password": "wrong"}) as iris:
