@@ -255,6 +255,8 @@ def _restored(
 
 def _portable(value: Any) -> Any:
     """`value` if a pickle of `value` can be loaded, else a reduced `value`."""
+    if isinstance(value, IrisError):  # pickles by the same rule
+        return value
     try:
         pickle.loads(pickle.dumps(value))  # noqa: S301 - our own pickle, made here
     except Exception:  # pickling calls unknown code, so any exception is possible

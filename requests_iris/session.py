@@ -184,7 +184,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             allowed_hosts = tuple(allowed_hosts)
         allowed_hosts = concealed(allowed_hosts)
         del token, token_updater, token_store
-        refuse_unknown(names, IrisSession.__init__)
+        refuse_unknown(names, IrisSession)
         settings = Settings.read(
             os.environ,
             self._prefix,
@@ -226,7 +226,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         register(self)
 
     @classmethod
-    def from_env(cls, prefix: str = PREFIX, **settings: Any) -> Self:
+    def from_env(cls, prefix: str | None = PREFIX, **settings: Any) -> Self:
         """Creates a session from variables with `prefix`, for programs with several accounts.
 
         ``from_env("ACME_")`` reads ``ACME_USERNAME``, and never ``TRACKUNIT_USERNAME``. Errors name
@@ -237,6 +237,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         :raises TypeError: for an unknown argument.
         """
         box = Concealed(drained(settings))
+        prefix = PREFIX if prefix is None else prefix
         if not isinstance(prefix, str):
             raise SettingError(f"prefix must be a str, not {kind_of(prefix)}", setting="prefix")
         session = cls.__new__(cls)

@@ -142,7 +142,7 @@ def test_the_repr_hides_secret_and_password() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [b"hush", 5, ["hush"], False])
-def test_what_is_no_text_is_refused(name: str, value: object) -> None:
+def test_a_credential_that_is_not_a_str_is_refused(name: str, value: object) -> None:
     with pytest.raises(SettingError, match=f"^{name} must be a str, not ") as caught:
         Credentials(**{name: value})  # type: ignore[arg-type]
     assert caught.value.setting == name
@@ -151,7 +151,7 @@ def test_what_is_no_text_is_refused(name: str, value: object) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", ["a:b&c+d%e f=g", "é", "密码", "🔑", "\x7f\t"])
-def test_any_other_text_is_taken_as_it_is(name: str, value: str) -> None:
+def test_any_text_is_accepted_unchanged(name: str, value: str) -> None:
     value = value.replace(":", "") if name == "client_id" else value
     assert getattr(Credentials(**{name: value}), name) == value
 

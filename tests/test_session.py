@@ -330,6 +330,7 @@ class TestFromEnv:
     def test_the_default_prefix_is_that_of_the_class(self, monkeypatch) -> None:
         monkeypatch.setenv("TRACKUNIT_USERNAME", "me")
         assert IrisSession.from_env().username == IrisSession().username == "me"
+        assert IrisSession.from_env(None).username == "me"
 
     def test_a_prefix_that_is_not_a_str_is_refused(self) -> None:
         with pytest.raises(SettingError, match="prefix must be a str, not int"):
