@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         IncompleteListError,
         InvalidClientError,
         InvalidGrantError,
+        InvalidScopeError,
         IrisError,
         ListError,
         MissingSettingError,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         TokenError,
         TokenRefusedError,
         TokenResponseError,
+        TokenTimeoutError,
         TokenUnreachableError,
     )
     from .problems import Problem, problem_of
@@ -34,6 +36,7 @@ __all__ = [
     "IncompleteListError",
     "InvalidClientError",
     "InvalidGrantError",
+    "InvalidScopeError",
     "IrisError",
     "IrisSession",
     "ListError",
@@ -46,6 +49,7 @@ __all__ = [
     "TokenRefusedError",
     "TokenResponseError",
     "TokenStore",
+    "TokenTimeoutError",
     "TokenUnreachableError",
     "problem_of",
 ]

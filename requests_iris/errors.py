@@ -125,6 +125,14 @@ class TokenUnreachableError(TokenError):
         super().__init__(message, retryable=retryable, **context)
 
 
+class InvalidScopeError(TokenRefusedError):
+    """``scope`` was refused (``invalid_scope``)."""
+
+
+class TokenTimeoutError(TokenUnreachableError):
+    """The token endpoint gave no whole response in time."""
+
+
 class TokenResponseError(TokenError):
     """The token endpoint answered with something that is neither a token nor a refusal.
 

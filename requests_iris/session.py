@@ -40,6 +40,7 @@ from .auth import (
 from .body import position_of
 from .clock import Clock
 from .credentials import Credentials, from_environment, parse_scope
+from .deadline import watched
 from .errors import SettingError
 from .forks import register
 from .hosts import check_url, is_plain_http, may_see_token, origins_of
@@ -294,6 +295,8 @@ class IrisSession(OAuth2Session, requests.Session):
 
         def first_hook(response: Response, **send_settings: Any) -> Response:
             signed.hooks = hooks
+            if response.ok and self._source.rejections:
+                self._source.rejections.forget(response.request.url or "")
             if response.status_code != 401:
                 return response
             parts = self._source, self._send_token_request, self._send_once
@@ -636,7 +639,12 @@ class IrisSession(OAuth2Session, requests.Session):
         settings = self.merge_environment_settings(url, {}, True, None, None)
         if is_plain_http(url):
             settings["proxies"] = {}  # one would see the password
-        return _TokenCall(self).send(request, timeout=timeout, allow_redirects=False, **settings)
+        adapter = self.get_adapter(url)
+        tls = {name: settings[name] for name in ("verify", "cert", "proxies")}
+        with watched(adapter, request, **tls):
+            return _TokenCall(self).send(
+                request, timeout=timeout, allow_redirects=False, **settings
+            )
 
     def _sign_anew(self, request: PreparedRequest) -> None:
         """After a wait: a token of ours on a request may be over, or have been replaced.
