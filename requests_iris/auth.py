@@ -141,7 +141,10 @@ def replayed(
     bearer = signature_of(response.request)
     if bearer is None:
         return response
-    source.reject(bearer)
+    url = response.request.url or ""
+    if not source.reject(bearer, url):
+        return response
+    issued_before = source.issued
     if not rewound(response.request.body, position):
         return response
     # before a renewal that may fail: read to its end, so that the connection can be used again
@@ -159,7 +162,7 @@ def replayed(
     again.history.append(response)
     again.request = request
     again._iris_rejected = response  # type: ignore[attr-defined]
-    if again.status_code == 401 and source.is_from_store(renewed):
+    if again.status_code == 401 and source.reject_resend(renewed, url, issued_before):
         return replayed(again, position, source, send, resend, **send_settings)
     return again
 

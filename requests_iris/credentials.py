@@ -100,7 +100,7 @@ class Credentials:
         return username, password
 
     def hint(self) -> str:
-        """A likely reason for a refusal of the credentials, or "".
+        """A likely reason for a refusal of the credentials, as a sentence, or "".
 
         A secret from a file often ends with the newline of the file.
         """
@@ -111,7 +111,7 @@ class Credentials:
                 continue
             ends = value.endswith(("\n", "\r"))
             found.append(f"{name} {'ends with a newline' if ends else 'has white space at an end'}")
-        return f"{' and '.join(found)}, as text from a file often does" if found else ""
+        return f"{' and '.join(found)}, as text from a file often does." if found else ""
 
     def _given(self, *names: str) -> list[Secret]:
         missing = [name for name in names if getattr(self, name) is None]

@@ -1,4 +1,4 @@
-"""Secrets as values that do not show themselves: secret text, the bearer, fingerprints.
+"""Secrets as values that do not show themselves: secret text, the bearer, fingerprints, redaction.
 
 Tools such as rich, Sentry and cgitb show local variables beside a traceback. They call ``repr()``
 on each value, and slice or encode long strings first. The classes here override all three.
@@ -7,8 +7,12 @@ on each value, and slice or encode long strings first. The classes here override
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Iterable
+from html.entities import codepoint2name
 from typing import Any
+from urllib.parse import quote_plus
 
 
 class Secret(str):
@@ -43,7 +47,7 @@ class SecretBytes(bytes):
         return SecretBytes(part) if isinstance(key, slice) else part
 
 
-class Bearer(str):
+class Bearer(Secret):
     """The value of an ``Authorization`` header that a session of this library has set.
 
     On the wire a Bearer is a str like any other. Its ``repr``, and so the repr of a request's
@@ -66,7 +70,7 @@ class Bearer(str):
         return self
 
     @property
-    def access_token(self) -> str:
+    def access_token(self) -> Secret:
         return self[len("Bearer ") :]
 
     @property
@@ -98,7 +102,7 @@ class RedactedBearer(Bearer):
 
     @property
     def fingerprint(self) -> str:
-        return self[len("Bearer fingerprint:") :]
+        return str(self[len("Bearer fingerprint:") :])
 
 
 def fingerprint(secret: str) -> str:
@@ -138,3 +142,46 @@ def concealed(value: Any) -> Any:
         return value
     # not str(value), which is another text for an enumeration
     return Secret(str.__str__(value)) if isinstance(value, str) else Concealed(value)
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """`text` with ``[secret]`` in the place of each secret, in whatever spelling.
+
+    Returns "" for a text in another charset than the one it was decoded with: a secret in there
+    cannot be found.
+    """
+    if _MISREAD.search(text):
+        return ""
+    for secret in secrets:
+        text = re.sub(_in_any_spelling(secret), "[secret]", text, flags=re.IGNORECASE)
+    return text
+
+
+#: Characters that only a text in another charset has, such as GB18030 read as UTF-8.
+_MISREAD = re.compile(r"[\x00-\x08\x0e-\x1f\ufffd]")
+#: Backslashes of any number, since some formats double each. One branch per spelling, so that
+#: there is only one way to read a run of backslashes.
+_BACKSLASHES = r"(?:\\|\\u005c|%5c|&#x5c;|&#92;)+"
+
+
+def _in_any_spelling(secret: str) -> str:
+    """A pattern of `secret` as plain text, and as URLs, JSON, HTML and Python write it.
+
+    Character by character, since each format escapes other characters.
+    """
+    return "".join(
+        _BACKSLASHES if each == "\\" else f"(?:{'|'.join(map(re.escape, _spellings(each)))})"
+        for each in re.sub(r"\\+", r"\\", str(secret))
+    )
+
+
+def _spellings(character: str) -> list[str]:
+    """The longest first, so that no part of an escape stays behind."""
+    code = ord(character)
+    spellings = {
+        *(character, quote_plus(character), f"\\{character}"),
+        *(f"\\x{code:02x}", f"\\u{code:04x}", json.dumps(character)[1:-1]),
+        *(f"&#x{code:x};", f"&#{code};", f"&{codepoint2name.get(code, f'#{code}')};"),
+        *("".join(f"{mark}{byte:02x}" for byte in character.encode()) for mark in ("%", "\\x")),
+    }
+    return sorted(spellings, key=len, reverse=True)

@@ -38,6 +38,7 @@ from .auth import (
 from .body import position_of
 from .clock import Clock
 from .credentials import PREFIX, SECRETS, Credentials
+from .deadline import watched
 from .errors import SettingError
 from .forks import register
 from .hosts import is_plain_http, may_see_token
@@ -253,7 +254,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         account = f"username={credentials.username!r}"
         if credentials.username is None:
             account = f"client_id={credentials.client_id!r}"
-        shown = f"token={token.fingerprint} ({self._source.age})" if token else "token=none"
+        # a rejected token is expired for every caller
+        age = "expired" if self._source.age == "rejected" else self._source.age
+        shown = f"token={token.fingerprint} ({age})" if token else "token=none"
         # an assigned URL may contain a password
         base_url = re.sub(r"//[^/]*@", "//...@", str(self.base_url))
         return f"<{type(self).__name__} {base_url} grant_type='password' {account} {shown}>"
@@ -414,6 +417,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
 
         def first_hook(response: Response, **send_settings: Any) -> Response:
             signed.hooks = hooks
+            if response.ok and self._source.rejections:
+                self._source.rejections.forget(response.request.url or "")
             if response.status_code != 401:
                 return response
             parts = self._source, self._send_token_request, self._send_once
@@ -622,7 +627,12 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         settings = self.merge_environment_settings(url, {}, True, None, None)
         if is_plain_http(url):
             settings["proxies"] = {}  # a proxy would see the password
-        return _TokenCall(self).send(request, timeout=timeout, allow_redirects=False, **settings)
+        adapter = self.get_adapter(url)
+        tls = {name: settings[name] for name in ("verify", "cert", "proxies")}
+        with watched(adapter, request, **tls):
+            return _TokenCall(self).send(
+                request, timeout=timeout, allow_redirects=False, **settings
+            )
 
     def _sign_anew(self, request: PreparedRequest) -> None:
         """After a wait: a token of ours on a request may be over, or have been replaced.

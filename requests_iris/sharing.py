@@ -1,104 +1,124 @@
-"""Sharing a token through a store, which may fail at any time without stopping anything."""
+"""Shares a token through a store, which may fail at any time without stopping anything."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from .clock import Clock
 from .stores import TokenStore
+from .text import one_line
 from .token import Token
 
 log = logging.getLogger("requests_iris")
 
+#: Seconds between two looks whether the wait for the lock is still needed.
+LOOK_AGAIN = 1.0
+
 
 class Busy(Exception):
-    """Another process is renewing, and there is no need to wait for it."""
+    """Another process holds the store's lock, and there is no need to wait for it."""
 
 
 class Sharing:
-    """A store whose faults are told once and survived; without a store it does nothing.
+    """A store whose faults are reported once and survived. Without a store, it does nothing.
 
-    Threads share it: the lead of a renewal, of which there is one, is alone in here.
+    One thread at a time is in here, the leader of a renewal.
     """
 
-    def __init__(self, store: TokenStore | None = None) -> None:
+    def __init__(self, store: TokenStore | None = None, clock: Clock | None = None) -> None:
         self._store = store
+        self._clock = clock or Clock()
         self._failing = False
         self._faults = 0
-        self._alone = False  # in a renewal without the lock: a store that hangs hangs only once
+        # during a renewal without the lock, so that a store that hangs does so only once
+        self._without_store = False
 
     @contextmanager
-    def locked(self, key: str | None, wait: float) -> Iterator[bool]:
-        """Holds the store's lock, if it can be had, and tells whether it is held.
+    def locked(
+        self, key: str | None, wait: float, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[bool]:
+        """Holds the store's lock, if it can be had. Yields whether the lock is held.
 
-        :param key: None for no sharing.
-        :param wait: seconds to wait for it; 0 means one try.
-        :raises Busy: if another one holds it and `wait` is 0.
+        :param key: None if nothing is shared.
+        :param wait: seconds to wait for the lock; 0 means one try.
+        :param stop: asked once a second while waiting.
+        :raises Busy: if another process holds the lock, and `wait` is 0 or `stop` returns true.
         """
         faults, lock = self._faults, ExitStack()
-        held = self._acquire(lock, key, wait)
-        self._alone = not held
+        held = self._acquire(lock, key, wait, stop)
+        self._without_store = not held
         try:
             yield held
         finally:
-            self._alone = False
+            self._without_store = False
             try:
                 lock.close()
             except Exception as error:
-                self._tell(error)
+                self._report(error)
         if self._faults == faults:
             self.works()
 
     def load(self, key: str | None) -> Token | None:
-        """What is stored, if it can be had and used."""
-        if self._store is None or key is None or self._alone:
+        """The stored token, if there is one that can be used."""
+        if self._store is None or key is None or self._without_store:
             return None
         try:
             saved = self._store.load(key)
             return None if saved is None else Token.from_dict(saved)
         except Exception as error:
-            self._tell(error)
+            self._report(error)
             return None
 
     def save(self, key: str | None, token: Token) -> None:
-        """Stores it, if that is possible. The lock is held."""
+        """Stores the token, if possible. The lock is held."""
         if self._store is None or key is None:
             return
         try:
             self._store.save(key, token.as_dict())
         except Exception as error:
-            self._tell(error)
+            self._report(error)
 
     def works(self) -> None:
-        """The next fault is news again."""
+        """Records that the store works. The next fault is reported as a warning again."""
         self._failing = False
 
-    def _acquire(self, lock: ExitStack, key: str | None, wait: float) -> bool:
+    def _acquire(
+        self, lock: ExitStack, key: str | None, wait: float, stop: Callable[[], bool]
+    ) -> bool:
+        """Takes the lock, in short waits: a token that is stored meanwhile ends the wait."""
         if self._store is None or key is None:
             return False
-        try:
-            lock.enter_context(self._store.lock(key, wait))
-        except Exception as error:
-            if isinstance(error, TimeoutError) and not wait:
-                raise Busy from None
-            self._tell(error)
-            return False
-        return True
+        ends = self._clock.monotonic() + wait
+        while True:
+            left = max(ends - self._clock.monotonic(), 0)
+            try:
+                lock.enter_context(self._store.lock(key, min(left, LOOK_AGAIN)))
+                return True
+            except TimeoutError as error:
+                if not wait or stop():
+                    raise Busy from None
+                if left <= LOOK_AGAIN:
+                    self._report(error)
+                    return False
+            except Exception as error:
+                self._report(error)
+                return False
 
-    def _tell(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         self._faults += 1
         level = logging.DEBUG if self._failing else logging.WARNING
         self._failing = True
-        log.log(level, "the token store failed, this session goes on alone: %s", reason_of(error))
+        log.log(level, "The token store failed. This session continues alone: %s", reason_of(error))
 
 
 def reason_of(error: Exception) -> str:
     """Why a store has failed, in a few words.
 
-    An error's own may hold what it was about, such as a URL or a token; only where the system
-    speaks is its filename one, and not a URL as in urllib's HTTPError.
+    The text of an error may contain a URL or a token. Only the words of the operating system are
+    used; in their case a filename is a filename, and not a URL as in urllib's HTTPError.
     """
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror + (f" ({error.filename})" if error.filename else "")
+        return one_line(error.strerror + (f" ({error.filename})" if error.filename else ""))
     return type(error).__name__

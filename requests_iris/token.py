@@ -1,4 +1,4 @@
-"""The token as a value: what it is, when it ages, how it looks as a dict."""
+"""The token as a value: its members, its age, its form as a dict."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .secret import Bearer, fingerprint
+from .secret import Bearer, Secret, fingerprint
 
-#: An aging token is one in this last part of its life ...
-AGING_SHARE = 1 / 4
+#: A token is expiring in this last part of its lifetime ...
+EXPIRING_SHARE = 1 / 4
 #: ... or in these last seconds, whichever is shorter.
-AGING_AT_MOST = 15 * 60.0
-#: The leeway takes at most this part of a short life.
+EXPIRING_AT_MOST = 15 * 60.0
+#: The leeway takes at most this part of a short lifetime.
 LEEWAY_SHARE = 1 / 10
 
-# RFC 6749 appendix A.12, less the space: what can stand in a header whole (RFC 6750 section 2.1).
+# RFC 6749 appendix A.12, without the space: a token must fit into a header (RFC 6750 section 2.1).
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _KNOWN = {"access_token", "token_type", "refresh_token", "expires_in", "expires_at", "scope"}
 
 
 @dataclass(frozen=True)
 class Token:
-    """An access token, with what came along (RFC 6749 section 5.1).
+    """An access token, and the other members of the response (RFC 6749 section 5.1).
 
-    :ivar expires_at: when it is over, in seconds since the epoch; None if nobody has said.
-    :ivar expires_in: its whole life in seconds; None if nobody has said.
-    :ivar scope: what was granted, or None if nobody has said.
-    :ivar others: further members of the reply, kept for the caller.
+    :ivar expires_at: the end of the lifetime, in seconds since the epoch; None if not known.
+    :ivar expires_in: the whole lifetime in seconds; None if not known.
+    :ivar scope: the granted scope, or None if not known.
+    :ivar others: further members of the response, kept for the caller.
     """
 
     access_token: str = field(repr=False)
@@ -48,15 +48,15 @@ class Token:
         refresh_token: str | None = None,
         scope: tuple[str, ...] | None = None,
     ) -> Token:
-        """The token of a token endpoint's reply.
+        """The token in a response of a token endpoint.
 
-        :param asked_at: when the request was sent; the life counts from there, so that a slow
-            reply makes it shorter and never longer than the server's.
-        :param refresh_token: what still holds if the reply brings none (RFC 6749 section 6).
-        :param scope: the one that was granted if the reply names none (RFC 6749 section 5.1).
-        :raises ValueError: if the reply holds no token that can be used.
+        :param asked_at: when the request was sent. The lifetime counts from then, so that a slow
+            response makes the lifetime shorter, and never longer than the server's.
+        :param refresh_token: still valid if the response brings none (RFC 6749 section 6).
+        :param scope: granted if the response names none (RFC 6749 section 5.1).
+        :raises ValueError: if the response holds no usable token.
         """
-        if str(members.get("token_type", "Bearer")).lower() != "bearer":
+        if str(members.get("token_type") or "Bearer").lower() != "bearer":
             raise ValueError("its token_type is not Bearer")
         expires_in = _seconds(members.get("expires_in"))
         if expires_in is not None:
@@ -76,11 +76,12 @@ class Token:
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Token:
-        """A token that was saved: :meth:`as_dict`, or what other OAuth libraries call a token.
+        """A saved token: from :meth:`as_dict`, or from another OAuth library.
 
-        An ``expires_in`` alone does not tell how much of that life is left, so it is not believed.
+        An ``expires_in`` without an ``expires_at`` does not tell how much of the lifetime is left,
+        so it is ignored.
 
-        :raises ValueError: if there is no ``access_token``, or a member is not what it should be.
+        :raises ValueError: if there is no ``access_token``, or a member has a wrong type.
         """
         expires_at = saved.get("expires_at")
         if expires_at is not None and _seconds(expires_at) is None:
@@ -97,11 +98,11 @@ class Token:
     def as_dict(self) -> dict[str, Any]:
         """The members as OAuth2Session and oauthlib name them; a new dict each time."""
         members = {
-            "access_token": self.access_token,
+            "access_token": str(self.access_token),
             "token_type": "Bearer",
             "expires_in": _plain(self.expires_in),
             "expires_at": self.expires_at,
-            "refresh_token": self.refresh_token,
+            "refresh_token": None if self.refresh_token is None else str(self.refresh_token),
             "scope": list(self.scope) if self.scope else None,
         }
         return {**self.others, **{name: v for name, v in members.items() if v is not None}}
@@ -116,31 +117,31 @@ class Token:
 
     @property
     def expiring_at(self) -> float:
-        """From when on it should be renewed, while it still serves; in seconds since the epoch."""
+        """From when on the token should be renewed early, in seconds since the epoch."""
         if self.expires_at is None:
             return math.inf
-        return self.expires_at - min(AGING_AT_MOST, AGING_SHARE * self._life)
+        return self.expires_at - min(EXPIRING_AT_MOST, EXPIRING_SHARE * self._lifetime)
 
     def expired_at(self, leeway: float) -> float:
-        """From when on it must not be used: `leeway` seconds early, in seconds since the epoch."""
+        """When the token must not be used any more, `leeway` early; in seconds since the epoch."""
         if self.expires_at is None:
             return math.inf
-        return self.expires_at - min(leeway, LEEWAY_SHARE * self._life)
+        return self.expires_at - min(leeway, LEEWAY_SHARE * self._lifetime)
 
     @property
-    def _life(self) -> float:
+    def _lifetime(self) -> float:
         return math.inf if self.expires_in is None else max(self.expires_in, 0)
 
 
-def _visible(members: Mapping[str, Any], name: str) -> str:
+def _visible(members: Mapping[str, Any], name: str) -> Secret:
     value = members.get(name)
     if not isinstance(value, str) or not _VISIBLE.fullmatch(value):
         raise ValueError(f"it has no {name} made of visible ASCII characters")
-    return value
+    return Secret(value)
 
 
 def _seconds(value: object) -> float | None:
-    """A number of seconds, also out of "3600" and "3600.0"; None for what is none."""
+    """A number of seconds, also from "3600" and "3600.0"; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:

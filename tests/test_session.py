@@ -743,7 +743,7 @@ class TestRefusals:
                 iris.get("/echo")
         assert isinstance(caught.value.__cause__, OAuth2Error)
         assert not caught.value.retryable
-        assert str(again.value).startswith(f"{caught.value}; ")
+        assert str(again.value).startswith(f"{caught.value} ")
         assert sandbox.count("token") == 1
         loaded = pickle.loads(pickle.dumps(caught.value))
         assert vars(loaded).keys() == vars(caught.value).keys()
@@ -753,7 +753,7 @@ class TestRefusals:
     @pytest.mark.parametrize("name", ["client_secret", "password"])
     def test_a_refusal_names_a_newline_at_the_end_of_a_secret(self, sandbox, name) -> None:
         error = self.refusal(sandbox, **{name: sandbox.settings[name] + "\n"})
-        assert f". {name} ends with a newline, as text from a file often does" in str(error)
+        assert f". {name} ends with a newline, as text from a file often does." in str(error)
 
     def test_changed_credentials_are_tried_at_once(self, sandbox: Sandbox) -> None:
         with IrisSession(**{**sandbox.settings, "password": "wrong"}) as iris:

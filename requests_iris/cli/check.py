@@ -16,7 +16,6 @@ from requests.adapters import HTTPAdapter
 from .. import IrisSession
 from ..credentials import from_environment, variable_of
 from ..sharing import reason_of
-from ..source import LOCK_WAIT
 from ..stores import TokenStore, key_of, open_store
 
 #: The settings without which there is no token, and their variables.
@@ -118,7 +117,7 @@ def _fault_of(store: TokenStore) -> str | None:
     """What goes wrong when it is read and written, under a key that is nobody's."""
     key = key_of("requests-iris check")
     try:
-        with store.lock(key, LOCK_WAIT):
+        with store.lock(key, 5.0):
             store.save(key, store.load(key) or {})
     except Exception as error:
         return reason_of(error)

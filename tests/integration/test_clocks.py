@@ -1,14 +1,14 @@
-"""Clocks that jump: the session goes on, by a renewal or by way of the 401."""
+"""Clocks that jump: the session renews in time, or after a 401."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 
 import pytest
 
-from requests_iris import IrisSession, TokenResponseError
+from requests_iris import Clock, IrisSession, TokenResponseError
 from requests_iris.sandbox import Fault, Sandbox
-from requests_iris.token_endpoint import Clock
 
 HOUR, DAY = 3600.0, 86400.0
 
@@ -24,13 +24,20 @@ class JumpingClock(Clock):
 
 
 @pytest.fixture
-def wall(iris: IrisSession) -> JumpingClock:
-    wall = JumpingClock()
-    iris._source._clock = iris._source._endpoint._clock = wall
-    return wall
+def wall() -> JumpingClock:
+    return JumpingClock()
 
 
-def test_back_an_hour_an_expired_token_looks_fresh(iris, wall, sandbox: Sandbox) -> None:
+@pytest.fixture
+def iris(sandbox: Sandbox, wall: JumpingClock) -> Iterator[IrisSession]:
+    with IrisSession(**sandbox.settings, clock=wall) as iris:
+        iris.verify = sandbox.ca_file
+        yield iris
+
+
+def test_an_expired_token_that_looks_fresh_after_a_clock_change_is_renewed_after_its_401(
+    iris, wall, sandbox: Sandbox
+) -> None:
     iris.get("/echo")
     wall.off = -HOUR
     sandbox.expire_access_tokens()
@@ -41,7 +48,7 @@ def test_back_an_hour_an_expired_token_looks_fresh(iris, wall, sandbox: Sandbox)
     assert (sandbox.count("token"), sandbox.count("api", 401)) == (1, 1)
 
 
-def test_forward_a_day_and_back_renews_once(iris, wall, sandbox: Sandbox) -> None:
+def test_a_clock_that_jumps_a_day_and_back_renews_once(iris, wall, sandbox: Sandbox) -> None:
     iris.get("/echo")
     wall.off = DAY
     sandbox.forget()
@@ -55,7 +62,7 @@ def test_forward_a_day_and_back_renews_once(iris, wall, sandbox: Sandbox) -> Non
     assert sandbox.count("token") == 2
 
 
-def test_a_sleep_through_the_expiry_renews_first(iris, wall, sandbox: Sandbox) -> None:
+def test_a_machine_that_slept_through_the_expiry_renews_first(iris, wall, sandbox: Sandbox) -> None:
     """The monotonic clock of Linux stands still in a sleep: the wall clock is the one to ask."""
     iris.get("/echo")
     wall.off = 3 * HOUR
@@ -86,12 +93,13 @@ class StoppedClock(Clock):
         (60, pytest.raises(TokenResponseError)),
     ],
 )
-def test_each_age_begins_at_its_very_second(iris, sandbox: Sandbox, left: int, outcome) -> None:
-    """An aging token is renewed, if it can be; a stale one is not used."""
-    iris._source._clock = iris._source._endpoint._clock = StoppedClock()
-    iris.token = {**iris.fetch_token(), "expires_in": 3600, "expires_at": 1_000_000 + left}
-    sandbox.forget()
-    sandbox.inject(Fault(status=404), on="token")
-    with outcome:
-        assert iris.get("/echo").ok
+def test_each_age_begins_at_its_very_second(sandbox: Sandbox, left: int, outcome) -> None:
+    """An expiring token is renewed if possible, and an expired token is not used."""
+    with IrisSession(**sandbox.settings, clock=StoppedClock()) as iris:
+        iris.verify = sandbox.ca_file
+        iris.token = {**iris.fetch_token(), "expires_in": 3600, "expires_at": 1_000_000 + left}
+        sandbox.forget()
+        sandbox.inject(Fault(status=404), on="token")
+        with outcome:
+            assert iris.get("/echo").ok
     assert sandbox.count("token") == (left < 901)

@@ -1,10 +1,9 @@
-"""Nothing that is logged, warned of, shown or raised on the way holds a secret, in any form."""
+"""No log record, warning, repr or error holds a secret, in any form."""
 
 from __future__ import annotations
 
 import json
 import logging
-import pickle
 import socket
 import traceback
 import warnings
@@ -18,8 +17,10 @@ import pytest
 from requests_iris import IrisError, IrisSession, MissingSettingError, TokenError
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.secret import Secret
+from requests_iris.source import TOKEN_TIMEOUT
 
-from ..conftest import SkippingClock, skip_pauses
+from ..conftest import SkippingClock
+from ..support.adapters import Elsewhere, mounted
 from .test_token_faults import closed_port, untrusted_certificate
 
 #: Whose frames show nothing.
@@ -90,7 +91,7 @@ def shown(*things: object) -> str:
 
 
 def told_of(error: BaseException) -> str:
-    """All that the error and its causes show of themselves, and its formatted traceback."""
+    """All text that the error and its causes show, and the formatted traceback."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     link: BaseException | None = error
     while link is not None:
@@ -104,33 +105,38 @@ def told_of(error: BaseException) -> str:
 
 @contextmanager
 def in_force(fault, iris: IrisSession, sandbox: Sandbox) -> Iterator[None]:
-    """At the token endpoint, which for some faults has to be another one."""
-    budget = iris._source._token_timeout
-    if fault in (FAULTS["hang"], FAULTS["trickle"], deaf):
-        iris._source._token_timeout = 0.6
+    """The fault at the token endpoint, or at another server that gets its requests."""
     if isinstance(fault, Fault):
         sandbox.inject(fault, on="token", times=9)
         yield
         sandbox.clear_faults()
     else:
-        with fault(sandbox) as iris._source._endpoint.url:
+        with fault(sandbox) as url, mounted(iris, sandbox.token_url, Elsewhere(url)):
             yield
-        iris._source._endpoint.url = sandbox.token_url
-    iris._source._token_timeout = budget  # the clock skips pauses, not what a socket waits for
+
+
+@contextmanager
+def session(fault, sandbox: Sandbox, clock: SkippingClock) -> Iterator[IrisSession]:
+    """A session that is impatient where the fault is a slow response."""
+    slow = fault in (FAULTS["hang"], FAULTS["trickle"], deaf)
+    timeout = 1.5 if slow else TOKEN_TIMEOUT
+    with IrisSession(**sandbox.settings, clock=clock, token_timeout=timeout) as iris:
+        iris.verify = sandbox.ca_file
+        yield iris
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_nothing_leaks(fault, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_error_log_repr_or_warning_shows_a_secret(
+    fault, clock: SkippingClock, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     text = ""
     with (
         Sandbox(password=ODD, client_secret=ODD[::-1]) as sandbox,
-        IrisSession(**sandbox.settings) as iris,
+        session(fault, sandbox, clock) as iris,
         warnings.catch_warnings(record=True) as warned,
     ):
         warnings.simplefilter("always")
-        iris.verify = sandbox.ca_file
-        clock = iris._source._clock = iris._source._endpoint._clock = SkippingClock()
         for step in (lambda: None, lambda: clock.sleep(3600), sandbox.revoke_access_tokens):
             step()
             with in_force(fault, iris, sandbox):
@@ -139,13 +145,12 @@ def test_nothing_leaks(fault, caplog: pytest.LogCaptureFixture) -> None:
                 except IrisError as error:
                     text += told_of(error)
             clock.sleep(61)  # for so long a refusal is remembered
-            text += shown(iris.get("/echo"), iris, iris._source, iris._source.token, iris.bearer)
-            text += shown(iris._source.credentials, iris._source._held)
+            text += shown(iris.get("/echo"), iris, iris.bearer, *vars(iris).values())
         basic = b64encode(f"{iris.client_id}:{ODD[::-1]}".encode()).decode()
         secrets = [ODD, ODD[::-1], basic, str(sandbox.refresh_token), *sandbox.issued]
         assert basic in {seen.headers["Authorization"][6:] for seen in sandbox.seen}
     logged = "\n".join(logging.Formatter().format(record) for record in caplog.records)
-    assert "new token" in logged
+    assert "New token" in logged
     assert "urllib3" in {record.name.split(".")[0] for record in caplog.records}
     assert leaks(text + logged + shown(*(w.message for w in warned)), secrets) == []
 
@@ -173,8 +178,8 @@ def renew(iris: IrisSession, sandbox: Sandbox) -> None:
 
 
 def request(iris: IrisSession, sandbox: Sandbox) -> None:
-    """With a token that is over, and a refresh token."""
-    iris._source._clock.sleep(3600)
+    """With an expired token, and a refresh token."""
+    iris.token = {**iris.token, "expires_at": 0}
     iris.get("/echo")
 
 
@@ -205,14 +210,14 @@ IN_FRAMES = {
 
 @pytest.mark.parametrize("call", [sign_in, renew, request])
 @pytest.mark.parametrize("fault", IN_FRAMES.values(), ids=IN_FRAMES)
-def test_local_variables_in_a_traceback_show_no_secret(fault, call, tmp_path) -> None:
+def test_local_variables_in_a_traceback_show_no_secret(
+    fault, call, tmp_path, clock: SkippingClock
+) -> None:
     with (
         Sandbox(password=ODD, client_secret=ODD[::-1]) as sandbox,
-        IrisSession(**sandbox.settings) as iris,
+        session(fault, sandbox, clock) as iris,
     ):
-        iris.verify = sandbox.ca_file
         iris.fetch_token()
-        iris._source._clock = iris._source._endpoint._clock = SkippingClock()
         if fault is None:
             iris.verify = str(tmp_path / "no.pem")
             iris.adapters["https://"].close()
@@ -235,7 +240,6 @@ def test_the_local_variables_of_an_error_that_a_caller_handles_stay(iris, sandbo
         raise ValueError(mine)
 
     sandbox.inject(Fault(drop="before"), on="token", times=9)
-    skip_pauses(iris)
     try:
         failing()
     except ValueError as error:
@@ -246,13 +250,12 @@ def test_the_local_variables_of_an_error_that_a_caller_handles_stay(iris, sandbo
 
 
 @pytest.mark.parametrize("part", [repr, lambda secret: f"{secret[:80]!r}", lambda s: repr([s])])
-def test_a_secret_shows_itself_in_no_part_or_encoding(part) -> None:
+def test_a_part_or_an_encoding_of_a_secret_does_not_show_it(part) -> None:
     secret = Secret(ODD * 9)
     assert leaks(part(secret) + part(secret.encode()), [ODD]) == []
 
 
-def test_what_the_user_gets_and_what_is_stored_is_plain(iris, sandbox, tmp_path) -> None:
-    """A pickle must load where there is no such class, and a str compare as one."""
+def test_a_token_for_the_caller_holds_plain_text(iris, sandbox) -> None:
     told = []
     iris.token_updater = told.append
     iris.fetch_token(password=sandbox.settings["password"])
@@ -262,10 +265,9 @@ def test_what_the_user_gets_and_what_is_stored_is_plain(iris, sandbox, tmp_path)
     assert {type(token[name]) for token in told for name in ("access_token", "refresh_token")} == {
         str
     }
-    assert b"Secret" not in pickle.dumps(iris)
 
 
-def test_nor_do_those_where_another_setting_is_missing() -> None:
+def test_local_variables_show_no_secret_if_another_setting_is_missing() -> None:
     given = {"client_id": "c", "client_secret": ODD, "username": "u"}
     with IrisSession(**given) as iris, pytest.raises(MissingSettingError) as caught:
         iris.get("/echo")

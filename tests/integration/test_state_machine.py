@@ -6,6 +6,7 @@ import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -47,6 +48,16 @@ TROUBLES = [
 ]
 
 
+class SameClock(SkippingClock):
+    """A pickle of a SameClock is the same object again, in this process."""
+
+    known: ClassVar[dict[int, SameClock]] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        self.known[id(self)] = self
+        return (self.known.__getitem__, (id(self),))
+
+
 class Life(RuleBasedStateMachine):
     """A session, its sandbox, and what should be known of the token that the session holds.
 
@@ -62,13 +73,9 @@ class Life(RuleBasedStateMachine):
         self.good = self.rejected = self.paused = self.overtaken = False
         self.used_up: set[str] = set()
         self.sandbox = Sandbox(machines=0).start()
-        self.clock = SkippingClock()
-        self._use(IrisSession(**self.sandbox.settings))
+        self.clock = SameClock()
+        self.iris = IrisSession(**self.sandbox.settings, clock=self.clock)
         self.iris.verify = self.sandbox.ca_file
-
-    def _use(self, iris: IrisSession) -> None:
-        iris._source._clock = iris._source._endpoint._clock = self.clock
-        self.iris = iris
 
     def teardown(self) -> None:
         self.iris.close()
@@ -137,7 +144,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def go_on_from_a_pickle(self) -> None:
         self.iris.close()
-        self._use(pickle.loads(pickle.dumps(self.iris)))
+        self.iris = pickle.loads(pickle.dumps(self.iris))
         self.paused = self.rejected = False
 
     # What must come of it.
@@ -146,7 +153,7 @@ class Life(RuleBasedStateMachine):
         """Does the work, which succeeds if it can."""
         age, early = self.age, self.early
         can_succeed = self._can_succeed(trouble, times)
-        needs_token = not self.good or early or age == "stale"
+        needs_token = not self.good or early or age == "expired"
         held, issued = self.iris.access_token, len(self.sandbox.issued)
         self.sandbox.forget()
         self.sandbox.inject(trouble.fault, on="token", times=times)
@@ -165,7 +172,7 @@ class Life(RuleBasedStateMachine):
         if self.iris.access_token != held:
             self.good, self.rejected, self.overtaken = True, False, False
         else:
-            self.rejected |= not succeeded and age != "stale"
+            self.rejected |= not succeeded and age != "expired"
             self.paused |= early
             self.overtaken |= trouble.lost and len(self.sandbox.issued) > issued
 
@@ -173,21 +180,21 @@ class Life(RuleBasedStateMachine):
     def age(self) -> str:
         token = self.iris.token
         if not token or self.rejected or token["expires_in"] == 0:
-            return "stale"
+            return "expired"
         left = token["expires_at"] - self.clock.time()
-        return "fresh" if left > 900 else "aging" if left > 60 else "stale"
+        return "fresh" if left > 900 else "expiring" if left > 60 else "expired"
 
     @property
     def early(self) -> bool:
         """Whether the next request tries to renew a token that still lives."""
-        return self.age == "aging" and not self.paused
+        return self.age == "expiring" and not self.paused
 
     def _can_succeed(self, trouble: Trouble, times: int) -> bool:
         """With the token held, or with one that is got before the tries come to their end.
 
         A token that is renewed early, in vain, and then rejected, is renewed once more.
         """
-        if trouble.tries == 0 or (self.good and self.age != "stale"):
+        if trouble.tries == 0 or (self.good and self.age != "expired"):
             return True
         return times < trouble.tries * (1 + self.early)
 

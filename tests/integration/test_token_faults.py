@@ -1,6 +1,7 @@
 """Every fault of the token endpoint, at every age of the token.
 
-What the caller sees, how often is asked and for how long, and that the next request recovers.
+The tests check the error, the number of token requests, the pauses, and that the next request
+recovers.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import errno
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
 
@@ -17,17 +18,24 @@ import pytest
 from requests.exceptions import ConnectionError, InvalidProxyURL
 from urllib3.exceptions import HTTPError
 
-from requests_iris import IrisSession, TokenError, TokenResponseError, TokenUnreachableError
+from requests_iris import (
+    IrisSession,
+    TokenError,
+    TokenResponseError,
+    TokenTimeoutError,
+    TokenUnreachableError,
+)
 from requests_iris.credentials import Credentials
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.source import TOKEN_TIMEOUT
-from requests_iris.token_endpoint import REPLY_AT_MOST, TokenEndpoint
+from requests_iris.token_endpoint import RESPONSE_AT_MOST, TokenEndpoint
 
-from ..conftest import HUNG, SkippingClock, wait_until
+from ..conftest import SkippingClock, wait_until
+from ..support.adapters import Elsewhere, mounted
 
-#: Seconds for what the clock does not skip, which is what a socket waits for.
-SHORT = 0.6
-#: More than any call asks.
+#: Seconds for a token request whose response is slow. No clock skips the waiting of a socket.
+SHORT = 1.5
+#: More token requests than any call makes.
 ALWAYS = 20
 #: Token requests that one call makes at most.
 AT_MOST = 6
@@ -35,7 +43,7 @@ AT_MOST = 6
 
 @contextmanager
 def closed_port(sandbox: Sandbox) -> Iterator[str]:
-    with socket.socket() as bound:  # bound, so that nobody else listens there meanwhile
+    with socket.socket() as bound:  # bound, so that no other process listens there
         bound.bind(("127.0.0.1", 0))
         yield f"https://127.0.0.1:{bound.getsockname()[1]}/token"
 
@@ -44,15 +52,16 @@ def closed_port(sandbox: Sandbox) -> Iterator[str]:
 def untrusted_certificate(sandbox: Sandbox) -> Iterator[str]:
     with Sandbox() as other:
         yield other.token_url
-        assert other.seen == ()  # no secret got as far as that
+        assert other.seen == ()  # no secret arrived there
 
 
 @dataclass(frozen=True)
 class Row:
-    """A fault, the error that it ends in, and the token requests that one grant makes of it.
+    """A fault, the error of the call, and the number of token requests that one grant makes.
 
-    :ivar lost: whether the server issues what never arrives, so that a refresh token is used up.
-    :ivar says: a pattern of what the error passes on of the system's words.
+    :ivar lost: whether the server issues a token that never arrives: the refresh token is used up.
+    :ivar says: a pattern of the words of the system in the error.
+    :ivar retry_after: seconds for which no further request is made.
     """
 
     fault: object
@@ -61,11 +70,13 @@ class Row:
     retryable: bool = True
     lost: bool = False
     says: str = ""
+    retry_after: float = 0
 
 
-def patience(retry_after: str | None, requests: int) -> Row:
+def patience(retry_after: str | None, requests: int, *, seconds: float = 0) -> Row:
     headers = {} if retry_after is None else {"Retry-After": retry_after}
-    return Row(Fault(status=429, body="{}", headers=headers), TokenResponseError, requests)
+    fault = Fault(status=429, body="{}", headers=headers)
+    return Row(fault, TokenResponseError, requests, retry_after=seconds)
 
 
 def nonsense(*, says: str = "", **answer: object) -> Row:
@@ -74,21 +85,26 @@ def nonsense(*, says: str = "", **answer: object) -> Row:
 
 UNAVAILABLE = {"error": "temporarily_unavailable"}
 TABLE = {
-    "408": Row(Fault(status=408, body=""), TokenResponseError, 3, says="try again later"),
+    "408": Row(Fault(status=408, body=""), TokenResponseError, 3, says="Try again later"),
     "500": Row(Fault(status=500, body="oops"), TokenResponseError, 3),
     "502": Row(Fault(status=502, body=""), TokenResponseError, 3),
     "503 with HTML": Row(Fault(status=503, body="<html>Sorry</html>"), TokenResponseError, 3),
     "503 with an OAuth error": Row(Fault(status=503, body=UNAVAILABLE), TokenResponseError, 3),
     "429": patience(None, 3),
-    "429, in 2 s": patience("2", 3),
-    "429, in 16 s": patience("16", 2),
-    "429, in 60 s": patience("60", 1),
+    "429, in 2 s": patience("2", 3, seconds=2),
+    "429, in 16 s": patience("16", 2, seconds=16),
+    "429, in 60 s": patience("60", 1, seconds=60),
     "429, at a date that is past": patience(formatdate(0, usegmt=True), 3),
-    "429, at a date that is far": patience(formatdate(4e9, usegmt=True), 1),
+    "429, at a date that is far": patience(formatdate(4e9, usegmt=True), 1, seconds=15 * 60),
     "429, at no time": patience("soon", 3),
     "404": nonsense(status=404, body="<html>Not here</html>"),
-    "400 without an error": nonsense(status=400, body="no"),
-    "a redirect": nonsense(redirect="https://127.0.0.1:9/", says="redirects are not followed"),
+    "407": nonsense(status=407, body="", says="Check the proxy"),
+    "421": nonsense(status=421, body=""),
+    "425": Row(Fault(status=425, body=""), TokenResponseError, 3),
+    "400, but temporary": Row(
+        Fault(status=400, body={"error": "slow_down"}), TokenResponseError, 3
+    ),
+    "a redirect": nonsense(redirect="https://127.0.0.1:9/", says="Redirects are not followed"),
     "an empty body": nonsense(status=200, body=""),
     "JSON, but no object": nonsense(status=200, body="[1]"),
     "an object, but no token": nonsense(status=200, body="{}"),
@@ -98,11 +114,8 @@ TABLE = {
     "closed in the middle": Row(Fault(truncate=20), TokenUnreachableError, 3, lost=True),
     "closed before the work": Row(Fault(drop="before"), TokenUnreachableError, 3),
     "closed after the work": Row(Fault(drop="after"), TokenUnreachableError, 3, lost=True),
-    "a hang": Row(Fault(delay=60), TokenUnreachableError, 1, lost=True, says="timed out"),
-    # "timed out" on a machine that is too slow for the trickle itself
-    "a trickle": Row(
-        Fault(trickle=0.1), TokenUnreachableError, 1, lost=True, says="in time|timed out"
-    ),
+    "a hang": Row(Fault(delay=60), TokenTimeoutError, 1, lost=True, says="in time|timed out"),
+    "a trickle": Row(Fault(trickle=0.1), TokenTimeoutError, 1, lost=True, says="in time|timed out"),
     "connection refused": Row(closed_port, TokenUnreachableError, 3, says="refused"),
     "TLS failure": Row(untrusted_certificate, TokenUnreachableError, 3, says="verify failed"),
 }
@@ -114,22 +127,21 @@ PASSING = {
 each_fault = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 
 
-@contextmanager
-def impatient(iris: IrisSession) -> Iterator[None]:
-    """A budget that is soon spent, on waiting for replies: a slow machine may take to connect."""
-    send = iris._send_token_request
-    iris._source._token_timeout = SHORT
-    iris._send_token_request = lambda request, wait: send(request, (HUNG, wait))
-    yield
-    iris._source._token_timeout = TOKEN_TIMEOUT
-    iris._send_token_request = send
+@pytest.fixture
+def iris(request, sandbox: Sandbox, clock: SkippingClock) -> Iterator[IrisSession]:
+    """A session that is impatient where the fault is a slow response."""
+    row = request.node.callspec.params.get("row") if hasattr(request.node, "callspec") else None
+    timeout = SHORT if row in SLOW else TOKEN_TIMEOUT
+    with IrisSession(**sandbox.settings, clock=clock, token_timeout=timeout) as iris:
+        iris.verify = sandbox.ca_file
+        yield iris
 
 
 @pytest.fixture
 def down(iris: IrisSession, sandbox: Sandbox, clock: SkippingClock):
     """A context in which the token endpoint has the fault of a row.
 
-    Leaving it checks how many requests were made of it, and how long was waited between them.
+    The end of the context checks how many requests were made, and how long the pauses were.
     """
 
     @contextmanager
@@ -138,21 +150,18 @@ def down(iris: IrisSession, sandbox: Sandbox, clock: SkippingClock):
         sandbox.forget()
         if isinstance(row.fault, Fault):
             sandbox.inject(row.fault, on="token", times=ALWAYS)
-            with impatient(iris) if row in SLOW else nullcontext():
-                yield
-            if row.lost:  # the server may come to it only now
+            yield
+            if row.lost:  # the server may issue the token only now
                 wait_until(lambda: len(sandbox.issued) > issued)
             sandbox.clear_faults()
             assert sandbox.count("token") == row.requests
         else:
-            endpoint = iris._source._endpoint
-            there = endpoint.url
-            with row.fault(sandbox) as endpoint.url:
+            with row.fault(sandbox) as url, mounted(iris, sandbox.token_url, Elsewhere(url)):
                 yield
-            endpoint.url = there
             assert sandbox.count("token") == 0
         assert asked(iris) - before == row.requests
-        assert clock.skipped - start <= iris._source._token_timeout == TOKEN_TIMEOUT == 30
+        assert clock.skipped - start <= TOKEN_TIMEOUT == 30
+        clock.sleep(row.retry_after)
 
     return context
 
@@ -170,7 +179,7 @@ def fails(iris: IrisSession, row: Row) -> None:
 
 
 def recovers(iris: IrisSession, *, requests: int) -> None:
-    """The next request gets a new token, by so many token requests, and that token is good."""
+    """The next request gets a new token, with so many token requests, and the API accepts it."""
     before, old = asked(iris), iris.access_token
     assert iris.get("/echo").ok
     assert asked(iris) - before == requests
@@ -178,7 +187,9 @@ def recovers(iris: IrisSession, *, requests: int) -> None:
 
 
 @each_fault
-def test_at_the_first_sign_in(iris, sandbox: Sandbox, down, row: Row) -> None:
+def test_a_first_sign_in_that_fails_raises_and_the_next_request_recovers(
+    iris, sandbox: Sandbox, down, row: Row
+) -> None:
     with down(row):
         fails(iris, row)
     assert sandbox.count("api") == 0
@@ -187,8 +198,10 @@ def test_at_the_first_sign_in(iris, sandbox: Sandbox, down, row: Row) -> None:
 
 
 @each_fault
-def test_while_aging(iris, sandbox: Sandbox, clock, down, row: Row) -> None:
-    """Nobody hears of it: the token lives. It is tried again when the pause is over."""
+def test_a_failed_early_renewal_is_noticed_by_no_request(
+    iris, sandbox: Sandbox, clock, down, row: Row
+) -> None:
+    """The token is unexpired. The renewal is tried again after a pause."""
     iris.get("/echo")
     clock.sleep(3000)
     before = iris.token
@@ -202,7 +215,9 @@ def test_while_aging(iris, sandbox: Sandbox, clock, down, row: Row) -> None:
 
 
 @each_fault
-def test_when_stale(iris, sandbox: Sandbox, clock, down, row: Row) -> None:
+def test_a_failed_renewal_of_an_expired_token_raises_and_keeps_the_token(
+    iris, sandbox: Sandbox, clock, down, row: Row
+) -> None:
     iris.get("/echo")
     clock.sleep(3600)
     before = iris.token
@@ -227,7 +242,9 @@ def test_a_fresh_token_stays_when_a_new_one_was_asked_for(iris, down, row: Row, 
 
 @pytest.mark.parametrize("row", PASSING.values(), ids=PASSING)
 @pytest.mark.parametrize("age", [None, 3000, 3600])
-def test_one_that_passes_is_seen_by_nobody(iris, sandbox: Sandbox, clock, row: Row, age) -> None:
+def test_a_passing_fault_is_noticed_by_no_request(
+    iris, sandbox: Sandbox, clock, row: Row, age
+) -> None:
     if age is not None:
         iris.get("/echo")
         clock.sleep(age)
@@ -237,8 +254,8 @@ def test_one_that_passes_is_seen_by_nobody(iris, sandbox: Sandbox, clock, row: R
     assert iris.access_token == sandbox.issued[-1]
 
 
-def test_the_longest_way_to_a_token(iris, sandbox: Sandbox, clock: SkippingClock) -> None:
-    """Two tries of the refresh token are lost, it is refused, so are two of the password."""
+def test_the_longest_renewal_ends_in_time(iris, sandbox: Sandbox, clock: SkippingClock) -> None:
+    """Two responses to the refresh token are lost, then it is refused; two sign-ins are lost."""
     iris.get("/echo")
     clock.sleep(3600)
     start = clock.skipped
@@ -248,7 +265,7 @@ def test_the_longest_way_to_a_token(iris, sandbox: Sandbox, clock: SkippingClock
     assert clock.skipped - start <= TOKEN_TIMEOUT
 
 
-def test_it_fails_where_the_longest_way_does(iris, sandbox: Sandbox, clock) -> None:
+def test_the_longest_renewal_that_fails_ends_in_time(iris, sandbox: Sandbox, clock) -> None:
     iris.get("/echo")
     clock.sleep(3600)
     before, start = asked(iris), clock.skipped
@@ -262,19 +279,11 @@ def test_it_fails_where_the_longest_way_does(iris, sandbox: Sandbox, clock) -> N
     recovers(iris, requests=2)
 
 
-def test_a_reply_is_read_so_far_and_no_further(iris: IrisSession, sandbox: Sandbox) -> None:
+def test_a_long_response_is_read_to_its_limit_only(iris: IrisSession, sandbox: Sandbox) -> None:
     sandbox.inject(Fault(status=404, body="x" * 1_000_000), on="token")
     with pytest.raises(TokenResponseError) as caught:
         iris.get("/echo")
-    assert len(caught.value.response.content) == REPLY_AT_MOST
-
-
-def test_without_any_time_it_is_asked_for_a_moment(iris: IrisSession, sandbox: Sandbox) -> None:
-    """A timeout of 0 is none."""
-    iris._source._token_timeout = 0
-    sandbox.inject(Fault(delay=60), on="token")
-    with pytest.raises(TokenUnreachableError):
-        iris.fetch_token()
+    assert len(caught.value.response.content) == RESPONSE_AT_MOST
 
 
 def after(error: Exception, *, cause: object = None, context: object = None) -> Exception:
@@ -299,15 +308,16 @@ LATE = TimeoutError("late")
     ],
     ids=repr,
 )
-def test_what_the_system_says_is_passed_on_and_whether_waiting_may_help(
+def test_an_error_passes_on_the_words_of_the_system_and_says_whether_a_retry_helps(
     error: Exception, told: str, retryable: bool
 ) -> None:
-    def send(*_: object) -> None:
+    def send(_: object, timeout: float) -> None:
+        assert timeout > 0  # requests refuses a timeout of 0
         raise error
 
     nobody = Credentials(client_id="c", client_secret="s", username="u", password="p")
     endpoint = TokenEndpoint("https://127.0.0.1:9/token")
     with pytest.raises(TokenUnreachableError) as caught:
         endpoint.password_grant(nobody, ("api",), send, deadline=0)
-    assert f" ({told}): " in str(caught.value)
+    assert f" ({told}). " in str(caught.value)
     assert caught.value.retryable is retryable

@@ -1,4 +1,4 @@
-"""A token_updater that makes requests itself, in its own thread or in another one."""
+"""A token_updater that sends requests itself, in its own thread or in another thread."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ from ..conftest import SkippingClock
 STUCK = 30
 
 
-def test_one_that_waits_for_another_thread_is_not_waited_for(
-    iris: IrisSession, sandbox: Sandbox
-) -> None:
-    """Even with a token that is over at once, which the other thread would renew first."""
+def test_an_updater_may_wait_for_another_thread(iris: IrisSession, sandbox: Sandbox) -> None:
+    """Even with a token that expires at once, which the other thread would renew first."""
     answers: list[bool] = []
 
     def tell(token: dict[str, object]) -> None:
@@ -37,7 +35,7 @@ def test_one_that_waits_for_another_thread_is_not_waited_for(
     assert answers == [True, True]
 
 
-def test_one_in_its_own_thread_uses_the_new_token(iris: IrisSession, sandbox: Sandbox) -> None:
+def test_a_request_of_the_updater_uses_the_new_token(iris: IrisSession, sandbox: Sandbox) -> None:
     answers: list[bool] = []
     iris.token_updater = lambda token: answers.append(iris.get("/echo").ok)
     sandbox.inject(Fault(expires_in=0), on="token")
@@ -46,10 +44,9 @@ def test_one_in_its_own_thread_uses_the_new_token(iris: IrisSession, sandbox: Sa
     assert sandbox.count("token") == 1
 
 
-def test_others_ask_for_a_new_one_after_it_has_been_told(
+def test_the_next_sign_in_begins_after_the_updater_has_returned(
     iris: IrisSession, sandbox: Sandbox
 ) -> None:
-    """Sign-ins beside each other: the next one begins when an updater is done."""
     asked: list[tuple[int, int]] = []
 
     def tell(token: dict[str, object]) -> None:
@@ -64,10 +61,10 @@ def test_others_ask_for_a_new_one_after_it_has_been_told(
 
 
 @pytest.mark.parametrize("early", [False, True])
-def test_an_error_of_one_reaches_the_request_and_the_token_is_kept(
+def test_an_error_of_the_updater_is_raised_and_the_token_is_kept(
     iris: IrisSession, sandbox: Sandbox, clock: SkippingClock, early: bool
 ) -> None:
-    """One of ours, too, though an early renewal that fails is nobody's business."""
+    """Also an error of ours, although a failed early renewal is not raised."""
 
     def tell(token: dict[str, object]) -> None:
         raise SettingError("mine", setting="mine")
@@ -80,7 +77,7 @@ def test_an_error_of_one_reaches_the_request_and_the_token_is_kept(
     assert iris.get("/echo").request.headers["Authorization"] == f"Bearer {sandbox.issued[1]}"
 
 
-def test_a_token_rejected_before_it_has_been_told_is_replaced_after_that(
+def test_a_token_that_is_rejected_while_the_updater_runs_is_renewed_after_the_updater(
     iris: IrisSession, sandbox: Sandbox
 ) -> None:
     told, go_on = threading.Event(), threading.Event()
@@ -105,15 +102,16 @@ def test_a_token_rejected_before_it_has_been_told_is_replaced_after_that(
 
 
 @pytest.mark.parametrize("ask", [IrisSession.fetch_token, lambda iris: iris.get("/echo")])
-def test_one_that_waits_for_a_thread_that_waits_for_it_gets_an_error(
-    iris: IrisSession, sandbox: Sandbox, ask: Callable[[IrisSession], object]
+def test_an_updater_that_waits_for_a_thread_that_waits_for_the_updater_is_an_error(
+    sandbox: Sandbox, ask: Callable[[IrisSession], object]
 ) -> None:
-    """In place of a deadlock: the thread asks for a newer token, which must be told after it."""
+    """Not a deadlock: the thread asks for a newer token, which the updater gets after this one."""
+    iris = IrisSession(**sandbox.settings, token_timeout=3)
+    iris.verify = sandbox.ca_file
     errors: list[BaseException | None] = []
 
     def tell(token: dict[str, object]) -> None:
         iris.token_updater = None
-        iris._source._token_timeout = 0.3
         sandbox.revoke_access_tokens()
         errors.append(ThreadPoolExecutor(1).submit(ask, iris).exception(STUCK))
 
@@ -124,7 +122,7 @@ def test_one_that_waits_for_a_thread_that_waits_for_it_gets_an_error(
     assert "token_updater" in str(error)
 
 
-def test_a_token_call_that_needs_a_token_is_an_error_and_no_deadlock(
+def test_a_token_request_that_needs_a_token_is_an_error_and_no_deadlock(
     iris: IrisSession, sandbox: Sandbox
 ) -> None:
     class Adapter(requests.adapters.HTTPAdapter):
@@ -134,4 +132,4 @@ def test_a_token_call_that_needs_a_token_is_an_error_and_no_deadlock(
     iris.mount(sandbox.token_url, Adapter())
     with pytest.raises(TokenError) as caught:
         iris.get("/echo")
-    assert "its own thread is about to get" in str(caught.value.__cause__)
+    assert "A token request needs a token itself" in str(caught.value)

@@ -1,11 +1,11 @@
-"""What the life of a token looks like from outside: log lines and counters."""
+"""What a user sees of a token: log lines and counters."""
 
 from __future__ import annotations
 
 import logging
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -13,9 +13,10 @@ from requests_iris import IrisSession, TokenResponseError
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.secret import fingerprint
 
-from ..conftest import SkippingClock
+from ..conftest import SkippingClock, wait_until
+from ..support.adapters import Before
 
-#: Seconds after which a thread that still waits is taken for stuck.
+#: Seconds after which a waiting thread counts as stuck.
 STUCK = 30
 
 
@@ -26,7 +27,7 @@ def _all_levels(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture):
-    """A function: what the logger said since it was asked last, as pairs of level and text."""
+    """A function that returns the log records since its last call, as pairs of level and text."""
 
     def since_last() -> list[tuple[str, str]]:
         lines = [
@@ -41,10 +42,10 @@ def said(caplog: pytest.LogCaptureFixture):
 
 
 def line_of(iris: IrisSession, grant: str, why: str, valid: str = "for 3600 s") -> str:
-    """The one line that a new token is told with; the time it took is left open."""
+    """The pattern of the log line for a new token."""
     return (
-        rf"new token {fingerprint(iris.access_token)} by the {grant} grant "
-        rf"\(the old one: {why}\) in \d+\.\d\d s, valid {valid}"
+        rf"New token {fingerprint(iris.access_token)} by the {grant} grant "
+        rf"in \d+\.\d\d s \(token before: {why}\), valid {valid}\."
     )
 
 
@@ -54,26 +55,28 @@ class TestInfo:
         assert level == "INFO"
         assert re.fullmatch(pattern, text)
 
-    def test_the_first_sign_in(self, iris: IrisSession, said) -> None:
+    def test_the_first_sign_in_is_logged_once(self, iris: IrisSession, said) -> None:
         iris.get("/echo")
         self.the_only_line_is(said, line_of(iris, "password", "none"))
 
-    @pytest.mark.parametrize(("age", "why"), [(3000, "aging"), (3600, "stale")])
-    def test_a_renewal_in_time(self, iris, clock: SkippingClock, said, age, why) -> None:
+    @pytest.mark.parametrize(("age", "why"), [(3000, "expiring"), (3600, "expired")])
+    def test_a_renewal_is_logged_with_the_age_of_the_token_before(
+        self, iris, clock: SkippingClock, said, age, why
+    ) -> None:
         iris.get("/echo")
         clock.sleep(age)
         said()
         iris.get("/echo")
         self.the_only_line_is(said, line_of(iris, "refresh_token", why))
 
-    def test_a_renewal_after_a_401(self, iris, sandbox: Sandbox, said) -> None:
+    def test_a_renewal_after_a_401_is_logged(self, iris, sandbox: Sandbox, said) -> None:
         iris.get("/echo")
         sandbox.revoke_access_tokens()
         said()
         iris.get("/echo")
         self.the_only_line_is(said, line_of(iris, "refresh_token", "rejected"))
 
-    def test_calls_that_ask_for_a_new_token(self, iris: IrisSession, said) -> None:
+    def test_fetch_token_and_refresh_token_are_logged(self, iris: IrisSession, said) -> None:
         iris.get("/echo")
         said()
         iris.refresh_token()
@@ -82,26 +85,25 @@ class TestInfo:
         self.the_only_line_is(said, line_of(iris, "password", "fresh"))
 
     @pytest.mark.parametrize(
-        ("says", "valid"), [(120, "for 120 s"), (None, "until it is refused"), (1.5, "for 1.5 s")]
+        ("says", "valid"),
+        [(120, "for 120 s"), (None, "until an API rejects it"), (1.5, "for 1.5 s")],
     )
-    def test_the_expiry_is_that_of_the_reply(self, iris, sandbox, said, says, valid) -> None:
+    def test_the_log_says_how_long_the_token_is_valid(
+        self, iris, sandbox, said, says, valid
+    ) -> None:
         sandbox.inject(Fault(expires_in=says), on="token")
         iris.get("/echo")
         self.the_only_line_is(said, line_of(iris, "password", "none", re.escape(valid)))
 
-    def test_how_long_it_took(self, iris, clock: SkippingClock, said) -> None:
-        send = iris._send_token_request
-
-        def slow(*args):
-            clock.sleep(2.5)
-            return send(*args)
-
-        iris._send_token_request = slow
+    def test_the_log_says_how_long_a_token_request_took(
+        self, iris, clock: SkippingClock, said
+    ) -> None:
+        iris.mount(iris.auto_refresh_url, Before(lambda: clock.sleep(2.5)))
         iris.get("/echo")
         ((_, text),) = said()
-        assert 2.5 <= float(re.search(r" in (\S+) s,", text)[1]) < 2.5 + STUCK
+        assert 2.5 <= float(re.search(r" in (\S+) s ", text)[1]) < 2.5 + STUCK
 
-    def test_a_refresh_token_that_is_refused(self, iris, sandbox, clock, said) -> None:
+    def test_a_refused_refresh_token_is_logged(self, iris, sandbox, clock, said) -> None:
         iris.get("/echo")
         old = fingerprint(iris.access_token)
         clock.sleep(3600)
@@ -110,10 +112,10 @@ class TestInfo:
         iris.get("/echo")
         refused, new = said()
         assert refused[0] == new[0] == "INFO"
-        assert refused[1].startswith(f"the refresh token of token {old} was refused: ")
-        assert re.fullmatch(line_of(iris, "password", "stale"), new[1])
+        assert refused[1].startswith(f"The refresh token of token {old} was refused: ")
+        assert re.fullmatch(line_of(iris, "password", "expired"), new[1])
 
-    def test_a_fresh_token_is_used_in_silence(self, iris: IrisSession, said) -> None:
+    def test_a_request_with_a_fresh_token_logs_nothing(self, iris: IrisSession, said) -> None:
         iris.get("/echo")
         said()
         iris.get("/echo")
@@ -121,21 +123,23 @@ class TestInfo:
 
 
 class TestWarning:
-    """One for each fault that the caller is not told of."""
+    """One warning for each fault that no exception reports."""
 
-    def test_each_try_that_failed(self, iris, sandbox: Sandbox, clock, said) -> None:
+    def test_each_failed_try_of_a_token_request_is_a_warning(
+        self, iris, sandbox: Sandbox, clock, said
+    ) -> None:
         sandbox.inject(Fault(status=503), on="token")
         sandbox.inject(Fault(drop="before"), on="token")
         iris.get("/echo")
         *warnings, (level, _) = said()
         assert level == "INFO"
         assert [level for level, _ in warnings] == ["WARNING"] * 2
-        assert re.search(r"answered 503 .*; trying again in 0\.\d s$", warnings[0][1])
-        assert re.search(r"not be reached .*; trying again in 1\.\d s$", warnings[1][1])
-        said_to_wait = sum(float(re.search(r"in (\S+) s$", text)[1]) for _, text in warnings)
+        assert re.search(r"answered 503 .* Retrying in 0\.\d s\.$", warnings[0][1])
+        assert re.search(r"not be reached .* Retrying in 1\.\d s\.$", warnings[1][1])
+        said_to_wait = sum(float(re.search(r"in (\S+) s\.$", text)[1]) for _, text in warnings)
         assert clock.skipped == pytest.approx(said_to_wait, abs=0.2)
 
-    def test_an_early_renewal_that_failed(self, iris, sandbox: Sandbox, clock, said) -> None:
+    def test_a_failed_early_renewal_is_a_warning(self, iris, sandbox: Sandbox, clock, said) -> None:
         iris.get("/echo")
         clock.sleep(3000)
         said()
@@ -145,22 +149,24 @@ class TestWarning:
         assert level == "WARNING"
         old = fingerprint(iris.access_token)
         assert text.startswith(
-            f"token {old} was not renewed early: the token endpoint answered 404"
+            f"Token {old} was not renewed early: The token endpoint answered 404"
         )
 
-    def test_what_the_caller_is_told_of_is_no_warning(self, iris, sandbox: Sandbox, said) -> None:
+    def test_a_fault_that_is_raised_is_no_warning(self, iris, sandbox: Sandbox, said) -> None:
         sandbox.inject(Fault(status=404), on="token")
         with pytest.raises(TokenResponseError):
             iris.get("/echo")
         assert said() == []
 
-    def test_another_scope_than_the_one_asked_for(self, iris, sandbox: Sandbox, said) -> None:
+    def test_another_scope_than_the_requested_scope_is_one_warning(
+        self, iris, sandbox: Sandbox, said
+    ) -> None:
         """Once, and not again while it stays the same."""
         sandbox.inject(Fault(scope="api"), on="token", times=2)
         iris.fetch_token()
         assert (
             "WARNING",
-            "the granted scope is 'api', asked for was 'api offline_access'",
+            "The granted scope is 'api', and 'api offline_access' was asked for.",
         ) in said()
         iris.fetch_token()
         assert {level for level, _ in said()} == {"INFO"}
@@ -168,12 +174,12 @@ class TestWarning:
         iris.fetch_token()
         assert "WARNING" in {level for level, _ in said()}
 
-    def test_no_order_of_the_words_of_a_scope(self, iris, sandbox: Sandbox, said) -> None:
+    def test_another_order_of_the_scope_is_no_warning(self, iris, sandbox: Sandbox, said) -> None:
         sandbox.inject(Fault(scope="offline_access api"), on="token")
         iris.fetch_token()
         assert {level for level, _ in said()} == {"INFO"}
 
-    def test_no_scope_that_nobody_knows(self, iris, sandbox: Sandbox, said) -> None:
+    def test_an_unknown_scope_is_no_warning(self, iris, sandbox: Sandbox, said) -> None:
         refresh_token = iris.fetch_token()["refresh_token"]
         iris.token = {}
         said()
@@ -183,28 +189,30 @@ class TestWarning:
 
 
 class TestCounters:
-    def test_all_of_them_begin_at_0(self, iris: IrisSession) -> None:
+    def test_all_counters_begin_at_0(self, iris: IrisSession) -> None:
         names = {"password", "refresh_token", "tokens", "replays", "waits"}
         assert iris.counters == dict.fromkeys(names, 0)
 
-    def test_a_sign_in_and_what_needs_none(self, iris: IrisSession) -> None:
+    def test_a_sign_in_counts_once_for_three_requests(self, iris: IrisSession) -> None:
         for _ in range(3):
             iris.get("/echo")
         assert iris.counters == _counted(password=1, tokens=1)
 
-    def test_a_renewal(self, iris: IrisSession, clock: SkippingClock) -> None:
+    def test_a_renewal_counts_as_a_refresh_and_a_token(
+        self, iris: IrisSession, clock: SkippingClock
+    ) -> None:
         iris.get("/echo")
         clock.sleep(3600)
         iris.get("/echo")
         assert iris.counters == _counted(password=1, refresh_token=1, tokens=2)
 
-    def test_a_replay(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_a_resend_counts_as_a_replay(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.get("/echo")
         sandbox.revoke_access_tokens()
         iris.get("/echo")
         assert iris.counters == _counted(password=1, refresh_token=1, tokens=2, replays=1)
 
-    def test_requests_that_brought_no_token_count_as_requests(self, iris, sandbox, clock) -> None:
+    def test_failed_token_requests_count_as_token_requests(self, iris, sandbox, clock) -> None:
         sandbox.inject(Fault(status=500), on="token", times=9)
         with pytest.raises(TokenResponseError):
             iris.get("/echo")
@@ -219,22 +227,16 @@ class TestCounters:
         iris.get("/echo")
         assert iris.counters == _counted(password=2, refresh_token=1, tokens=2, replays=1)
 
-    def test_waits(self, iris: IrisSession) -> None:
-        """Of three threads on a cold session, two wait for the one that signs in."""
-        send = iris._send_token_request
-
-        def held_back(*args):
-            give_up = time.monotonic() + STUCK
-            while iris.counters["waits"] < 2:
-                assert time.monotonic() < give_up
-            return send(*args)
-
-        iris._send_token_request = held_back
+    def test_each_thread_that_waits_for_another_threads_sign_in_is_counted(
+        self, iris: IrisSession
+    ) -> None:
+        until_two_wait = partial(wait_until, lambda: iris.counters["waits"] >= 2)
+        iris.mount(iris.auto_refresh_url, Before(until_two_wait))
         with ThreadPoolExecutor(3) as pool:
             assert all(response.ok for response in pool.map(iris.get, ["/echo"] * 3, timeout=STUCK))
         assert iris.counters == _counted(password=1, tokens=1, waits=2)
 
-    def test_they_are_a_copy(self, iris: IrisSession) -> None:
+    def test_the_counters_are_a_copy(self, iris: IrisSession) -> None:
         iris.counters["tokens"] += 7
         assert iris.counters["tokens"] == 0
 

@@ -1,0 +1,170 @@
+"""Ends a blocking call at a deadline, wherever the call hangs.
+
+The timeout of a socket bounds one ``recv``. A server that sends a byte now and then, a name server
+that is silent, or a custom adapter can hold a call for ever. So the call runs in a thread of its
+own, and the caller stops to wait for that thread at the deadline. Then the connection is shut down,
+which ends the thread.
+"""
+
+from __future__ import annotations
+
+import _thread
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
+from typing import Any, Generic, TypeVar
+
+from requests import PreparedRequest
+from requests.adapters import BaseAdapter, HTTPAdapter
+
+from .clock import Clock
+from .single_flight import Signal
+
+#: Seconds after which a thread that has not begun is taken for lost, and another one is started.
+BEGINS_WITHIN = 1.0
+
+Result = TypeVar("Result")
+
+#: The work that the current thread does.
+_current: ContextVar[_Work[Any] | None] = ContextVar("requests_iris_work", default=None)
+
+
+def call_until(deadline: float, call: Callable[[], Result], clock: Clock) -> Result | None:
+    """Returns what `call` returns, or raises what `call` raises; None after the deadline.
+
+    :param deadline: on the monotonic clock.
+    """
+    work = _Work(call)
+    try:
+        work.start()
+        while not work.ended.wait(clock, min(deadline, clock.monotonic() + BEGINS_WITHIN)):
+            if clock.monotonic() >= deadline:
+                return None
+            if not work.begun.locked():
+                work.start()
+        return work.outcome()
+    finally:
+        # also after an interrupt: nobody waits for the response any more
+        if not work.ended.done:
+            work.cut()
+
+
+class _Work(Generic[Result]):
+    """The call in its thread. `result` and `error` are set before `ended`.
+
+    :ivar begun: locked by the first thread that comes to the work.
+    """
+
+    def __init__(self, call: Callable[[], Result]) -> None:
+        self._call = call
+        self._connections: list[Any] = []
+        self._is_cut = False
+        self._context = copy_context()
+        self.result: Result | None = None
+        self.error: BaseException | None = None
+        self.begun = threading.Lock()
+        self.ended = Signal()
+
+    def start(self) -> None:
+        # not by threading.Thread, whose start() waits for ever for a thread that an exception from
+        # outside has ended at its first step
+        try:
+            _thread.start_new_thread(self._run_in_thread, ())
+        except RuntimeError:  # there is no further thread, for example at the interpreter's exit
+            self._run()
+
+    def _run_in_thread(self) -> None:
+        # as threading.Thread does, for debuggers and coverage
+        sys.settrace(threading.gettrace())
+        sys.setprofile(threading.getprofile())
+        self._run()
+
+    def _run(self) -> None:
+        if not self.begun.acquire(blocking=False):
+            return
+        try:
+            self._context.run(_current.set, self)
+            self.result = self._context.run(self._call)
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.ended.done = True
+            self.ended.wake()
+
+    def outcome(self) -> Result | None:
+        error, self.error = self.error, None  # an error must not hold itself by its traceback
+        try:
+            if error is not None:
+                raise error
+            return self.result
+        finally:
+            del error
+
+    def note(self, connection: Any) -> None:
+        """Records a connection before it is used.
+
+        :raises TimeoutError: if the work has been cut off.
+        """
+        self._connections.append(connection)
+        if self._is_cut:
+            raise TimeoutError("the response did not end in time")
+
+    def cut(self) -> None:
+        """Shuts the connections down, so that a blocked read ends at once."""
+        self._is_cut = True
+        for connection in self._connections:
+            sock: Any = getattr(connection, "sock", None)
+            # not SSLSocket's own shutdown, which takes the TLS layer away from a reader
+            with suppress(OSError, TypeError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+@contextmanager
+def watched(
+    adapter: BaseAdapter, request: PreparedRequest, *, verify: Any, cert: Any, proxies: Any
+) -> Iterator[None]:
+    """Within the block, :func:`call_until` can shut down the connections of `adapter`.
+
+    Only adapters that send by urllib3 are watched. The pool gets its own class of connections back
+    at the end, since other libraries replace that class, too.
+    """
+    pool = None
+    if isinstance(adapter, HTTPAdapter):
+        with suppress(Exception):  # `send` will raise the same error
+            pool = adapter.get_connection_with_tls_context(
+                request, verify, proxies=proxies, cert=cert
+            )
+    kind = getattr(pool, "ConnectionCls", None)
+    if not isinstance(kind, type):
+        yield
+        return
+    before = vars(pool).get("ConnectionCls")  # None: the class of the pool says it
+    pool.ConnectionCls = _watched(kind)  # type: ignore[union-attr]
+    try:
+        yield
+    finally:
+        if before is not None:
+            pool.ConnectionCls = before  # type: ignore[union-attr]
+        else:
+            vars(pool).pop("ConnectionCls", None)  # a session that shares the pool may be faster
+
+
+def _watched(kind: Any) -> Any:
+    """A subclass of a class of urllib3 connections that tells the current work of its use."""
+
+    class Watched(kind):
+        def connect(self) -> None:
+            if work := _current.get():
+                work.note(self)
+            super().connect()
+
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            if work := _current.get():
+                work.note(self)
+            super().request(*args, **kwargs)
+
+    Watched.__name__, Watched.__qualname__ = kind.__name__, kind.__qualname__
+    return Watched

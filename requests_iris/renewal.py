@@ -1,0 +1,309 @@
+"""How a new token is got: from the store, by a refresh token, by the password, or not at all."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from requests import PreparedRequest, Response
+
+from .clock import Clock
+from .credentials import Credentials
+from .errors import (
+    InvalidClientError,
+    SettingError,
+    TokenError,
+    TokenRefusedError,
+    TokenResponseError,
+)
+from .secret import Bearer, Secret
+from .sharing import Busy, Sharing
+from .stores import TokenStore, key_of
+from .token import Token
+from .token_endpoint import Send, TokenEndpoint
+
+log = logging.getLogger("requests_iris")
+
+#: Seconds for which refused credentials are not sent again.
+REFUSAL_LASTS = 60.0
+#: Seconds of a Retry-After that are believed at most.
+RETRY_AFTER_AT_MOST = 15 * 60.0
+#: Seconds to wait for a store's lock beyond `token_timeout`, for which another process may hold it.
+LOCK_MARGIN = 15.0
+
+#: Asks for a token until a deadline on the monotonic clock.
+Grant = Callable[[float], Token]
+#: What a grant is made of besides the credentials: a scope, or a token to refresh.
+Subject = TypeVar("Subject")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who asks for a token, and for which scope."""
+
+    credentials: Credentials
+    scope: tuple[str, ...]
+
+    def key(self, token_url: str) -> str | None:
+        """Where a store keeps the token. None for a session without client or user."""
+        client_id, username = self.credentials.client_id, self.credentials.username
+        if client_id is None or username is None:
+            return None
+        return key_of(token_url, client_id, username, sorted(set(self.scope)))
+
+
+@dataclass(frozen=True)
+class _Pause:
+    """Until `until`, on the monotonic clock, `error` is raised again without a request.
+
+    :ivar who: whose requests are not sent; None for everybody's.
+    :ivar grants: the grants that are not used.
+    """
+
+    error: TokenError
+    until: float
+    who: Identity | None = None
+    grants: frozenset[str] = frozenset()
+
+    def concerns(self, who: Identity, grant: str) -> bool:
+        return self.who is None or (self.who == who and grant in self.grants)
+
+
+class Renewal:
+    """Gets new tokens. One thread at a time is in here, the leader of a single flight.
+
+    :param token_timeout: seconds for all token requests of one renewal, with their pauses.
+    :param count: called with the name of a counter.
+    """
+
+    def __init__(
+        self,
+        endpoint: TokenEndpoint,
+        *,
+        leeway: float,
+        token_timeout: float,
+        store: TokenStore | None,
+        clock: Clock,
+        count: Callable[[str], None],
+    ) -> None:
+        self.endpoint = endpoint
+        self.token_timeout = token_timeout
+        self._leeway = leeway
+        self._sharing = Sharing(store, clock)
+        self._clock = clock
+        self._count = count
+        #: Tokens that a store may still hold, and that an API has rejected.
+        self.rejected: deque[Bearer] = deque(maxlen=16)
+        #: What the token endpoint asked for with a Retry-After, and its last refusal.
+        self._retry_after: _Pause | None = None
+        self._refusal: _Pause | None = None
+        self._found: Token | None = None
+        #: The age of the token that is replaced, for the log.
+        self.age_before = "none"
+
+    @property
+    def lock_wait(self) -> float:
+        """Seconds to wait for the store's lock at most."""
+        return self.token_timeout + LOCK_MARGIN
+
+    @property
+    def seconds(self) -> float:
+        """How long a renewal takes at most, with the wait for the store's lock."""
+        return self.lock_wait + self.token_timeout
+
+    def forget_refusal(self) -> None:
+        """After a token was assigned, the same credentials are tried again at once."""
+        self._refusal = None
+
+    def is_from_store(self, token: Token) -> bool:
+        """Whether the token is the last one that was taken from the store."""
+        return token is self._found
+
+    def renew(self, who: Identity, held: Token | None, send: Send, *, wait: bool) -> Token:
+        """The token that another process has stored, or else a new token.
+
+        :param held: the token that must be replaced, if there is one.
+        :param wait: whether to wait for the store's lock.
+        :raises Busy: if another process renews, and `wait` is false.
+        """
+
+        def is_renewed() -> bool:
+            return self._from_store(who, held) is not None
+
+        found = self._from_store(who, held)
+        if found is not None:
+            return found
+        seconds = self.lock_wait if wait else 0
+        try:
+            return self._with_store_lock(
+                who, lambda by: self._renew(who, held, send, by), seconds, is_renewed
+            )
+        except Busy:
+            found = self._from_store(who, held)
+            if found is None:
+                raise
+            return found
+
+    def sign_in(self, who: Identity, send: Send) -> Token:
+        """A new token by the password grant."""
+        return self._with_store_lock(
+            who, lambda by: self._by_password(who, send, by), self.lock_wait
+        )
+
+    def refresh(
+        self, who: Identity, held: Token | None, refresh_token: Secret | None, send: Send
+    ) -> Token:
+        """A new token by the refresh_token grant, of `refresh_token` or else of the last token.
+
+        :raises SettingError: if there is no refresh token.
+        """
+
+        def grant(deadline: float) -> Token:
+            token = self._last_issued(who, held) or Token("")
+            if refresh_token:
+                token = replace(token, refresh_token=refresh_token)
+            if token.refresh_token is None:
+                raise SettingError(
+                    "There is no refresh token. Add offline_access to scope, and sign in.",
+                    setting="scope",
+                )
+            return self._by_refresh_token(who, token, send, deadline)
+
+        return self._with_store_lock(who, grant, self.lock_wait)
+
+    def _with_store_lock(
+        self,
+        who: Identity,
+        grant: Grant,
+        wait: float,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Token:
+        """Carries out `grant` with the store's lock held, and stores the new token.
+
+        Without the lock nothing is stored: the token could replace a newer one.
+
+        :param wait: seconds to wait for the lock. The deadline of the grant is counted from then.
+        :param stop: asked from time to time while waiting; true ends the wait with `Busy`.
+        """
+        key = who.key(self.endpoint.url)
+        with self._sharing.locked(key, wait, stop) as has_lock:
+            token = grant(self._clock.monotonic() + self.token_timeout)
+            if has_lock and token is not self._found:
+                self._sharing.save(key, token)
+        return token
+
+    def _renew(self, who: Identity, held: Token | None, send: Send, deadline: float) -> Token:
+        """The order of renewal.
+
+        1. The token that another process has stored while this process waited for the lock.
+        2. The refresh_token grant, with the refresh token that was issued last.
+        3. After a refusal, the store once more: a process without the lock may have been faster.
+        4. The password grant. A network fault never leads to the password.
+        """
+        found = self._from_store(who, held)
+        if found is not None:
+            return found
+        token = self._last_issued(who, held)
+        if token is None or token.refresh_token is None:
+            return self._by_password(who, send, deadline)
+        try:
+            return self._by_refresh_token(who, token, send, deadline)
+        except InvalidClientError:
+            raise  # the same client would sign in
+        except TokenRefusedError as error:
+            log.info("The refresh token of token %s was refused: %s", token.fingerprint, error)
+            return self._from_store(who, held) or self._by_password(who, send, deadline)
+
+    def _from_store(self, who: Identity, held: Token | None) -> Token | None:
+        """The stored token, if it was not rejected, and expires later than the token held."""
+        token = self._sharing.load(who.key(self.endpoint.url))
+        if (
+            token is None
+            or token.bearer in self.rejected
+            or self._clock.time() >= token.expired_at(self._leeway)
+            or (held is not None and not self._replaces(token, held))
+        ):
+            return None
+        self._sharing.works()
+        if self._found != token:
+            log.info("Token %s comes from the token store.", token.fingerprint)
+            self._found = token
+        return self._found
+
+    def _replaces(self, token: Token, held: Token) -> bool:
+        return held.bearer in self.rejected or token.expiring_at > held.expiring_at
+
+    def _last_issued(self, who: Identity, held: Token | None) -> Token | None:
+        """The token held or the stored token: the one that expires later has the refresh token."""
+        stored = self._sharing.load(who.key(self.endpoint.url))
+        if stored is None or stored.refresh_token is None:
+            return held
+        if held is None or held.refresh_token is None:
+            return stored
+        return max(stored, held, key=lambda token: token.expires_at or 0)
+
+    def _by_password(self, who: Identity, send: Send, deadline: float) -> Token:
+        return self._ask("password", self.endpoint.password_grant, who, who.scope, send, deadline)
+
+    def _by_refresh_token(self, who: Identity, token: Token, send: Send, deadline: float) -> Token:
+        return self._ask("refresh_token", self.endpoint.refresh_grant, who, token, send, deadline)
+
+    def _ask(
+        self,
+        grant: str,
+        ask: Callable[[Credentials, Subject, Send, float], Token],
+        who: Identity,
+        subject: Subject,
+        send: Send,
+        deadline: float,
+    ) -> Token:
+        """Asks for a token by one grant. Requests are counted, and refusals remembered."""
+
+        def counting(request: PreparedRequest, timeout: float) -> Response:
+            self._count(grant)
+            return send(request, timeout)
+
+        self._raise_if_paused(who, grant)
+        start = self._clock.monotonic()
+        try:
+            token = ask(who.credentials, subject, counting, deadline)
+        except TokenError as error:
+            self._remember(error, who, grant)
+            raise
+        log.info(
+            "New token %s by the %s grant in %.2f s (token before: %s), %s.",
+            *(token.fingerprint, grant, self._clock.monotonic() - start, self.age_before),
+            "valid until an API rejects it"
+            if token.expires_in is None
+            else f"valid for {token.expires_in:g} s",
+        )
+        return token
+
+    def _remember(self, error: TokenError, who: Identity, grant: str) -> None:
+        now = self._clock.monotonic()
+        wait = error.retry_after if isinstance(error, TokenResponseError) else None
+        if wait:
+            self._retry_after = _Pause(error, now + min(wait, RETRY_AFTER_AT_MOST))
+        if isinstance(error, InvalidClientError):
+            self._refusal = _Pause(error, now + REFUSAL_LASTS, who, frozenset(GRANTS))
+        elif isinstance(error, TokenRefusedError) and grant != "refresh_token":
+            # a refused refresh token says nothing about the credentials
+            self._refusal = _Pause(error, now + REFUSAL_LASTS, who, frozenset({grant}))
+
+    def _raise_if_paused(self, who: Identity, grant: str) -> None:
+        for pause in (self._retry_after, self._refusal):
+            left = pause.until - self._clock.monotonic() if pause else 0
+            if pause and left > 0 and pause.concerns(who, grant):
+                error = copy.copy(pause.error)
+                error.args = (f"{error} No new token request is made for {left:.0f} s.",)
+                if isinstance(error, TokenResponseError):
+                    error.retry_after = left
+                raise error from pause.error.__cause__
+
+
+#: The grants, as the counters name them.
+GRANTS = ("password", "refresh_token")

@@ -1,0 +1,129 @@
+"""One thread works, and the other threads wait for the result.
+
+An exception from outside (Ctrl-C, a time limit) can strike a thread between any two steps, also
+inside `threading.Event` and `concurrent.futures.Future`, and leave their inner locks locked for
+ever. So nothing here depends on such a lock: a state is one attribute that is set in one step, and
+each wait has a bound.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Generic, TypeVar
+
+from .clock import Clock
+
+#: Seconds after which a waiting thread looks again, if an interrupt has swallowed the wake-up.
+LOOK_AGAIN = 0.5
+
+Result = TypeVar("Result")
+
+# A context variable and not a thread id: the leader may let another thread do a part of its work.
+_led: ContextVar[Flight[object] | None] = ContextVar("requests_iris_flight", default=None)
+
+
+class Signal:
+    """An event that happens once. Threads may share a Signal: `done` only changes to true."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def wake(self) -> None:
+        """Wakes the waiting threads, after `done` was set."""
+        with suppress(RuntimeError):  # the gate is open already
+            self._gate.release()
+
+    def wait(self, clock: Clock, deadline: float) -> bool:
+        """Waits until `done`, at most until `deadline` on the monotonic clock. Returns `done`."""
+        while not self.done:
+            left = deadline - clock.monotonic()
+            if left <= 0:
+                return False
+            if self._gate.acquire(timeout=min(left, LOOK_AGAIN)):
+                self.wake()  # the next thread
+        return True
+
+
+class Flight(Generic[Result]):
+    """The work of one thread, the leader. `result` and `error` are set before `settled`.
+
+    :ivar deadline: when the work ends at the latest, on the monotonic clock.
+    :ivar settled: result or error are known; both None if the work was interrupted.
+    :ivar ended: the leader has finished everything, so another thread can lead.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.result: Result | None = None
+        self.error: Exception | None = None
+        self.settled = Signal()
+        self.ended = Signal()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the current code runs inside the leader's work."""
+        return _led.get() is self
+
+    def settle(self, result: Result) -> None:
+        """Hands the result to the waiting threads. The leader may still have work to do."""
+        self.result = result
+        self.settled.done = True
+        self.settled.wake()
+
+
+class SingleFlight(Generic[Result]):
+    """At most one flight at a time. Threads may share it: `_guard` covers the change of leader."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.reset_after_fork()
+
+    def reset_after_fork(self) -> None:
+        """In a forked child, the leader of the parent does not exist."""
+        self._guard = threading.Lock()
+        self._flight: Flight[Result] | None = None
+
+    @property
+    def current(self) -> Flight[Result] | None:
+        flight = self._flight
+        return None if flight is None or flight.ended.done else flight
+
+    def lead(
+        self,
+        work: Callable[[Flight[Result]], object],
+        *,
+        seconds: float,
+        still_needed: Callable[[], bool],
+        shared: tuple[type[Exception], ...],
+    ) -> Flight[Result] | None:
+        """Does `work` as the leader. Returns None if another thread leads, or was faster.
+
+        :param seconds: how long `work` takes at most.
+        :param still_needed: asked after no other thread can become the leader.
+        :param shared: errors of `work` that the waiting threads get, too. Any other exception
+            concerns this thread only, and one of the waiting threads becomes the leader.
+        """
+        flight: Flight[Result] = Flight(self._clock.monotonic() + seconds)
+        before = _led.get()
+        try:
+            with self._guard:
+                if self.current is not None or not still_needed():
+                    return None
+                self._flight = flight
+            _led.set(flight)  # type: ignore[arg-type]
+            work(flight)
+        except shared as error:
+            flight.error = None if flight.settled.done else error
+            raise
+        finally:
+            # first, and in one step: no interrupt strikes between here and the assignment
+            flight.settled.done = flight.ended.done = True
+            flight.settled.wake()
+            flight.ended.wake()
+            _led.set(before)
+        return flight

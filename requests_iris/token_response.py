@@ -1,0 +1,184 @@
+"""Reads a response of the token endpoint: a token, a refusal, or neither (RFC 6749 section 5).
+
+oauthlib's reader is not used: it takes a scope that differs for an error, and loses status and body
+of a response that is no JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from oauthlib.oauth2 import OAuth2Error
+from oauthlib.oauth2.rfc6749.errors import raise_from_error
+from requests import PreparedRequest, Response
+
+from .errors import (
+    InvalidClientError,
+    InvalidGrantError,
+    InvalidScopeError,
+    TokenRefusedError,
+    TokenResponseError,
+)
+from .retry import retry_after
+from .text import one_line
+from .token import Token
+
+#: Removes the secrets of a token request from a text.
+Redact = Callable[[str], str]
+
+#: 4xx that say something about the way, the URL or the moment, and nothing about the grant.
+NOT_ABOUT_THE_GRANT = {404, 405, 407, 408, 410, 421, 425, 429}
+#: Statuses after which the same request can succeed later.
+PATIENCE = {408, 425, 429}
+#: Values of ``error`` that RFC 6749 section 4.1.2.1 and RFC 8628 section 3.5 call temporary.
+TEMPORARY = {"temporarily_unavailable", "server_error", "slow_down"}
+
+
+class TokenResponse:
+    """What the token endpoint answered.
+
+    :param content: the body, as far as it was read.
+    :param redact: removes the secrets of the request from a text of the response.
+    :param hint: a likely reason for a refusal, as a sentence, or "".
+    """
+
+    def __init__(self, response: Response, content: bytes, redact: Redact, hint: str = "") -> None:
+        self.response = response
+        self.redact = redact
+        self.hint = hint
+        self.status = response.status_code
+        # secrets can be found only in the right charset
+        self.text = content.decode(json.detect_encoding(content), "replace")
+        try:
+            members = json.loads(self.text)
+        except (ValueError, RecursionError):  # a ValueError also for a number of 5,000 digits
+            members = None
+        self.members: dict[str, Any] = members if isinstance(members, dict) else {}
+
+    @property
+    def error(self) -> str | None:
+        """The ``error`` member of RFC 6749 section 5.2."""
+        error = self.members.get("error")
+        return error if isinstance(error, str) and error else None
+
+    @property
+    def asks_for_patience(self) -> bool:
+        return self.status in PATIENCE or self.status >= 500 or self.error in TEMPORARY
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the endpoint said no to the grant, in whatever words.
+
+        A 4xx refuses with or without an ``error``, unless the status is not about the grant. An
+        ``invalid_…`` refuses with any 4xx. An ``error`` in a 2xx or 3xx refuses, too.
+        """
+        if self.error in TEMPORARY or self.status >= 500:
+            return False
+        if self.status < 400:
+            return self.error is not None
+        says_invalid = self.error is not None and self.error.startswith("invalid_")
+        return says_invalid or self.status not in NOT_ABOUT_THE_GRANT
+
+    def for_caller(self) -> Response:
+        """A copy of the response that an error can carry: without secrets, without a connection.
+
+        A body that may hold a token is left out, because the token is no known secret.
+        """
+        holds_token = self.status < 300 or re.search(r"(access|refresh)_token\W", self.text)
+        told = Response()
+        told.request = PreparedRequest()
+        told.status_code, told.url = self.status, self.response.url
+        told.elapsed = self.response.elapsed
+        told.reason = self._head(self.response.reason or "")
+        for name, value in self.response.headers.items():
+            told.headers[self._head(name)] = self._head(value)
+        told.encoding = "utf-8"
+        told._content = b"" if holds_token else self.redact(self.text).encode()
+        told._content_consumed = True
+        return told
+
+    def _head(self, line: str) -> str:
+        """A line of the response's head. http.client decodes the head as latin-1 always."""
+        as_sent = line.encode("latin-1", "xmlcharrefreplace")  # a mock's text may not be latin-1
+        return self.redact(as_sent.decode("utf-8", "replace"))
+
+    def token(self, *, asked_at: float, known: Token) -> Token:
+        """The token of the response.
+
+        :param asked_at: when the request was sent, in seconds since the epoch.
+        :param known: has the refresh token and the scope that hold if the response names none.
+        :raises TokenRefusedError: if the endpoint refused the grant.
+        :raises TokenResponseError: if the response is neither a token nor a refusal.
+        """
+        if self.refuses:
+            raise self._refusal()
+        if not 200 <= self.status < 300:
+            raise self._unusable()
+        try:
+            return Token.from_response(
+                self.members,
+                asked_at=asked_at,
+                refresh_token=known.refresh_token,
+                scope=known.scope,
+            )
+        except ValueError as error:
+            why = str(error)
+        # outside of the except block: the frames behind that error show the members
+        raise self._unusable(f" ({why})")
+
+    def _refusal(self) -> TokenRefusedError:
+        error = self._shown(self.error) or None
+        description = self._shown(self.members.get("error_description")) or None
+        kind, advice = _REFUSALS.get(self.error or "", _OTHER_REFUSAL)
+        words = error or f"status {self.status}"
+        refusal = kind(
+            f"The token endpoint refused with {words}"
+            f"{f' ({description})' if description else ''}. {advice} {self.hint}".rstrip(),
+            error=error,
+            description=description,
+            response=self.for_caller(),
+        )
+        refusal.__cause__ = _oauthlib_error(error, description)
+        return refusal
+
+    def _shown(self, value: object) -> str:
+        """A value of the server for a message: without secrets, on one line."""
+        return one_line(self.redact(str(value or "")))
+
+    def _unusable(self, why: str = "") -> TokenResponseError:
+        if self.asks_for_patience:
+            advice = "Try again later."
+        elif self.response.is_redirect:
+            advice = "Redirects are not followed. Check token_url."
+        elif self.status == 407:
+            advice = "Check the proxy and its credentials."
+        else:
+            advice = "Check token_url."
+        return TokenResponseError(
+            f"The token endpoint answered {self.status} without a token{why}. {advice}",
+            retryable=self.asks_for_patience,
+            retry_after=retry_after(self.response),
+            response=self.for_caller(),
+        )
+
+
+_REFUSALS: dict[str, tuple[type[TokenRefusedError], str]] = {
+    "invalid_client": (InvalidClientError, "Check client_id and client_secret."),
+    "invalid_grant": (InvalidGrantError, "Check username and password, or the refresh token."),
+    "invalid_scope": (InvalidScopeError, "Check scope."),
+}
+_OTHER_REFUSAL = (TokenRefusedError, "Check the API User and its client.")
+
+
+def _oauthlib_error(error: str | None, description: str | None) -> OAuth2Error | None:
+    """The error that oauthlib raises for this response, as the cause of ours."""
+    if error is None:
+        return None
+    try:
+        raise_from_error(error, {"error_description": description})
+    except OAuth2Error as cause:
+        return cause
+    return None
