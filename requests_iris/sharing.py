@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from .stores import TokenStore
+from .stores import StoreError, TokenStore
 from .token import Token
 
 log = logging.getLogger("requests_iris")
 
+#: Seconds of one attempt to get a store's lock, and so the longest delay of a stored token.
+ATTEMPT = 0.25
+
 
 class Busy(Exception):
     """Another process is renewing, and there is no need to wait for it."""
+
+
+class Stored(Exception):
+    """Another process has stored the token that the lock was wanted for."""
 
 
 class Sharing:
@@ -29,15 +37,19 @@ class Sharing:
         self._alone = False  # in a renewal without the lock: a store that hangs hangs only once
 
     @contextmanager
-    def locked(self, key: str | None, wait: float) -> Iterator[bool]:
+    def locked(
+        self, key: str | None, wait: float, is_stored: Callable[[], object] = lambda: False
+    ) -> Iterator[bool]:
         """Holds the store's lock, if it can be had, and tells whether it is held.
 
         :param key: None for no sharing.
         :param wait: seconds to wait for it; 0 means one try.
+        :param is_stored: asked after each attempt; a true answer ends the wait.
         :raises Busy: if another one holds it and `wait` is 0.
+        :raises Stored: if `is_stored` ended the wait.
         """
         faults, lock = self._faults, ExitStack()
-        held = self._acquire(lock, key, wait)
+        held = self._acquire(lock, key, wait, is_stored)
         self._alone = not held
         try:
             yield held
@@ -74,17 +86,31 @@ class Sharing:
         """The next fault is news again."""
         self._failing = False
 
-    def _acquire(self, lock: ExitStack, key: str | None, wait: float) -> bool:
+    def _acquire(
+        self, lock: ExitStack, key: str | None, wait: float, is_stored: Callable[[], object]
+    ) -> bool:
+        """Waits in short attempts: most waits end because a token was stored, not by the lock."""
         if self._store is None or key is None:
             return False
-        try:
-            lock.enter_context(self._store.lock(key, wait))
-        except Exception as error:
-            if isinstance(error, TimeoutError) and not wait:
-                raise Busy from None
-            self._tell(error)
-            return False
-        return True
+        ends = time.monotonic() + wait
+        while True:
+            began = time.monotonic()
+            try:
+                lock.enter_context(self._store.lock(key, max(0, min(ATTEMPT, ends - began))))
+                return True
+            except TimeoutError as error:
+                if not wait:
+                    raise Busy from None
+                if time.monotonic() >= ends:
+                    self._tell(error)
+                    return False
+            except Exception as error:
+                self._tell(error)
+                return False
+            if is_stored():
+                raise Stored
+            # a store may give up early, and must not be asked in a tight loop
+            time.sleep(max(0, min(began + ATTEMPT / 2, ends) - time.monotonic()))
 
     def _tell(self, error: Exception) -> None:
         self._faults += 1
@@ -99,6 +125,8 @@ def reason_of(error: Exception) -> str:
     An error's own may hold what it was about, such as a URL or a token; only where the system
     speaks is its filename one, and not a URL as in urllib's HTTPError.
     """
+    if isinstance(error, StoreError):
+        return str(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f" ({error.filename})" if error.filename else "")
     return type(error).__name__

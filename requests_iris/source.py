@@ -25,7 +25,7 @@ from .credentials import Credentials
 from .errors import InvalidClientError, IrisError, SettingError, TokenError, TokenRefusedError
 from .forks import register
 from .secret import Bearer, Secret
-from .sharing import Busy, Sharing
+from .sharing import Busy, Sharing, Stored
 from .stores import TokenStore, key_of
 from .token import Token
 from .token_endpoint import Send, TokenEndpoint
@@ -382,9 +382,17 @@ class TokenSource:
 
     def _renewed(self, send: Send, wait: float | None = None) -> Token:
         """What a sibling has stored, else a new one."""
-        return self._from_sibling() or self._shared(lambda by: self._renew(send, by), wait)
+        found = self._from_sibling()
+        if found is not None:
+            return found
+        return self._shared(lambda by: self._renew(send, by), wait, self._from_sibling)
 
-    def _shared(self, grant: Grant, wait: float | None = None) -> Token:
+    def _shared(
+        self,
+        grant: Grant,
+        wait: float | None = None,
+        from_sibling: Callable[[], Token | None] = lambda: None,
+    ) -> Token:
         """Carries out `grant` with the store's lock held, and stores what it brings.
 
         :param wait: seconds for the lock; None is :data:`LOCK_WAIT`. The time for the grant begins
@@ -392,10 +400,14 @@ class TokenSource:
             token.
         """
         key = self._key()
-        with self._sharing.locked(key, LOCK_WAIT if wait is None else wait) as held:
-            token = grant(self._clock.monotonic() + self._token_timeout)
-            if held and token is not self._found:
-                self._sharing.save(key, token)
+        wait = LOCK_WAIT if wait is None else wait
+        try:
+            with self._sharing.locked(key, wait, from_sibling) as held:
+                token = grant(self._clock.monotonic() + self._token_timeout)
+                if held and token is not self._found:
+                    self._sharing.save(key, token)
+        except Stored:
+            token = self._found  # type: ignore[assignment]  # just found by from_sibling
         return token
 
     def _renew(self, send: Send, deadline: float) -> Token:

@@ -167,11 +167,14 @@ def test_a_link_is_replaced_and_not_followed(file, tmp_path) -> None:
     assert elsewhere.path.read_bytes() == before
 
 
-def test_a_link_in_the_place_of_its_lock_is_not_followed(file, tmp_path) -> None:
+def test_a_link_at_the_path_of_the_lock_is_not_followed(file, tmp_path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("precious")
     file.path.parent.mkdir()
-    file.path.with_name(file.path.name + ".lock").symlink_to(elsewhere)
+    with file.lock(KEY, 1):
+        (lock,) = file.path.parent.iterdir()
+    lock.unlink()
+    lock.symlink_to(elsewhere)
     with pytest.raises(OSError, match="link"), file.lock(KEY, 1):
         raise AssertionError("the lock of another file is not ours")
     assert elsewhere.read_text() == "precious"

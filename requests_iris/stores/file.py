@@ -1,36 +1,51 @@
-"""A token in a file, for the processes of one machine."""
+"""A token store in a file, for the processes of one machine."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import SettingError
+from ..secret import SecretBytes
+from .error import LockTimeout
+from .private_file import ASIDE, PrivateFile, Unusable, is_taken, make_directory
 
 log = logging.getLogger("requests_iris")
 
-#: The member that tells a file of ours from another one, and its value.
+#: The member that marks a file as a token store, and its value.
 FORMAT = ("requests_iris", 1)
-#: What a file is called that was there and was none of ours, after its name.
-ASIDE = ".bak"
-_MINE_ALONE = 0o600
-_OTHERS = 0o077
+#: Seconds between two attempts to get the lock.
+POLL = 0.02
+#: Seconds before a second look at a damaged file: a program may be rewriting the file in place.
+SECOND_LOOK = 0.1
 
 
 class FileTokenStore:
-    """Keeps tokens in a JSON file that only its owner can read; needs the extra ``file``.
+    """Keeps tokens in a JSON file that only its owner can read. Needs the extra ``file``.
 
-    A file that cannot be used is reported once and replaced; a link in its place is not followed.
-    The lock is the operating system's, on a file beside it: it ends with its process.
+    The file holds one token for each user, client and scope. Each save replaces the whole file, so
+    that a reader sees the former content or the new content, and a killed process loses nothing.
 
-    :param path: of the file. A directory that is missing is made when the first token is saved.
-    :raises SettingError: if it cannot be the path of a file.
+    - *Nothing is there*: the store is empty.
+    - *Damage* (the content is not a token store, the file belongs to another user, or a link, pipe
+      or socket is there): the store warns once and counts as empty. The next save renames the
+      file to ``….bak`` (then ``….bak1``, up to ``….bak9``) and creates a new file.
+    - *Any other error* is raised and changes nothing, such as too many open files, a missing
+      permission, a full disk, a network file system without locks. The session then continues
+      without the store.
+
+    The lock is a lock of the operating system on a helper file, and ends with its process.
+    Threads may share a store: each call opens the files anew.
+
+    :param path: path of the file. Missing directories are created at the first lock, for their
+        owner only.
+    :raises SettingError: if `path` cannot be the path of a file.
     :raises ModuleNotFoundError: if filelock is not installed.
     """
 
@@ -42,6 +57,7 @@ class FileTokenStore:
                 'FileTokenStore needs filelock: pip install "requests-iris[file]"', name="filelock"
             ) from error
         self.path = _checked(path)
+        self._file = PrivateFile(self.path)
         self._reported = False
 
     def __repr__(self) -> str:
@@ -49,103 +65,93 @@ class FileTokenStore:
 
     @contextmanager
     def lock(self, key: str, wait: float) -> Iterator[None]:  # noqa: ARG002
-        """One for the whole file, whatever the key: the file is written as a whole."""
-        from filelock import FileLock
+        """One lock for all keys, because each save replaces the whole file.
 
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # a new object each time, so that threads exclude each other as processes do
-        with FileLock(self._beside(".lock"), timeout=wait, mode=_MINE_ALONE):
+        :raises LockTimeout: if another process or thread holds the lock for longer than `wait`.
+        :raises OSError: if there can be no lock, such as in a directory without write permission.
+        """
+        from filelock import FileLock, Timeout
+
+        make_directory(self.path.parent)
+        # Each call makes a lock object, so that threads exclude each other as processes do. An
+        # existence lock would outlive a killed process: without a lock of the system there is none.
+        lock = FileLock(
+            self._file.helper(".lock"), mode=0o600, poll_interval=POLL, fallback_to_soft=False
+        )
+        try:
+            lock.acquire(timeout=max(0, wait))
+        except Timeout:
+            raise LockTimeout(f"Another process holds the lock of {self.path}") from None
+        try:
             yield
+        finally:
+            lock.release()
 
     def load(self, key: str) -> dict[str, Any] | None:
-        token = (self._tokens() or {}).get(key)
+        try:
+            token = self._tokens().get(key)
+        except Unusable as error:
+            self._report(error)
+            return None
         return token if isinstance(token, dict) else None
 
     def save(self, key: str, token: dict[str, Any]) -> None:
-        name, version = FORMAT
-        tokens = self._tokens()
-        if tokens is None and not self.path.is_dir():
-            with suppress(FileNotFoundError):
-                os.replace(self.path, self._beside(ASIDE))
-        tokens = {**(tokens or {}), key: token}
-        self._replace_by(json.dumps({name: version, "tokens": tokens}, indent=1))
+        content, damaged = self._content_with(key, token)
+        self._file.replace(content, set_aside=damaged)
         self._reported = False
 
-    def _tokens(self) -> dict[str, Any] | None:
-        """All that the file holds; None if it cannot be used."""
+    def _content_with(self, key: str, token: dict[str, Any]) -> tuple[bytes, bool]:
+        """The file's content with a new token, and whether the present file is damaged."""
+        tokens = self._settled_tokens()
+        name, version = FORMAT
+        content = {name: version, "tokens": {**(tokens or {}), key: token}}
+        return SecretBytes(json.dumps(content, indent=1).encode()), tokens is None
+
+    def _settled_tokens(self) -> dict[str, Any] | None:
+        """All tokens of the file. None if the file is damaged, and still is a moment later."""
+        try:
+            return self._tokens()
+        except Unusable:
+            time.sleep(SECOND_LOOK)
+        try:
+            return self._tokens()
+        except Unusable as error:
+            self._report(error)
+            return None
+
+    def _tokens(self) -> dict[str, Any]:
+        """All tokens of the file, by key.
+
+        :raises Unusable: if the file is damaged.
+        """
         name, version = FORMAT
         try:
-            content = json.loads(self._read())
-            if content[name] != version or not isinstance(content["tokens"], dict):
-                raise ValueError("its format is another")
+            content = json.loads(self._file.read())
+            if content[name] == version and isinstance(content["tokens"], dict):
+                return dict(content["tokens"])
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except OSError as error:
-            self._report(error.strerror or type(error).__name__)
         except (ValueError, TypeError, LookupError, RecursionError):
-            self._report("it is damaged, or not a token store's")
-        else:
-            return dict(content["tokens"])
-        return None
+            pass  # raised below: an error of json holds the text, and so the tokens
+        raise Unusable("it is damaged, or not a token store")
 
-    def _read(self) -> bytes:
-        # not to wait for the writer of a pipe that somebody has put there
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        with open(os.open(self.path, flags), "rb") as file:
-            self._keep_private(file.fileno())
-            return file.read()
-
-    def _keep_private(self, file: int) -> None:
-        """Takes the file away from others, if it is ours.
-
-        :raises PermissionError: if it is not; what it holds may have been planted.
-        """
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "it is no file")
-        if os.name != "posix":
-            return  # elsewhere, these bits mean nothing
-        if status.st_uid != os.geteuid():
-            raise PermissionError(0, "it belongs to another user")
-        if status.st_mode & _OTHERS:
-            os.fchmod(file, _MINE_ALONE)
-            log.warning("others could read the token store %s: now its owner alone can", self.path)
-
-    def _replace_by(self, text: str) -> None:
-        # always the same name, since the lock is held: a process killed in here leaves no litter
-        temporary = self._beside(".tmp")
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        try:
-            made = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MINE_ALONE)
-            with open(made, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
-
-    def _beside(self, ending: str) -> Path:
-        return self.path.with_name(self.path.name + ending)
-
-    def _report(self, reason: str) -> None:
+    def _report(self, reason: Unusable) -> None:
+        # two threads at once may both warn: two warnings harm nobody
         if not self._reported:
             log.warning(
-                "the token store %s cannot be used: %s; it is replaced, and kept as %s",
-                *(self.path, reason, self._beside(ASIDE).name),
+                "The token store %s is not usable: %s. "
+                "The next save renames the file to %s (or a higher number) and creates a new file",
+                *(self.path, reason, self.path.name + ASIDE),
             )
         self._reported = True
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:
-    """`path`, also good after a change of directory."""
+    """`path` as an absolute path, which stays right after a change of directory."""
     try:
         file = Path(os.fsdecode(path)).expanduser().absolute()
         usable = file.name and "\0" not in str(file) and not _is_taken(file)
-    except (ValueError, RuntimeError, OSError):  # such as ~ without a home
+    except (ValueError, RuntimeError, OSError):  # such as ~ for a user without a home directory
         usable = False
     if not usable:
         raise SettingError("token_store must be the path of a file", setting="token_store")
@@ -153,9 +159,7 @@ def _checked(path: str | os.PathLike[str]) -> Path:
 
 
 def _is_taken(file: Path) -> bool:
-    """By a directory, or by a device such as /dev/null, which the whole machine would miss."""
     try:
-        mode = file.stat().st_mode
-    except OSError:  # it is not there, or not to be seen: then the store fails, and no session
+        return is_taken(file.stat().st_mode)
+    except OSError:  # missing or not visible: then the store fails later, and not the session
         return False
-    return stat.S_ISDIR(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
