@@ -80,7 +80,7 @@ def open_store(place: TokenStore | str | os.PathLike[str]) -> TokenStore:
     text = Secret(os.fsdecode(place))
     if "://" not in text and not re.match("(?:file|rediss?):", text, re.IGNORECASE):
         return FileTokenStore(text)
-    scheme = text.partition("://")[0].lower()
+    scheme = Secret(text.partition("://")[0].lower())  # all of "redis:password"
     if scheme in ("redis", "rediss"):
         return RedisTokenStore(text)
     path = _path_of(text) if scheme == "file" else None

@@ -124,16 +124,10 @@ class FileTokenStore:
 
         :raises Unusable: if the file is damaged.
         """
-        name, version = FORMAT
         try:
-            content = json.loads(self._file.read())
-            if content[name] == version and isinstance(content["tokens"], dict):
-                return dict(content["tokens"])
+            return self._file.read(_parse)
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (ValueError, TypeError, LookupError, RecursionError):
-            pass  # raised below: an error of json holds the text, and so the tokens
-        raise Unusable("it is damaged, or not a token store")
 
     def _report(self, reason: Unusable) -> None:
         # two threads at once may both warn: two warnings harm nobody
@@ -144,6 +138,17 @@ class FileTokenStore:
                 *(self.path, reason, self.path.name + ASIDE),
             )
         self._reported = True
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    name, version = FORMAT
+    try:
+        members = json.loads(content)
+        if members[name] == version and isinstance(members["tokens"], dict):
+            return dict(members["tokens"])
+    except (ValueError, TypeError, LookupError, RecursionError):
+        pass  # Raised below, outside of `except`: an error of json holds the text with the tokens.
+    raise Unusable("it is damaged, or not a token store")
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:

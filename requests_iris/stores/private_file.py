@@ -10,13 +10,17 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from ..secret import SecretBytes
 from .error import StoreError
 
 log = logging.getLogger("requests_iris")
+
+Parsed = TypeVar("Parsed")
 
 #: The ending of a file that was set aside. A number follows from the second file on.
 ASIDE = ".bak"
@@ -51,27 +55,33 @@ class PrivateFile:
         """The path of a helper file in the same directory."""
         return self.path.with_name(f".{self.path.name}.requests_iris{ending}")
 
-    def read(self) -> bytes:
-        """The content.
+    def read(self, parse: Callable[[bytes], Parsed]) -> Parsed:
+        """The content, as `parse` returns it. Takes the permissions of others from the file.
 
+        :param parse: raises Unusable for a file that is not to be touched.
         :raises FileNotFoundError: if there is no file.
         :raises Unusable: if the path holds a link, a pipe or a socket, a file of another user, or
             a file that is too large.
         :raises StoreError: if another program changed the file meanwhile.
         :raises OSError: if the file cannot be read now.
         """
-        with open(self._open(), "rb") as file:
-            before = os.fstat(file.fileno())
+        descriptor = self._open()
+        try:
+            before = os.fstat(descriptor)
             self._check(before)
-            self._take_from_others(file.fileno(), before)
-            content = SecretBytes(file.read(LIMIT + 1))
-            after = os.fstat(file.fileno())
-        if len(content) > LIMIT:
-            raise Unusable(f"it is larger than {LIMIT} bytes")
-        if len(content) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
-            # This library replaces the file and never changes it: another program is writing.
-            raise StoreError(f"Another program changed {self.path} during reading")
-        return content
+            with open(descriptor, "rb", closefd=False) as file:
+                content = SecretBytes(file.read(LIMIT + 1))
+            after = os.fstat(descriptor)
+            if len(content) > LIMIT:
+                raise Unusable(f"it is larger than {LIMIT} bytes")
+            if len(content) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
+                # This library replaces the file and never changes it: another program is writing.
+                raise StoreError(f"Another program changed {self.path} during reading")
+            parsed = parse(content)
+            self._take_from_others(descriptor, after)
+            return parsed
+        finally:
+            os.close(descriptor)
 
     def replace(self, content: bytes, *, set_aside: bool = False) -> None:
         """Puts a new file in the place of the file. After a power cut either of them is there.

@@ -6,19 +6,21 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from ..errors import SettingError
-from ..secret import Secret
+from ..secret import Secret, SecretBytes
 from ..text import one_line
 from .error import LockTimeout, StoreError
 
 if TYPE_CHECKING:
     from redis import Redis
     from redis.lock import Lock
+
+Answer = TypeVar("Answer")
 
 #: Seconds after which the lock of a process that died is free.
 LOCK_LASTS = 15.0
@@ -76,7 +78,8 @@ class RedisTokenStore:
     def _can_connect(self) -> bool:
         """Whether redis-py accepts the URL. Nothing is sent."""
         try:
-            self._connected()
+            pool = self._connected().connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # checks the options, and sends nothing
         except (ValueError, AttributeError, TypeError):
             return False
         return True
@@ -108,9 +111,9 @@ class RedisTokenStore:
             _names(key)[0], timeout=self._lock_lasts, sleep=POLL, thread_local=False
         )
         fence = secrets.token_hex(16)
-        with self._faults():
-            acquired = lock.acquire(blocking=wait > 0, blocking_timeout=wait, token=fence)
-        if not acquired:
+        if not self._ask(
+            lambda: lock.acquire(blocking=wait > 0, blocking_timeout=wait, token=fence)
+        ):
             raise LockTimeout(f"Another process holds the lock in Redis at {self._place}")
         holder = (threading.get_ident(), key)
         self._fences[holder] = fence
@@ -119,14 +122,13 @@ class RedisTokenStore:
                 yield
         finally:
             del self._fences[holder]
-            with self._faults():
-                lock.release()
+            self._ask(lock.release)
 
     def load(self, key: str) -> dict[str, Any] | None:
-        with self._faults():
-            value: Any = self._connected().get(_names(key)[1])
+        value: Any = self._ask(lambda: self._connected().get(_names(key)[1]))
         if value is None:
             return None
+        value = SecretBytes(value)
         with suppress(ValueError, TypeError):
             return dict(json.loads(value))
         # Outside of any `except`: an error of json holds the value.
@@ -142,24 +144,19 @@ class RedisTokenStore:
 
         fence = self._fences.get((threading.get_ident(), key), "")
         value = Secret(json.dumps(token))
-        with self._faults():
-            saved = self._connected().eval(
-                _SAVE_IF_LOCKED, 2, *_names(key), fence, str(value), str(TOKEN_LASTS)
-            )
-        if not saved:
+        arguments = (*_names(key), fence, value, str(TOKEN_LASTS))
+        if not self._ask(lambda: self._connected().eval(_SAVE_IF_LOCKED, 2, *arguments)):
             raise LockNotOwnedError("the lock ended before the token was saved")
 
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Turns redis-py's errors into errors that name the server and hold no secret."""
-        from redis.exceptions import LockError, RedisError
+    def _ask(self, operation: Callable[[], Answer]) -> Answer:
+        """Calls redis-py. Its errors become errors that name the server and hold no secret."""
+        from redis.exceptions import LockError
 
         try:
-            yield
-            return
+            return operation()
         except LockError:
             raise
-        except RedisError as error:
+        except Exception as error:
             reason = _reason_of(error)
         # Outside of any `except`: the frames of redis-py hold the password and the token.
         raise StoreError(f"Redis at {self._place} cannot be used: {reason}")
