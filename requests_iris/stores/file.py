@@ -15,6 +15,7 @@ from ..errors import SettingError
 from ..secret import SecretBytes
 from .error import LockTimeout
 from .private_file import ASIDE, PrivateFile, Unusable, is_taken, make_directory
+from .turns import Turns
 
 log = logging.getLogger("requests_iris")
 
@@ -59,6 +60,7 @@ class FileTokenStore:
         self.path = _checked(path)
         self._file = PrivateFile(self.path)
         self._reported = False
+        self._turns = Turns(2 * POLL)
 
     def __repr__(self) -> str:
         return f"FileTokenStore({str(self.path)!r})"
@@ -72,6 +74,7 @@ class FileTokenStore:
         """
         from filelock import FileLock, Timeout
 
+        self._turns.wait()
         make_directory(self.path.parent)
         # Each call makes a lock object, so that threads exclude each other as processes do. An
         # existence lock would outlive a killed process: without a lock of the system there is none.
@@ -86,6 +89,7 @@ class FileTokenStore:
             yield
         finally:
             lock.release()
+            self._turns.ended()
 
     def load(self, key: str) -> dict[str, Any] | None:
         try:

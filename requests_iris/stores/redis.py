@@ -15,6 +15,7 @@ from ..errors import SettingError
 from ..secret import Secret, SecretBytes
 from ..text import one_line
 from .error import LockTimeout, StoreError
+from .turns import Turns
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -86,6 +87,7 @@ class RedisTokenStore:
 
     def _start_without_connection(self) -> None:
         self._client: Redis | None = None
+        self._turns = Turns(2 * POLL)
         # By thread and key. Each thread uses its own entries only, so no lock is needed.
         self._fences: dict[tuple[int, str], str] = {}
 
@@ -107,6 +109,7 @@ class RedisTokenStore:
         :raises StoreError: if Redis cannot be used.
         :raises redis.exceptions.LockNotOwnedError: on leaving, if the lock ended before.
         """
+        self._turns.wait()
         lock = self._connected().lock(
             _names(key)[0], timeout=self._lock_lasts, sleep=POLL, thread_local=False
         )
@@ -123,6 +126,7 @@ class RedisTokenStore:
         finally:
             del self._fences[holder]
             self._ask(lock.release)
+            self._turns.ended()
 
     def load(self, key: str) -> dict[str, Any] | None:
         value: Any = self._ask(lambda: self._connected().get(_names(key)[1]))
