@@ -1,4 +1,4 @@
-"""The token store in a file, under real faults: limits, permissions, full disks, other programs."""
+"""The token store in a file, under real faults: limits, permissions, full disks, programs."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_damaged_file_is_reported_once_and_kept_under_another_name(file, content
 
 @pytest.mark.parametrize("number", range(1, 4))
 def test_file_that_is_set_aside_overwrites_nothing(file, number: int) -> None:
-    """`settings.json` may be the user's own, with backups of the user's own."""
+    """`settings.json` may be a file of the user, with backups of the user beside the file."""
     file.path.parent.mkdir()
     endings = ["", ".tmp", ".lock", ".bak", ".bak1", ".bak2"][: 3 + number]
     mine = {file.path.with_name(file.path.name + ending): f"mine{ending}" for ending in endings}
@@ -106,7 +106,7 @@ def test_file_of_another_user_is_not_trusted(file, monkeypatch, caplog) -> None:
     save(file)
     monkeypatch.setattr(os, "geteuid", lambda: file.path.stat().st_uid + 1)
     assert file.load(KEY) is None
-    assert "belongs to another user" in warnings(caplog)[0]
+    assert "a file of a different user" in warnings(caplog)[0]
 
 
 def test_link_is_replaced_and_not_followed(file, tmp_path) -> None:
@@ -165,7 +165,7 @@ def test_directory_is_neither_replaced_nor_renamed(file) -> None:
 
 
 def test_file_that_a_program_rewrites_in_place_is_not_damaged(file) -> None:
-    """An editor or a backup empties the file before it writes: a moment later all is there."""
+    """An editor empties the file before writing. A moment later the file is complete again."""
     save(file)
     content = file.path.read_bytes()
     file.path.write_bytes(content[:40])
@@ -198,7 +198,7 @@ def test_file_that_changes_during_reading_is_a_passing_error(file, monkeypatch) 
 
 
 def test_reader_beside_a_writer_sees_each_file_whole(file) -> None:
-    """Each save puts a new file in the place of the former file."""
+    """Each save replaces the file as a whole."""
     large = {**TOKEN, "padding": "x" * 200_000}
     save(file, large)
     done = threading.Event()
@@ -223,7 +223,7 @@ def test_reader_beside_a_writer_sees_each_file_whole(file) -> None:
 
 @contextmanager
 def unharmed(store: FileTokenStore) -> Iterator[None]:
-    """Two users' tokens survive what happens in the block, and no file is added or removed."""
+    """In the block nothing happens to the tokens of two users, or to the list of files."""
     save(store)
     with store.lock(OTHER_KEY, 5):
         store.save(OTHER_KEY, NEWER)
@@ -305,7 +305,7 @@ def test_full_disk_is_a_passing_error_with_one_warning(small_disk, sandbox, capl
 
 
 def as_nobody(code: str, place: Path) -> str:
-    """The output of Python code that another user runs, with `store` and a directory `place`."""
+    """The output of Python code that a different user runs, with a `store` in `place`."""
     code = f"""
 import os, sys
 sys.path[:0] = {sys.path!r}
@@ -327,7 +327,7 @@ def attempt(operation):
 
 @pytest.fixture
 def shared_place() -> Iterator[Path]:
-    """A directory that every user may use. Those of pytest are private."""
+    """A directory for every user. The directories of pytest are private."""
     if os.geteuid() != 0:
         pytest.skip("only root can act as another user")
     place = Path(tempfile.mkdtemp())
@@ -337,7 +337,7 @@ def shared_place() -> Iterator[Path]:
 
 
 def test_file_without_permission_is_a_passing_error(shared_place) -> None:
-    """Here even the directory could be written: nothing stops a store but its own care."""
+    """The user may rename files in this directory, and the store must not."""
     file = FileTokenStore(shared_place / "settings.json")
     save(file)
     before = names(file)
@@ -483,7 +483,7 @@ def test_two_stores_in_one_directory_have_locks_of_their_own(tmp_path) -> None:
 def test_lock_timeout_names_the_file(file) -> None:
     with file.lock(KEY, 1), pytest.raises(LockTimeout) as caught, file.lock(KEY, 0):
         pass  # pragma: no cover
-    assert str(caught.value) == f"Another process holds the lock of {file.path}"
+    assert str(caught.value) == f"A different process holds the lock of {file.path}"
 
 
 def test_lock_ends_with_its_process(file) -> None:

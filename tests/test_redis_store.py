@@ -63,7 +63,7 @@ def test_lock_outlasts_its_time_while_its_holder_lives(redis_server) -> None:
 
 
 def test_lock_of_a_dead_holder_ends(redis_server) -> None:
-    """What a dead process leaves in Redis: a lock that nobody extends."""
+    """A dead process leaves a lock in Redis that no thread extends."""
     store = RedisTokenStore(redis_server.url, lock_lasts=0.3)
     with redis.Redis.from_url(redis_server.url) as client:
         dead = client.lock(f"requests-iris:{{{KEY}}}:lock", timeout=0.3)
@@ -136,7 +136,7 @@ def test_redis_that_does_not_respond_is_asked_twice(sandbox, monkeypatch, caplog
 
 
 class Parrot(socketserver.StreamRequestHandler):
-    """A server that is not Redis, and repeats each word of a command in an error message."""
+    """Not Redis, but a server that repeats each command in an error message."""
 
     def handle(self) -> None:
         words = []
@@ -156,7 +156,7 @@ def parrot() -> Iterator[str]:
 
 
 def operations(store: RedisTokenStore) -> Iterator[Exception]:
-    """The errors of all three methods. Saving happens without the lock, which cannot be had."""
+    """The errors of all three methods."""
     for operation in (
         lambda: store.load(KEY),
         lambda: store.lock(KEY, 0).__enter__(),
@@ -168,7 +168,7 @@ def operations(store: RedisTokenStore) -> Iterator[Exception]:
 
 
 def frames(error: BaseException) -> str:
-    """All that a tool shows which prints the local variables of a traceback and of its causes."""
+    """The output of a tool that prints local variables of a traceback and of all its causes."""
     seen, shown = [error], []
     for each in seen:
         seen += [more for more in (each.__cause__, each.__context__) if more and more not in seen]
@@ -208,7 +208,7 @@ def test_value_in_redis_that_is_not_a_token_is_an_error_and_is_replaced(redis_se
     with redis.Redis.from_url(redis_server.url) as client:
         for value in (b"{hunter2", b"3", b"\xff"):
             client.set(*client.keys("*:token"), value)
-            with pytest.raises(StoreError, match="other than a token") as caught:
+            with pytest.raises(StoreError, match="does not hold a token") as caught:
                 store.load(KEY)
             assert "hunter2" not in frames(caught.value)
     save(store)

@@ -50,9 +50,7 @@ class TestRedis(StoreContract):
 
 
 @pytest.mark.parametrize("kind", ["file", "redis"])
-def test_holder_that_locks_again_at_once_does_not_starve_a_waiter(
-    kind, request, tmp_path
-) -> None:
+def test_holder_that_locks_again_at_once_does_not_starve_a_waiter(kind, request, tmp_path) -> None:
     """The holder holds the lock for 10 ms, again and again. The waiter is soon the next."""
 
     def new() -> FileTokenStore | RedisTokenStore:

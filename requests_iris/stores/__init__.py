@@ -38,40 +38,40 @@ class TokenStore(Protocol):
 
     Three rules, which :class:`requests_iris.stores.contract.StoreContract` tests:
 
-    - *A passing error loses nothing.* A read that fails raises. Only content that was read and is
-      not a token counts as missing, because the next save may overwrite what is missing.
+    - *A passing error loses nothing.* If reading fails, `load` raises. `load` returns None only if
+      no token was saved, because the next save may overwrite everything that `load` does not see.
     - *A lock lasts longer than a renewal*, which takes up to the session's ``token_timeout`` (30
-      seconds by default), *and ends soon after the death of its holder.*
+      seconds by default), *and ends soon after the death of the holder.*
     - *Waiting is bounded.* ``lock(key, wait)`` returns or raises within about `wait` seconds. A
       session waits in many short attempts, and looks for a new token after each attempt.
 
-    A `key` is a short ASCII text. The key stands for one user, client and scope, and reveals none
-    of them.
+    A `key` is a short ASCII text: a hash of user, client and scope.
     """
 
     def lock(self, key: str, wait: float) -> AbstractContextManager[object]:
-        """A lock that one thread of one process holds while it reads, renews and saves a token.
+        """A lock. A single thread of a single process holds the lock during a renewal.
 
         :param wait: seconds to wait for the lock. 0 means one attempt.
-        :raises TimeoutError: on entering, if another thread or process holds the lock for longer.
+        :raises TimeoutError: on entering, if a different thread or process still holds the lock.
         """
 
     def load(self, key: str) -> dict[str, Any] | None:
-        """The token that was saved last under `key`, or None. Also called without the lock."""
+        """The last saved token of `key`, or None. Also called without the lock."""
 
     def save(self, key: str, token: dict[str, Any]) -> None:
         """Keeps `token`, a dict of JSON values. Only called while the lock is held."""
 
 
 def open_store(place: TokenStore | str | os.PathLike[str]) -> TokenStore:
-    """The store at a path or URL. A store is returned as it is. Nothing is opened or created yet.
+    """The store at a path or URL. Nothing is opened or created yet.
 
-    :param place: a path, ``file:///path``, ``redis://…``, ``rediss://…`` or a TokenStore.
+    :param place: a path, ``file:///path``, ``redis://…``, ``rediss://…``, or a TokenStore, which
+        is returned unchanged.
     :raises SettingError: if `place` is something else.
     :raises ModuleNotFoundError: if the extra for this kind of store is not installed.
     """
     if isinstance(place, str):
-        # first of all, so that a traceback with local variables shows no password
+        # Before anything can fail: a traceback with local variables must not show the password.
         place = Secret(place)
     if isinstance(place, TokenStore):
         return place
@@ -91,7 +91,7 @@ def open_store(place: TokenStore | str | os.PathLike[str]) -> TokenStore:
 
 
 def key_of(*names: object) -> str:
-    """A key from the names that distinguish one user of a store from another: their hash."""
+    """A key for a store: a hash of the names, such as user, client and scope."""
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
 
 

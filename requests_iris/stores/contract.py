@@ -1,4 +1,4 @@
-"""What every token store must do, as a test suite for pytest.
+"""A test suite for pytest with the rules for every token store.
 
 ::
 
@@ -31,7 +31,7 @@ TOKEN: dict[str, Any] = {
     "scope": ["api", "offline_access"],
 }
 NEWER: dict[str, Any] = {**TOKEN, "access_token": "access-2"}
-#: Seconds that a busy machine may need for an operation that waits for nothing.
+#: Seconds that a busy machine may need for an operation without any waiting.
 SLACK = 10.0
 
 
@@ -39,7 +39,7 @@ class StoreContract:
     """Subclass this class, and define `make_store`."""
 
     def make_store(self, tmp_path: Path) -> TokenStore:
-        """A new store object. All objects of one test share what is saved."""
+        """A new store object. All objects of a test share the saved tokens."""
         raise NotImplementedError
 
     def save(self, store: TokenStore, key: str, token: dict[str, Any]) -> None:
@@ -63,7 +63,7 @@ class StoreContract:
         assert store.load(KEY) == NEWER
 
     def test_token_of_another_store_object_replaces_the_token(self, tmp_path: Path) -> None:
-        """A store that keeps a copy of its own would still load the former token."""
+        """A store with a cache would still load the old token."""
         store = self.make_store(tmp_path)
         self.save(store, KEY, TOKEN)
         assert store.load(KEY) == TOKEN
@@ -174,7 +174,7 @@ class StoreContract:
 
 @contextmanager
 def no_file_descriptors() -> Iterator[None]:
-    """A real fault: this process can open no further file and no further connection."""
+    """A real fault: this process cannot open any more files or connections."""
     resource = pytest.importorskip("resource", reason="there are no limits on this system")
     next_one = os.open(os.devnull, os.O_RDONLY)
     os.close(next_one)

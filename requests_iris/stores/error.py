@@ -1,4 +1,4 @@
-"""Errors of token stores, with texts that hold no secret."""
+"""Errors of token stores, with texts that are safe to log."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from __future__ import annotations
 class StoreError(Exception):
     """A token store failed. The text says where and why, and is safe to log.
 
-    A session shows the text of a StoreError, and of any other exception only the type. A store of
-    your own may raise StoreError too. Its text must hold no password, no token, and no text that a
-    server sent: servers repeat parts of a request in their error messages.
+    A session logs the text of a StoreError, but only the type of an unknown exception. Your own
+    store may raise StoreError too. Never put a password, a token, or a server's error message into
+    the text: servers repeat parts of a request in error messages.
     """
 
 
 class LockTimeout(StoreError, TimeoutError):
-    """Another process or thread held the lock of a store for longer than the caller waited."""
+    """A different process or thread held the lock for longer than the caller waited."""

@@ -19,7 +19,7 @@ from .turns import Turns
 
 log = logging.getLogger("requests_iris")
 
-#: The member that marks a file as a token store, and its value.
+#: The name and the value of the member that marks a token store.
 FORMAT = ("requests_iris", 1)
 #: Seconds between two attempts to get the lock.
 POLL = 0.02
@@ -28,24 +28,23 @@ SECOND_LOOK = 0.1
 
 
 class FileTokenStore:
-    """Keeps tokens in a JSON file that only its owner can read. Needs the extra ``file``.
+    """Keeps tokens in a JSON file that only the owner can read. Needs the extra ``file``.
 
-    The file holds one token for each user, client and scope. Each save replaces the whole file, so
-    that a reader sees the former content or the new content, and a killed process loses nothing.
+    The file holds a token for each user, client and scope. Each save replaces the whole file, so
+    that a reader sees the old content or the new content, and a killed process loses nothing.
 
-    - *Nothing is there*: the store is empty.
-    - *Damage* (the content is not a token store, the file belongs to another user, or a link, pipe
-      or socket is there): the store warns once and counts as empty. The next save renames the
-      file to ``….bak`` (then ``….bak1``, up to ``….bak9``) and creates a new file.
-    - *Any other error* is raised and changes nothing, such as too many open files, a missing
-      permission, a full disk, a network file system without locks. The session then continues
-      without the store.
+    - *No file*: the store is empty.
+    - *Damage* (the content is not a token store, the file belongs to a different user, or the path
+      holds a link, pipe or socket): the store warns once and counts as empty. The next save
+      renames the file to ``….bak`` (then ``….bak1``, up to ``….bak9``) and creates a new file.
+    - *A passing error* is raised and changes nothing: too many open files, a missing permission, a
+      full disk, a network file system without locks, and every error that is not damage. The
+      session then continues without the store.
 
-    The lock is a lock of the operating system on a helper file, and ends with its process.
-    Threads may share a store: each call opens the files anew.
+    The operating system holds the lock, on a helper file, until the process releases the lock or
+    ends. Threads may share a store, because each call opens the files again.
 
-    :param path: path of the file. Missing directories are created at the first lock, for their
-        owner only.
+    :param path: path of the file. The first lock creates missing directories with mode 0700.
     :raises SettingError: if `path` cannot be the path of a file.
     :raises ModuleNotFoundError: if filelock is not installed.
     """
@@ -67,24 +66,24 @@ class FileTokenStore:
 
     @contextmanager
     def lock(self, key: str, wait: float) -> Iterator[None]:  # noqa: ARG002
-        """One lock for all keys, because each save replaces the whole file.
+        """A lock for all keys, because each save replaces the whole file.
 
-        :raises LockTimeout: if another process or thread holds the lock for longer than `wait`.
-        :raises OSError: if there can be no lock, such as in a directory without write permission.
+        :raises LockTimeout: if a different process or thread holds the lock for longer than `wait`.
+        :raises OSError: if locking is impossible, such as without write permission.
         """
         from filelock import FileLock, Timeout
 
         self._turns.wait()
         make_directory(self.path.parent)
-        # Each call makes a lock object, so that threads exclude each other as processes do. An
-        # existence lock would outlive a killed process: without a lock of the system there is none.
+        # A new lock object for each call makes threads exclude each other, as processes do.
+        # Filelock's fallback, an existence lock, would outlive a killed process.
         lock = FileLock(
             self._file.helper(".lock"), mode=0o600, poll_interval=POLL, fallback_to_soft=False
         )
         try:
             lock.acquire(timeout=max(0, wait))
         except Timeout:
-            raise LockTimeout(f"Another process holds the lock of {self.path}") from None
+            raise LockTimeout(f"A different process holds the lock of {self.path}") from None
         try:
             yield
         finally:
@@ -105,14 +104,14 @@ class FileTokenStore:
         self._reported = False
 
     def _content_with(self, key: str, token: dict[str, Any]) -> tuple[bytes, bool]:
-        """The file's content with a new token, and whether the present file is damaged."""
+        """The file's content with a new token, and whether the old file is damaged."""
         tokens = self._settled_tokens()
         name, version = FORMAT
         content = {name: version, "tokens": {**(tokens or {}), key: token}}
         return SecretBytes(json.dumps(content, indent=1).encode()), tokens is None
 
     def _settled_tokens(self) -> dict[str, Any] | None:
-        """All tokens of the file. None if the file is damaged, and still is a moment later."""
+        """All tokens of the file. None if the file is damaged now and a moment later."""
         try:
             return self._tokens()
         except Unusable:
@@ -134,7 +133,7 @@ class FileTokenStore:
             return {}
 
     def _report(self, reason: Unusable) -> None:
-        # two threads at once may both warn: two warnings harm nobody
+        # Two threads may both warn. A second warning does no harm.
         if not self._reported:
             log.warning(
                 "The token store %s is not usable: %s. "
@@ -152,11 +151,11 @@ def _parse(content: bytes) -> dict[str, Any]:
             return dict(members["tokens"])
     except (ValueError, TypeError, LookupError, RecursionError):
         pass  # Raised below, outside of `except`: an error of json holds the text with the tokens.
-    raise Unusable("it is damaged, or not a token store")
+    raise Unusable("damaged, or not a token store")
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:
-    """`path` as an absolute path, which stays right after a change of directory."""
+    """`path` as an absolute path, which stays valid after a change of directory."""
     try:
         file = Path(os.fsdecode(path)).expanduser().absolute()
         usable = file.name and "\0" not in str(file) and not _is_taken(file)
@@ -170,5 +169,5 @@ def _checked(path: str | os.PathLike[str]) -> Path:
 def _is_taken(file: Path) -> bool:
     try:
         return is_taken(file.stat().st_mode)
-    except OSError:  # missing or not visible: then the store fails later, and not the session
+    except OSError:  # missing or not visible: loading or saving will report the error
         return False

@@ -1,8 +1,8 @@
-"""A file that only its owner can read, and that changes as a whole or not at all.
+"""A file that only the owner can read, and that changes as a whole or not at all.
 
 Every operation keeps two promises. A passing error (too many open files, a permission, a disk or
-network fault) is raised and changes nothing. No file that this library did not create is
-overwritten or deleted.
+network fault) is raised and changes nothing. The user's own files are never overwritten or
+deleted.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ log = logging.getLogger("requests_iris")
 
 Parsed = TypeVar("Parsed")
 
-#: The ending of a file that was set aside. A number follows from the second file on.
+#: The ending of a damaged file's new name. A number follows from the second file on.
 ASIDE = ".bak"
-#: The most files that are set aside. Then a person must look, and saving fails.
+#: Damaged files that are kept at most. Then saving fails until a person removes files.
 MOST_ASIDE = 10
-#: The most bytes of a file: thousands of tokens. A larger file is not a token store.
+#: Bytes of a token store at most, enough for thousands of tokens.
 LIMIT = 16 * 2**20
 
 _OWNER_ONLY = 0o600
 _OWNER_ONLY_DIRECTORY = 0o700
 _OTHERS = 0o077
-# O_NONBLOCK: opening a named pipe must not wait for a writer. The last two exist on some systems.
+# O_NONBLOCK: opening a named pipe must not wait for a writer. Some systems lack these flags.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 class Unusable(Exception):
-    """The path holds something other than a private file of this user. The text says why."""
+    """The path does not hold a private file of this user. The text says why."""
 
 
 class PrivateFile:
-    """The file at a path, read and replaced under a lock that the caller holds.
+    """The file at a path. The caller holds a lock for each change.
 
-    Helper files have names of their own, such as ``.token.json.requests_iris.lock``, so that they
-    cannot collide with a file of the user.
+    Helper files have unmistakable names such as ``.token.json.requests_iris.lock``, because
+    ``token.json.lock`` may be a file of the user.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,13 +56,13 @@ class PrivateFile:
         return self.path.with_name(f".{self.path.name}.requests_iris{ending}")
 
     def read(self, parse: Callable[[bytes], Parsed]) -> Parsed:
-        """The content, as `parse` returns it. Takes the permissions of others from the file.
+        """Reads the file, parses the content, and makes the file private.
 
-        :param parse: raises Unusable for a file that is not to be touched.
-        :raises FileNotFoundError: if there is no file.
-        :raises Unusable: if the path holds a link, a pipe or a socket, a file of another user, or
-            a file that is too large.
-        :raises StoreError: if another program changed the file meanwhile.
+        :param parse: raises Unusable if the content is not a token store.
+        :raises FileNotFoundError: if the file does not exist.
+        :raises Unusable: if the path holds a link, a pipe or a socket, a file of a different user,
+            or a file that is too large.
+        :raises StoreError: if a different program changed the file meanwhile.
         :raises OSError: if the file cannot be read now.
         """
         descriptor = self._open()
@@ -73,10 +73,10 @@ class PrivateFile:
                 content = SecretBytes(file.read(LIMIT + 1))
             after = os.fstat(descriptor)
             if len(content) > LIMIT:
-                raise Unusable(f"it is larger than {LIMIT} bytes")
+                raise Unusable(f"larger than {LIMIT} bytes")
             if len(content) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
-                # This library replaces the file and never changes it: another program is writing.
-                raise StoreError(f"Another program changed {self.path} during reading")
+                # This library only replaces files, so a different program is writing.
+                raise StoreError(f"A different program changed {self.path} during reading")
             parsed = parse(content)
             self._take_from_others(descriptor, after)
             return parsed
@@ -84,14 +84,14 @@ class PrivateFile:
             os.close(descriptor)
 
     def replace(self, content: bytes, *, set_aside: bool = False) -> None:
-        """Puts a new file in the place of the file. After a power cut either of them is there.
+        """Replaces the file. After a power cut, the path holds the old file or the new file.
 
-        :param set_aside: keep the former file, under another name.
-        :raises StoreError: if too many files were set aside before.
-        :raises OSError: if the new file cannot be written. The former file stays.
+        :param set_aside: keep the old file under a new name.
+        :raises StoreError: if too many old files were kept before.
+        :raises OSError: if the new file cannot be written. The old file stays.
         """
         temporary = self.helper(".tmp")
-        with suppress(FileNotFoundError):  # left by a process that was killed during a save
+        with suppress(FileNotFoundError):  # from a process that was killed during a save
             os.unlink(temporary)
         try:
             _write(temporary, content)
@@ -106,7 +106,7 @@ class PrivateFile:
 
     def _open(self) -> int:
         try:
-            # where the system cannot refuse to follow a link, _check_kind looks for one
+            # Without O_NOFOLLOW the system would follow a link.
             if not hasattr(os, "O_NOFOLLOW"):
                 self._check_kind()
             return os.open(self.path, _READ | getattr(os, "O_NOFOLLOW", 0))
@@ -115,28 +115,28 @@ class PrivateFile:
             raise
 
     def _check_kind(self) -> None:
-        """Distinguishes a thing that can never be opened from a passing error."""
+        """Raises Unusable for a link or a socket, which can never be opened."""
         with suppress(OSError):
             mode = os.lstat(self.path).st_mode
             if stat.S_ISLNK(mode):
-                raise Unusable("it is a link")
+                raise Unusable("a link")
             if stat.S_ISSOCK(mode):
-                raise Unusable("it is a socket")
+                raise Unusable("a socket")
 
     def _check(self, status: os.stat_result) -> None:
-        if is_taken(status.st_mode):  # a directory may hold anything: it is not renamed
+        if is_taken(status.st_mode):  # a directory may hold anything, so renaming would harm
             raise StoreError(f"{self.path} is a directory or a device. Choose another path")
         if not stat.S_ISREG(status.st_mode):
-            raise Unusable("it is not a regular file")
+            raise Unusable("not a regular file")
         if os.name == "posix" and status.st_uid != os.geteuid():
-            raise Unusable("it belongs to another user")  # its tokens may have been planted
+            raise Unusable("a file of a different user")  # who may have planted a token
 
     def _take_from_others(self, file: int, status: os.stat_result) -> None:
         if os.name != "posix" or not status.st_mode & _OTHERS:
             return
         try:
             os.fchmod(file, _OWNER_ONLY)
-        except OSError as error:  # such as a file system that is mounted for reading only
+        except OSError as error:  # such as a read-only file system
             log.warning("others can read the token store %s: %s", self.path, error.strerror)
         else:
             log.warning(
@@ -145,7 +145,7 @@ class PrivateFile:
             )
 
     def _set_aside(self) -> None:
-        """Renames the file. The new name is reserved first, so that nothing is overwritten."""
+        """Renames the file. Reserving the new name first makes overwriting impossible."""
         for number in range(MOST_ASIDE):
             aside = self.path.with_name(f"{self.path.name}{ASIDE}{number or ''}")
             try:
@@ -160,15 +160,15 @@ class PrivateFile:
             log.info("The file %s is now called %s", self.path, aside.name)
             return
         raise StoreError(
-            f"{self.path} is not usable, and {MOST_ASIDE} files were set aside before. "
+            f"{self.path} is damaged, and {MOST_ASIDE} damaged files were kept before. "
             f"Remove the files {self.path.name}{ASIDE}*"
         )
 
 
 def make_directory(path: Path) -> None:
-    """Creates a directory and its parents. Only their owner can use them, whatever the umask is.
+    """Creates a directory with mode 0700, and missing parents too, whatever the umask is.
 
-    Directories that exist stay as they are.
+    The modes of existing directories do not change.
     """
     if path.is_dir():
         return
@@ -185,7 +185,7 @@ def make_directory(path: Path) -> None:
 
 
 def is_taken(mode: int) -> bool:
-    """Whether a path holds a directory or a device, such as /dev/null, that others need."""
+    """Whether a path holds a directory or a device such as /dev/null."""
     return stat.S_ISDIR(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
@@ -200,7 +200,7 @@ def _write(path: Path, content: bytes) -> None:
 
 def _sync_directory(path: Path) -> None:
     """Makes the new name durable. A failure costs nothing but a sign-in after a power cut."""
-    with suppress(OSError):  # Windows and some file systems cannot do this
+    with suppress(OSError):  # Windows and some file systems do not support fsync
         directory = os.open(path, os.O_RDONLY)
         try:
             os.fsync(directory)

@@ -33,10 +33,10 @@ POLL = 0.05
 TOKEN_LASTS = 30 * 24 * 3600
 #: Seconds to wait for a connection to Redis, and for each response.
 TIMEOUT = 2.0
-#: Redis's port, if the URL names none.
+#: Redis's default port.
 PORT = 6379
 
-# A process that was stopped for longer than its lock lasts must not overwrite a newer token.
+# A process that was stopped until the lock ended must not overwrite a newer token.
 _SAVE_IF_LOCKED = """
 if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('set', KEYS[2], ARGV[2], 'EX', ARGV[3])
@@ -58,12 +58,12 @@ class RedisTokenStore:
     :param url: ``redis://user:password@host:port/database`` or ``rediss://…``. Percent-encode the
         characters ``/ ? # @ :`` in a password. redis-py's options may follow after ``?``.
     :param lock_lasts: seconds after which the lock of a process that died is free.
-    :raises SettingError: if `url` is not such a URL.
+    :raises SettingError: if `url` is not a Redis URL.
     :raises ModuleNotFoundError: if redis-py is not installed.
     """
 
     def __init__(self, url: str, *, lock_lasts: float = LOCK_LASTS) -> None:
-        # first of all, so that a traceback with local variables shows no password
+        # Before anything can fail: a traceback with local variables must not show the password.
         url = self._url = Secret(url)
         self._lock_lasts = lock_lasts
         self._start_without_connection()
@@ -88,7 +88,7 @@ class RedisTokenStore:
     def _start_without_connection(self) -> None:
         self._client: Redis | None = None
         self._turns = Turns(2 * POLL)
-        # By thread and key. Each thread uses its own entries only, so no lock is needed.
+        # By thread and key. No lock is needed, because a thread uses only the entries with its id.
         self._fences: dict[tuple[int, str], str] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class RedisTokenStore:
     def lock(self, key: str, wait: float) -> Iterator[None]:
         """A lock in Redis for `key`.
 
-        :raises LockTimeout: if another process or thread holds the lock for longer than `wait`.
+        :raises LockTimeout: if a different process or thread holds the lock for longer than `wait`.
         :raises StoreError: if Redis cannot be used.
         :raises redis.exceptions.LockNotOwnedError: on leaving, if the lock ended before.
         """
@@ -117,7 +117,7 @@ class RedisTokenStore:
         if not self._ask(
             lambda: lock.acquire(blocking=wait > 0, blocking_timeout=wait, token=fence)
         ):
-            raise LockTimeout(f"Another process holds the lock in Redis at {self._place}")
+            raise LockTimeout(f"A different process holds the lock in Redis at {self._place}")
         holder = (threading.get_ident(), key)
         self._fences[holder] = fence
         try:
@@ -136,7 +136,7 @@ class RedisTokenStore:
         with suppress(ValueError, TypeError):
             return dict(json.loads(value))
         # Outside of any `except`: an error of json holds the value.
-        raise StoreError(f"Redis at {self._place} holds something other than a token")
+        raise StoreError(f"Redis at {self._place} does not hold a token under this key")
 
     def save(self, key: str, token: dict[str, Any]) -> None:
         """Saves, if the lock of this thread has not ended.
@@ -153,7 +153,7 @@ class RedisTokenStore:
             raise LockNotOwnedError("the lock ended before the token was saved")
 
     def _ask(self, operation: Callable[[], Answer]) -> Answer:
-        """Calls redis-py. Its errors become errors that name the server and hold no secret."""
+        """Calls redis-py. The errors of redis-py become a StoreError that is safe to log."""
         from redis.exceptions import LockError
 
         try:
@@ -166,7 +166,7 @@ class RedisTokenStore:
         raise StoreError(f"Redis at {self._place} cannot be used: {reason}")
 
     def _connected(self) -> Redis:
-        """redis-py's client. Two threads at once may make two; one of the two is dropped."""
+        """redis-py's client. If two threads create a client at once, a client is dropped."""
         if self._client is None:
             self._client = _client(self._url)
         return self._client
@@ -174,7 +174,7 @@ class RedisTokenStore:
 
 @contextmanager
 def _extended(lock: Lock, lasts: float) -> Iterator[None]:
-    """Extends a lock that is held, so that `lasts` only matters after the death of the holder."""
+    """Extends the lock while the holder lives, so that a renewal may take longer than `lasts`."""
     done = threading.Event()
 
     def extend() -> None:
@@ -182,7 +182,7 @@ def _extended(lock: Lock, lasts: float) -> Iterator[None]:
         for _ in range(int(LOCK_HELD / pause)):
             if done.wait(pause):
                 return
-            with suppress(Exception):  # the next try is soon; a lost lock shows itself in save()
+            with suppress(Exception):  # the next try is soon, and save() reports a lost lock
                 lock.reacquire()
 
     with suppress(RuntimeError):  # no more threads: the lock then lasts for `lasts` seconds
@@ -208,7 +208,7 @@ def _client(url: str) -> Redis:
         url,
         socket_connect_timeout=TIMEOUT,
         socket_timeout=TIMEOUT,
-        # for a connection that was closed while it was idle; not after a timeout
+        # Repairs an idle connection that Redis closed. Does not repeat after a timeout.
         retry=Retry(NoBackoff(), 1, (ConnectionError,)),
         **tls,
     )
@@ -216,10 +216,10 @@ def _client(url: str) -> Redis:
 
 
 def _place_of(url: str) -> str | None:
-    """``host:port`` of a URL, or None if it is not a URL of Redis.
+    """``host:port`` of a Redis URL, or None for anything else.
 
-    A password with an unencoded ``/``, ``?`` or ``#`` would leave its rest in other parts of the
-    URL. The ``@`` after the password shows that.
+    An unencoded ``/``, ``?`` or ``#`` in the password would end the host part too early, and
+    ``host:port`` would show a piece of the password. Then the ``@`` is in a later part of the URL.
     """
     try:
         parts = urlsplit(url)
@@ -255,5 +255,5 @@ def _reason_of(error: Exception) -> str:
 
 
 def _names(key: str) -> tuple[str, str]:
-    """The names of lock and token. The braces keep the two together in a Redis cluster."""
+    """The names of lock and token. The braces place both on the same node of a cluster."""
     return f"requests-iris:{{{key}}}:lock", f"requests-iris:{{{key}}}:token"

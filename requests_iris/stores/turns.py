@@ -1,4 +1,4 @@
-"""Taking turns at a lock that others ask for at intervals."""
+"""Taking turns at a lock that has no queue."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 
 
 class Turns:
-    """Stops a holder that locks again at once from starving the others.
+    """Stops a process that renews back to back from starving waiting processes.
 
-    A lock that has no queue goes to whoever asks first. The others ask at intervals, so a holder
-    that releases and locks again would win each time. Therefore it pauses first, for longer than
-    the others' interval. Threads may share this object: the worst case is one short pause more.
+    A waiting process tries to lock at intervals. A holder that releases and locks again at once
+    would win each time. Therefore the former holder pauses for longer than an interval.
+    Threads may share a Turns object: the worst result of a race is a short pause.
 
     :param pause: seconds.
     """
@@ -26,5 +26,5 @@ class Turns:
     def wait(self) -> None:
         """Called before each attempt to lock."""
         left = self._ended + self._pause - time.monotonic()
-        if 0 < left <= self._pause:  # more is the clock of another machine, from a pickle
+        if 0 < left <= self._pause:  # a pickle may hold the clock of a different machine
             time.sleep(left)
