@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from .stores import StoreError, TokenStore
+from .text import one_line
 from .token import Token
 
 log = logging.getLogger("requests_iris")
@@ -126,7 +127,7 @@ def reason_of(error: Exception) -> str:
     speaks is its filename one, and not a URL as in urllib's HTTPError.
     """
     if isinstance(error, StoreError):
-        return str(error)
+        return one_line(error, 500)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f" ({error.filename})" if error.filename else "")
     return type(error).__name__

@@ -50,7 +50,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-# what counts as damage, and what happens then
+# damage
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_link_at_the_path_of_the_lock_is_not_followed(file, tmp_path) -> None:
     lock.unlink()
     lock.symlink_to(elsewhere)
     with pytest.raises(OSError, match="link"), file.lock(KEY, 1):
-        raise AssertionError("the store locked the file of another program")
+        raise AssertionError("the store locked the file of a different program")
     assert elsewhere.read_text() == "precious"
 
 
@@ -470,6 +470,19 @@ def test_file_that_others_can_read_becomes_private(file, caplog) -> None:
     assert file.load(KEY) == TOKEN
     assert mode(file.path) == 0o600
     assert "others could read" in warnings(caplog)[0]
+
+
+def test_file_on_a_read_only_disk_is_read_with_one_warning(small_disk, caplog) -> None:
+    file = FileTokenStore(small_disk / "token.json")
+    save(file)
+    file.path.chmod(0o644)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    for _ in range(3):
+        assert file.load(KEY) == TOKEN
+    with pytest.raises(OSError, match="Read-only file system"):
+        save(file, NEWER)
+    (warning,) = warnings(caplog)
+    assert warning == f"others can read the token store {file.path}: Read-only file system"
 
 
 # the lock

@@ -1,4 +1,4 @@
-"""The token store in Redis: faults, secrets, TLS, and its lock."""
+"""The token store in Redis: faults, secrets, TLS, the lock."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def test_directory_that_cannot_be_created_does_not_stop_requests(tmp_path, sandb
 
 
 class Sharing:
-    """Two sessions, as in two processes, on one store."""
+    """Two sessions with the same store, like two processes."""
 
     def __init__(self, sandbox: Sandbox, path: Path) -> None:
         self.store = FileTokenStore(path)
@@ -172,7 +172,7 @@ class Sharing:
             session.verify = sandbox.ca_file
 
     def entry(self) -> tuple[str, dict]:
-        """The only key in the store, and its token."""
+        """The only key in the store, and the token."""
         (entry,) = json.loads(self.store.path.read_text())["tokens"].items()
         return entry
 
@@ -243,7 +243,7 @@ SOON, LATE, NEVER = 1e9, 2e9, None
 def test_refresh_token_of_the_later_access_token_is_used(
     shared, sandbox, good: str, sooner, later
 ) -> None:
-    """The sandbox refuses each refresh token but the one that it issued last."""
+    """The sandbox refuses all refresh tokens except the last."""
     issued = shared.one.fetch_token()["refresh_token"]
 
     def token(end: float | None, refreshable: bool, refresh_token: str) -> dict:
@@ -297,7 +297,7 @@ def test_new_token_that_is_rejected_leads_to_the_401(shared, sandbox) -> None:
 
 
 def test_store_is_read_again_after_a_refused_refresh_token(shared, sandbox, monkeypatch) -> None:
-    """Another process whose lock has ended may save in the middle of this renewal."""
+    """A process whose lock ended may save in the middle of this renewal."""
     shared.one.get(ASSETS)
     saved = shared.stored()
     sandbox.revoke_access_tokens()
@@ -353,7 +353,7 @@ def test_expiring_token_is_used_while_another_process_holds_the_lock(
 def test_rejected_token_is_renewed_although_the_early_renewal_is_left_to_another_process(
     shared, sandbox
 ) -> None:
-    """One thread leaves the early renewal to another process; the API rejects the token then."""
+    """A thread leaves the early renewal to a different process. Then the API rejects the token."""
     iris, lock, asked = shared.one, shared.store.lock, threading.Event()
     old = iris.get(ASSETS).request.headers["Authorization"]
     shared.clocks[0].sleep(3000)
@@ -419,7 +419,7 @@ def test_assigning_a_token_does_not_change_the_store(shared, sandbox) -> None:
 def test_waiting_session_takes_a_new_token_although_the_lock_is_never_free(
     shared, sandbox, caplog
 ) -> None:
-    """Back-to-back renewals of many processes must not starve one of them."""
+    """Back-to-back renewals of many processes must not starve a process."""
     shared.one.get(ASSETS)
     key, token = shared.entry()
     shared.store.path.unlink()
@@ -485,7 +485,9 @@ def test_import_of_the_library_loads_no_extra() -> None:
 @pytest.mark.parametrize("kind", [ValueError, OSError])
 def test_exception_of_a_store_is_reported_without_its_text(sandbox, caplog, kind) -> None:
     fault = kind("redis://:hunter2@host")
-    fault.filename = "redis://:hunter2@host"  # as urllib's HTTPError, an OSError, has its URL
+    fault.filename = (
+        "redis://:hunter2@host"  # urllib's HTTPError is an OSError with a URL as the filename
+    )
 
     class Broken:
         def lock(self, key, wait):
@@ -541,7 +543,7 @@ def test_session_that_can_only_read_takes_each_stored_token(shared, sandbox, cap
 
 
 def test_session_without_a_user_does_not_touch_the_store(shared, monkeypatch) -> None:
-    """Without a user there is no key."""
+    """A key needs a user."""
     for name in ("lock", "load", "save"):
         monkeypatch.setattr(shared.store, name, lambda *_: pytest.fail("it was touched"))
     with IrisSession(token_store=shared.store) as iris, pytest.raises(MissingSettingError):

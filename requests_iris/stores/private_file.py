@@ -50,6 +50,7 @@ class PrivateFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._warned = False
 
     def helper(self, ending: str) -> Path:
         """The path of a helper file in the same directory."""
@@ -137,7 +138,9 @@ class PrivateFile:
         try:
             os.fchmod(file, _OWNER_ONLY)
         except OSError as error:  # such as a read-only file system
-            log.warning("others can read the token store %s: %s", self.path, error.strerror)
+            level = logging.DEBUG if self._warned else logging.WARNING
+            self._warned = True
+            log.log(level, "others can read the token store %s: %s", self.path, error.strerror)
         else:
             log.warning(
                 "others could read the token store %s. Now only its owner can read the file",

@@ -38,7 +38,7 @@ PROCESSES = 16
 #: Seconds after which the lock of a killed process ends.
 LOCK_LASTS = 8
 EXPIRIES = 5
-#: What sessions with one store do, and what happens to their tokens.
+#: Actions of sessions with the same store, and events of tokens.
 STEPS = ("all send", "expire", "revoke", "forget", "sign in", "refresh")
 
 # A forked process would inherit locks that threads of the sandbox and of the test hold.
@@ -88,7 +88,7 @@ class Worker:
 
 
 class Crew:
-    """Processes that start together and send their requests at the same time."""
+    """Processes that start together and send requests at the same time."""
 
     def __init__(self, sandbox: Sandbox, store: TokenStore, size: int = PROCESSES) -> None:
         self.sandbox, self.store = sandbox, store
@@ -108,7 +108,7 @@ class Crew:
         return {worker.answer() for worker in self.workers}
 
     def kill(self, number: int) -> None:
-        """Kills some of the processes by SIGKILL, at any moment of their work."""
+        """Kills some processes by SIGKILL, at any moment of the work."""
         for worker in random.sample(self.workers, number):
             self.workers.remove(worker)
             worker.kill()
@@ -158,7 +158,7 @@ def test_sixteen_processes_sign_in_once_and_renew_once_for_each_expiry(
             assert sandbox.count("token") == 1 + expiries
             assert store.refresh_token() == sandbox.refresh_token
             sandbox.expire_access_tokens()
-            if expiries:  # between two renewals no process holds a token that is not stored
+            if expiries:  # between two renewals each token is stored
                 workers.kill(2)
                 workers.add(2)
     assert (sandbox.count("password"), sandbox.count("refresh_token")) == (1, EXPIRIES)
@@ -178,7 +178,7 @@ def test_each_killed_process_costs_at_most_one_sign_in(
     with crew(sandbox, store) as workers:
         for _ in range(EXPIRIES):
             workers.all_send()
-            time.sleep(random.uniform(0, 0.15))  # so that each kill hits another moment
+            time.sleep(random.uniform(0, 0.15))  # each kill hits a different moment
             workers.kill(2)
             kills += 2
             assert workers.answers() == {200}
@@ -199,11 +199,11 @@ def test_process_killed_during_its_renewal_does_not_block_the_others(
         workers.all_send()
         assert workers.answers() == {200}
         sandbox.expire_access_tokens()
-        # The response comes too late. The real response means that the token was issued.
+        # The response comes too late. A real response means that the token was issued.
         sandbox.inject(Fault(delay=HUNG, status=None if lost else 503), on="token")
         victim = workers.workers.pop()
         victim.tell()
-        # the sandbox counts the request before it issues the token
+        # the sandbox counts the request before issuing the token
         wait_until(lambda: sandbox.count("refresh_token") == 1 and len(sandbox.issued) == 1 + lost)
         victim.kill()
         workers.all_send()
@@ -245,7 +245,7 @@ def run_step(
     elif step == "sign in":
         session.fetch_token()
     elif step == "refresh":
-        with suppress(SettingError, InvalidGrantError):  # no refresh token yet, or a revoked one
+        with suppress(SettingError, InvalidGrantError):  # the refresh token is missing or revoked
             session.refresh_token()
     else:  # all at once: the system decides which session renews
         with ThreadPoolExecutor(len(sessions)) as pool:

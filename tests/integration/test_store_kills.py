@@ -23,7 +23,7 @@ from requests_iris.stores import key_of
 from ..conftest import HUNG, wait_until
 
 KILLS = int(os.environ.get("KILLS", "20"))
-#: Users whose tokens share the file. Each process saves the tokens of one user.
+#: Users with tokens in the file. Each process saves the tokens of a single user.
 USERS = [key_of(number) for number in range(3)]
 #: The longest pause before a kill, in seconds: about twenty saves.
 LONGEST = 0.05
@@ -34,7 +34,7 @@ _context.set_forkserver_preload([__name__, "filelock"])
 
 
 def count_up(store: FileTokenStore, key: str, begun: Any) -> None:
-    """Saves one number after the other, until a kill."""
+    """Saves increasing numbers until a kill."""
     while True:
         with store.lock(key, HUNG):
             number = (store.load(key) or {"number": 0})["number"]
