@@ -63,7 +63,7 @@ def test_lock_outlasts_its_time_while_its_holder_lives(redis_server) -> None:
 
 
 def test_lock_of_a_dead_holder_ends(redis_server) -> None:
-    """A dead process leaves a lock in Redis that no thread extends."""
+    """After the death of a process no thread extends the lock."""
     store = RedisTokenStore(redis_server.url, lock_lasts=0.3)
     with redis.Redis.from_url(redis_server.url) as client:
         dead = client.lock(f"requests-iris:{{{KEY}}}:lock", timeout=0.3)
@@ -168,7 +168,7 @@ def operations(store: RedisTokenStore) -> Iterator[Exception]:
 
 
 def frames(error: BaseException) -> str:
-    """The output of a tool that prints local variables of a traceback and of all its causes."""
+    """The output of a tool that prints local variables of a traceback and of all causes."""
     seen, shown = [error], []
     for each in seen:
         seen += [more for more in (each.__cause__, each.__context__) if more and more not in seen]
@@ -259,7 +259,7 @@ def test_repr_shows_host_and_port_only(url, place) -> None:
 
 @contextmanager
 def tls_server(tmp_path, name: str) -> Iterator[RedisServer]:
-    """A Redis whose certificate is valid for `name`, from a CA that the client trusts."""
+    """A Redis with a certificate for `name`, from a CA that the client trusts."""
     if shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server: install the system's package")
     ca = trustme.CA()

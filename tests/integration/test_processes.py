@@ -35,7 +35,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 def forked(work: Callable[[], bool]) -> Iterator[None]:
     """Runs `work` in a forked child beside the block. Fails unless `work` returns true in time."""
     with warnings.catch_warnings():
-        # Python 3.12 warns of a fork beside threads, and these tests need such forks
+        # Python 3.12 warns of a fork beside threads, which is the subject of these tests
         warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -51,7 +51,7 @@ def forked(work: Callable[[], bool]) -> Iterator[None]:
 
 
 def end_of(pid: int) -> int:
-    """The exit status of a child. Ends a child that is stuck."""
+    """The exit status of a child. Ends a stuck child."""
     deadline = time.monotonic() + STUCK
     while time.monotonic() < deadline:
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -63,10 +63,10 @@ def end_of(pid: int) -> int:
 
 
 class OneConnectionAtATime(socketserver.StreamRequestHandler):
-    """A server that responds with the request's path.
+    """A server that returns the path of the request.
 
     The response to a POST comes when the body ends, or when the next request begins. The response
-    to that next request comes when the body ends. So the order is right, as in HTTP/1.1.
+    to the next request comes when the body ends. The order is right, as in HTTP/1.1.
     """
 
     def handle(self) -> None:
@@ -91,7 +91,7 @@ class OneConnectionAtATime(socketserver.StreamRequestHandler):
 
 @pytest.fixture
 def in_clear() -> Iterator[str]:
-    """The URL of this server, without TLS. Over TLS a shared connection would break."""
+    """The URL of the server, without TLS. Over TLS a shared connection would break."""
     with serving(
         socketserver.ThreadingTCPServer(("127.0.0.1", 0), OneConnectionAtATime)
     ) as address:
@@ -99,7 +99,7 @@ def in_clear() -> Iterator[str]:
 
 
 def responses_to_parent_and_child(session: requests.Session, url: str) -> tuple[str, str]:
-    """The responses that parent and child read, each for a request of its own.
+    """The responses that parent and child read. Each sends a request.
 
     The child sends its request in the middle of the parent's request. Both use the same session,
     with a connection from before the fork.
@@ -126,7 +126,7 @@ def responses_to_parent_and_child(session: requests.Session, url: str) -> tuple[
 
 @needs_fork
 def test_plain_session_mixes_up_the_responses_of_parent_and_child(in_clear: str) -> None:
-    """This test proves that the next test can fail."""
+    """This test shows that the next test can fail."""
     with requests.Session() as plain:
         assert responses_to_parent_and_child(plain, in_clear) == ("child", "parent")
 
@@ -199,7 +199,7 @@ def held_by_a_thread(lock: Any) -> Iterator[None]:
 
 @needs_fork
 def test_child_forked_during_a_renewal_gets_a_token(iris: IrisSession, sandbox: Sandbox) -> None:
-    """The thread that renews and the thread that holds the cookies do not exist in the child."""
+    """The child has no copy of the thread that renews or of the thread that locks the cookies."""
     sandbox.inject(Fault(delay=3, status=None), on="token")
     with ThreadPoolExecutor(1) as pool:
         renewing = pool.submit(echoes, iris, "parent")
