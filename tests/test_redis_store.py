@@ -44,6 +44,12 @@ def test_process_whose_lock_ended_cannot_overwrite_a_newer_token(redis_server) -
     assert quick.load(KEY) == NEWER
 
 
+def test_options_of_redis_py_are_accepted_in_the_url(redis_server) -> None:
+    store = RedisTokenStore(f"{redis_server.url}?decode_responses=true&socket_timeout=5")
+    save(store)
+    assert store.load(KEY) == TOKEN
+
+
 def test_saving_without_the_lock_is_refused(redis_server) -> None:
     store = RedisTokenStore(redis_server.url)
     with pytest.raises(redis.exceptions.LockNotOwnedError):

@@ -132,7 +132,8 @@ class RedisTokenStore:
         value: Any = self._ask(lambda: self._connected().get(_names(key)[1]))
         if value is None:
             return None
-        value = SecretBytes(value)
+        # str with redis-py's option decode_responses
+        value = SecretBytes(value) if isinstance(value, bytes) else Secret(value)
         with suppress(ValueError, TypeError):
             return dict(json.loads(value))
         # Outside of any `except`: an error of json holds the value.
