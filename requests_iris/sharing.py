@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from .clock import Clock
-from .stores import TokenStore
+from .stores import StoreError, TokenStore
 from .text import one_line
 from .token import Token
 
 log = logging.getLogger("requests_iris")
 
-#: Seconds between two looks whether the wait for the lock is still needed.
-LOOK_AGAIN = 1.0
+#: Seconds of one attempt to get the lock, and so the longest delay until a stored token is seen.
+ATTEMPT = 0.25
 
 
 class Busy(Exception):
@@ -43,7 +43,7 @@ class Sharing:
 
         :param key: None if nothing is shared.
         :param wait: seconds to wait for the lock; 0 means one try.
-        :param stop: asked once a second while waiting.
+        :param stop: asked after each attempt.
         :raises Busy: if another process holds the lock, and `wait` is 0 or `stop` returns true.
         """
         faults, lock = self._faults, ExitStack()
@@ -76,7 +76,7 @@ class Sharing:
         if self._store is None or key is None:
             return
         try:
-            self._store.save(key, token.as_dict())
+            self._store.save(key, token.as_secret_dict())
         except Exception as error:
             self._report(error)
 
@@ -87,24 +87,26 @@ class Sharing:
     def _acquire(
         self, lock: ExitStack, key: str | None, wait: float, stop: Callable[[], bool]
     ) -> bool:
-        """Takes the lock, in short waits: a token that is stored meanwhile ends the wait."""
+        """Takes the lock, in short attempts: a token that is stored meanwhile ends the wait."""
         if self._store is None or key is None:
             return False
         ends = self._clock.monotonic() + wait
         while True:
-            left = max(ends - self._clock.monotonic(), 0)
+            began = self._clock.monotonic()
             try:
-                lock.enter_context(self._store.lock(key, min(left, LOOK_AGAIN)))
+                lock.enter_context(self._store.lock(key, max(0, min(ATTEMPT, ends - began))))
                 return True
             except TimeoutError as error:
                 if not wait or stop():
                     raise Busy from None
-                if left <= LOOK_AGAIN:
+                if self._clock.monotonic() >= ends:
                     self._report(error)
                     return False
             except Exception as error:
                 self._report(error)
                 return False
+            # a store that gives up early is not asked in a tight loop
+            self._clock.sleep(max(0, min(began + ATTEMPT / 2, ends) - self._clock.monotonic()))
 
     def _report(self, error: Exception) -> None:
         self._faults += 1
@@ -119,6 +121,8 @@ def reason_of(error: Exception) -> str:
     The text of an error may contain a URL or a token. Only the words of the operating system are
     used; in their case a filename is a filename, and not a URL as in urllib's HTTPError.
     """
+    if isinstance(error, StoreError):
+        return one_line(error, 500)
     if isinstance(error, OSError) and error.strerror:
         return one_line(error.strerror + (f" ({error.filename})" if error.filename else ""))
     return type(error).__name__

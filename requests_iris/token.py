@@ -19,6 +19,7 @@ LEEWAY_SHARE = 1 / 10
 
 # RFC 6749 appendix A.12, without the space: a token must fit into a header (RFC 6750 section 2.1).
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
+_SECRETS = ("access_token", "refresh_token")
 _KNOWN = {"access_token", "token_type", "refresh_token", "expires_in", "expires_at", "scope"}
 
 
@@ -97,12 +98,18 @@ class Token:
 
     def as_dict(self) -> dict[str, Any]:
         """The members as OAuth2Session and oauthlib name them; a new dict each time."""
+        members = self.as_secret_dict()
+        secrets = {name: str(members[name]) for name in _SECRETS if name in members}
+        return {**members, **secrets}
+
+    def as_secret_dict(self) -> dict[str, Any]:
+        """As :meth:`as_dict`, with tokens that a traceback does not show."""
         members = {
-            "access_token": str(self.access_token),
+            "access_token": self.access_token,
             "token_type": "Bearer",
             "expires_in": _plain(self.expires_in),
             "expires_at": self.expires_at,
-            "refresh_token": None if self.refresh_token is None else str(self.refresh_token),
+            "refresh_token": self.refresh_token,
             "scope": list(self.scope) if self.scope else None,
         }
         return {**self.others, **{name: v for name, v in members.items() if v is not None}}

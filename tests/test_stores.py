@@ -1,4 +1,4 @@
-"""Stores: the contract that all of them keep, and what is special to each."""
+"""Token stores: the contract of all stores, and sessions that share a token through a store."""
 
 from __future__ import annotations
 
@@ -8,33 +8,31 @@ import json
 import logging
 import os
 import pickle
-import socket
-import stat
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import redis
 
 from examples.sqlite_store import SqliteTokenStore
 from requests_iris import (
+    Clock,
     FileTokenStore,
     IrisSession,
     MissingSettingError,
     RedisTokenStore,
     SettingError,
 )
+from requests_iris.renewal import LOCK_MARGIN
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.stores import open_store
 from requests_iris.stores.contract import KEY, TOKEN, StoreContract
-from requests_iris.token import Token
 
-from .conftest import skip_pauses
+from .conftest import HUNG, SkippingClock, wait_until
 from .redis_server import RedisServer
 
 
@@ -52,6 +50,36 @@ class TestRedis(StoreContract):
         return RedisTokenStore(self.url)
 
 
+@pytest.mark.parametrize("kind", ["file", "redis"])
+def test_holder_that_locks_again_at_once_does_not_starve_a_waiter(kind, request, tmp_path) -> None:
+    """The holder holds the lock for 10 ms, again and again. The waiter is soon the next."""
+
+    def new() -> FileTokenStore | RedisTokenStore:
+        if kind == "file":
+            return FileTokenStore(tmp_path / "tokens.json")
+        return RedisTokenStore(request.getfixturevalue("redis_server").url)
+
+    waiter, greedy, stop, turns = new(), new(), threading.Event(), []
+
+    def lock_again_and_again() -> None:
+        while not stop.is_set():
+            with greedy.lock(KEY, HUNG):
+                turns.append(1)
+                time.sleep(0.01)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(lock_again_and_again)
+        try:
+            for _ in range(5):
+                turns.clear()
+                wait_until(lambda: len(turns) > 0)
+                with waiter.lock(KEY, HUNG):
+                    assert len(turns) < 10
+        finally:
+            stop.set()
+        running.result(HUNG)
+
+
 class TestTheExample(StoreContract):
     def make_store(self, tmp_path):
         return SqliteTokenStore(tmp_path / "tokens.db")
@@ -60,11 +88,6 @@ class TestTheExample(StoreContract):
 def save(store, token=TOKEN) -> None:
     with store.lock(KEY, 5):
         store.save(KEY, token)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> FileTokenStore:
-    return FileTokenStore(tmp_path / "made" / "tokens.json")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +100,7 @@ def file(tmp_path: Path) -> FileTokenStore:
         ("rediss://u:p@localhost", RedisTokenStore),
     ],
 )
-def test_a_place_is_opened_by_its_form(place, kind) -> None:
+def test_path_or_url_opens_the_right_store(place, kind) -> None:
     assert type(open_store(place)) is kind
 
 
@@ -88,7 +111,7 @@ def test_a_place_is_opened_by_its_form(place, kind) -> None:
         *("redis://:hunter2@h:port/0", "redis:/h:1/0", "rediss:h", "file:x", "FILE:/x"),
     ],
 )
-def test_a_place_that_cannot_be_is_refused_without_quoting_it(place) -> None:
+def test_bad_token_store_is_refused_without_quoting_the_value(place) -> None:
     with pytest.raises(SettingError, match="token_store") as caught:
         IrisSession(token_store=place)
     assert caught.value.setting == "token_store"
@@ -96,13 +119,13 @@ def test_a_place_that_cannot_be_is_refused_without_quoting_it(place) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no device files here")
-def test_a_device_is_refused_and_not_replaced(monkeypatch) -> None:
+def test_device_is_refused_as_a_token_store(monkeypatch) -> None:
     monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", os.devnull)
     with pytest.raises(SettingError, match="token_store"):
         IrisSession()
 
 
-def test_the_environment_names_one_and_making_a_session_makes_nothing(
+def test_environment_sets_the_store_and_creating_a_session_creates_no_file(
     monkeypatch, tmp_path, sandbox: Sandbox
 ) -> None:
     place = tmp_path / "made" / "tokens.json"
@@ -114,119 +137,6 @@ def test_the_environment_names_one_and_making_a_session_makes_nothing(
     assert sandbox.issued[-1] in place.read_text()
 
 
-def test_file_and_directory_are_the_owners_alone(file) -> None:
-    save(file)
-    modes = [
-        stat.S_IMODE(p.stat().st_mode) for p in (file.path.parent, *file.path.parent.iterdir())
-    ]
-    assert modes == [0o700, *[0o600] * (len(modes) - 1)]
-
-
-def test_a_file_of_somebody_else_is_not_believed(file, monkeypatch, caplog) -> None:
-    save(file)
-    monkeypatch.setattr(os, "geteuid", lambda: file.path.stat().st_uid + 1)
-    assert file.load(KEY) is None
-    assert "WARNING" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        *(b"", b"[]", b"{}", b"\xff", b"[" * 100_000),
-        *(b'{"requests_iris": 1, "tok', b'{"requests_iris": 2, "tokens": {}}'),
-    ],
-)
-def test_a_damaged_file_is_told_once_and_replaced(file, content: bytes, caplog) -> None:
-    file.path.parent.mkdir()
-    file.path.write_bytes(content)
-    file.path.chmod(0o600)
-    assert file.load(KEY) is None
-    save(file)
-    assert file.load(KEY) == TOKEN
-    assert [r.levelname for r in caplog.records if r.name == "requests_iris"] == ["WARNING"]
-    assert file.path.with_name("tokens.json.bak").read_bytes() == content, "nothing is lost"
-
-
-def test_a_file_that_others_can_read_is_taken_from_them(file, caplog) -> None:
-    save(file)
-    file.path.chmod(0o644)
-    assert file.load(KEY) == TOKEN
-    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
-    assert "others could read" in caplog.text
-
-
-def test_a_link_is_replaced_and_not_followed(file, tmp_path) -> None:
-    elsewhere = FileTokenStore(tmp_path / "elsewhere")
-    save(elsewhere, {"access_token": "planted"})
-    before = elsewhere.path.read_bytes()
-    file.path.parent.mkdir()
-    file.path.symlink_to(elsewhere.path)
-    assert file.load(KEY) is None
-    save(file)
-    assert not file.path.is_symlink()
-    assert elsewhere.path.read_bytes() == before
-
-
-def test_a_link_in_the_place_of_its_lock_is_not_followed(file, tmp_path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_text("precious")
-    file.path.parent.mkdir()
-    file.path.with_name(file.path.name + ".lock").symlink_to(elsewhere)
-    with pytest.raises(OSError, match="link"), file.lock(KEY, 1):
-        raise AssertionError("the lock of another file is not ours")
-    assert elsewhere.read_text() == "precious"
-
-
-def test_a_pipe_in_its_place_does_not_block(file) -> None:
-    file.path.parent.mkdir()
-    os.mkfifo(file.path)
-    assert file.load(KEY) is None
-
-
-def test_a_failed_write_leaves_the_old_token_and_no_litter(file, monkeypatch) -> None:
-    save(file)
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="No space"):
-            save(file, {"access_token": "newer"})
-    assert file.load(KEY) == TOKEN
-    assert {p.suffix for p in file.path.parent.iterdir()} <= {".json", ".lock"}
-
-
-def test_a_holder_that_lost_its_lock_cannot_write_over_a_newer_token(redis_server) -> None:
-    slow, quick = RedisTokenStore(redis_server.url), RedisTokenStore(redis_server.url)
-    newer = {**TOKEN, "access_token": "newer"}
-    lock = slow.lock(KEY, 5)
-    lock.__enter__()
-    with redis.Redis.from_url(redis_server.url) as client:
-        assert client.delete(*client.keys("*:lock")) == 1  # as if its time were over
-    save(quick, newer)
-    with pytest.raises(redis.exceptions.LockNotOwnedError):
-        slow.save(KEY, TOKEN)
-    with pytest.raises(redis.exceptions.LockNotOwnedError):
-        lock.__exit__(None, None, None)
-    assert quick.load(KEY) == newer
-
-
-def test_values_in_redis_expire_and_names_tell_nothing(redis_server, sandbox, caplog) -> None:
-    with IrisSession(**sandbox.settings, token_store=redis_server.url) as iris:
-        iris.verify = sandbox.ca_file
-        assert iris.get("/api/asset/v1/assets").ok
-    with redis.Redis.from_url(redis_server.url) as client:
-        (name,) = client.keys("*")
-        assert 0 < client.ttl(name) <= 30 * 24 * 3600
-        assert json.loads(client.get(name))["access_token"] == sandbox.issued[-1]
-    assert not any(value.encode() in name for value in sandbox.settings.values())
-
-
-def test_a_store_shows_no_password(redis_server) -> None:
-    assert "redis-pass" not in repr(RedisTokenStore(redis_server.url))
-
-
 def warnings(caplog) -> list[str]:
     return [
         r.getMessage()
@@ -235,32 +145,7 @@ def warnings(caplog) -> list[str]:
     ]
 
 
-def test_requests_go_on_without_redis_which_is_told_once_until_it_comes_back(
-    redis_server, sandbox, caplog
-) -> None:
-    redis_server.stop()
-    with IrisSession(**sandbox.settings, token_store=redis_server.url) as iris:
-        iris.verify = sandbox.ca_file
-
-        def renew() -> None:
-            sandbox.expire_access_tokens()
-            assert iris.get("/api/asset/v1/assets").ok
-
-        renew()
-        renew()
-        assert len(warnings(caplog)) == 1
-        redis_server.start()
-        renew()
-        with redis.Redis.from_url(redis_server.url) as client:
-            assert len(client.keys("*:token")) == 1
-        assert len(warnings(caplog)) == 1
-        redis_server.stop()
-        renew()
-    assert len(warnings(caplog)) == 2
-    assert "redis-pass" not in caplog.text
-
-
-def test_a_directory_that_cannot_be_made_does_not_stop_requests(tmp_path, sandbox, caplog) -> None:
+def test_directory_that_cannot_be_created_does_not_stop_requests(tmp_path, sandbox, caplog) -> None:
     (tmp_path / "a-file").touch()
     with IrisSession(**sandbox.settings, token_store=tmp_path / "a-file" / "x" / "t.json") as iris:
         iris.verify = sandbox.ca_file
@@ -269,25 +154,31 @@ def test_a_directory_that_cannot_be_made_does_not_stop_requests(tmp_path, sandbo
 
 
 class Sharing:
-    """Two sessions, as in two processes, on one store."""
+    """Two sessions with the same store, like two processes."""
 
     def __init__(self, sandbox: Sandbox, path: Path) -> None:
         self.store = FileTokenStore(path)
         self.updates: list[int] = []
+        self.clocks = SkippingClock(), SkippingClock()
         self.one, self.two = (
             IrisSession(
                 **sandbox.settings,
                 token_store=self.store,
                 token_updater=lambda _, number=number: self.updates.append(number),
+                clock=clock,
             )
-            for number in (1, 2)
+            for number, clock in enumerate(self.clocks, 1)
         )
         for session in (self.one, self.two):
             session.verify = sandbox.ca_file
 
+    def entry(self) -> tuple[str, dict]:
+        """The only key in the store, and the token."""
+        (entry,) = json.loads(self.store.path.read_text())["tokens"].items()
+        return entry
+
     def stored(self) -> dict:
-        (token,) = json.loads(self.store.path.read_text())["tokens"].values()
-        return token
+        return self.entry()[1]
 
 
 @pytest.fixture
@@ -305,7 +196,7 @@ def broken_lock(key: str, wait: float) -> AbstractContextManager[None]:
     raise PermissionError(errno.EACCES, "Permission denied")
 
 
-def test_an_empty_session_takes_what_is_stored(shared, sandbox) -> None:
+def test_session_without_a_token_takes_the_stored_token(shared, sandbox) -> None:
     assert shared.one.get(ASSETS).ok
     assert shared.two.get(ASSETS).ok
     assert sandbox.count("token") == 1
@@ -314,7 +205,7 @@ def test_an_empty_session_takes_what_is_stored(shared, sandbox) -> None:
     assert shared.two.token == shared.one.token == shared.stored()
 
 
-def test_a_session_of_another_user_takes_nothing_of_it(shared, sandbox) -> None:
+def test_session_of_another_user_does_not_take_the_stored_token(shared, sandbox) -> None:
     shared.one.get(ASSETS)
     with IrisSession(
         **{**sandbox.settings, "username": "another"}, token_store=shared.store
@@ -324,7 +215,7 @@ def test_a_session_of_another_user_takes_nothing_of_it(shared, sandbox) -> None:
             other.get(ASSETS)
 
 
-def test_a_scope_in_another_order_is_the_same(shared, sandbox) -> None:
+def test_order_of_the_scope_does_not_matter_for_sharing(shared, sandbox) -> None:
     shared.one.get(ASSETS)
     settings = {**sandbox.settings, "scope": "offline_access api offline_access"}
     with IrisSession(**settings, token_store=shared.store) as other:
@@ -334,32 +225,49 @@ def test_a_scope_in_another_order_is_the_same(shared, sandbox) -> None:
 
 
 @pytest.mark.parametrize("age", [3545, 3600])
-def test_a_stored_token_that_is_stale_is_not_taken(shared, sandbox, age: int) -> None:
+def test_stored_token_that_expired_is_not_taken(shared, sandbox, age: int) -> None:
     shared.one.get(ASSETS)
-    skip_pauses(shared.two).sleep(age)
+    shared.clocks[1].sleep(age)
     assert shared.two.get(ASSETS).ok
     assert shared.two.token != shared.one.token
 
 
-SOON, LATE, EVER = (Token(str(end), f"r{end}", expires_at=end) for end in (1e9, 2e9, None))
+SOON, LATE, NEVER = 1e9, 2e9, None
 
 
+@pytest.mark.parametrize("good", ["held", "stored"])
 @pytest.mark.parametrize(
-    ("held", "stored", "good"),
-    [
-        *((None, SOON, SOON), (SOON, LATE, LATE), (LATE, SOON, LATE), (EVER, SOON, SOON)),
-        *((SOON, replace(LATE, refresh_token=None), SOON),),
-        *((replace(LATE, refresh_token=None), SOON, SOON),),
-    ],
+    ("sooner", "later"),
+    [((SOON, True), (LATE, True)), ((NEVER, True), (SOON, True)), ((LATE, False), (SOON, True))],
+    ids=["both end", "one never ends", "one has no refresh token"],
 )
-def test_the_refresh_token_that_ends_later_is_the_one_to_use(shared, held, stored, good) -> None:
-    source = shared.two._source
-    source._sharing.save(source._key(), stored)
-    source.token = held
-    assert source._last_issued() == good
+def test_refresh_token_of_the_later_access_token_is_used(
+    shared, sandbox, good: str, sooner, later
+) -> None:
+    """The sandbox refuses all refresh tokens except the last."""
+    issued = shared.one.fetch_token()["refresh_token"]
+
+    def token(end: float | None, refreshable: bool, refresh_token: str) -> dict:
+        members = {"access_token": f"until {end}".replace(" ", "-")}
+        members |= {"expires_at": end} if end else {}
+        return members | ({"refresh_token": refresh_token} if refreshable else {})
+
+    tokens = {good: token(*later, issued)}
+    tokens["stored" if good == "held" else "held"] = token(*sooner, "refused")
+    with shared.store.lock("", 5):
+        shared.store.save(shared.entry()[0], tokens["stored"])
+    shared.two.token = tokens["held"]
+    shared.two.refresh_token()
+    assert sandbox.refused == 0
 
 
-def test_a_rejected_token_is_not_taken_again_but_a_siblings_newer_one_is(shared, sandbox) -> None:
+def test_stored_refresh_token_is_used_by_a_session_without_a_token(shared, sandbox) -> None:
+    shared.one.fetch_token()
+    shared.two.refresh_token()
+    assert (sandbox.count("password"), sandbox.count("refresh_token")) == (1, 1)
+
+
+def test_rejected_token_is_not_taken_from_the_store_but_a_newer_token_is(shared, sandbox) -> None:
     shared.one.get(ASSETS)
     shared.two.get(ASSETS)
     sandbox.revoke_access_tokens()
@@ -369,7 +277,9 @@ def test_a_rejected_token_is_not_taken_again_but_a_siblings_newer_one_is(shared,
     assert shared.updates == [1, 1]
 
 
-def test_where_the_stored_token_is_revoked_too_the_caller_hears_of_neither(shared, sandbox) -> None:
+def test_caller_gets_200_when_the_own_token_and_the_stored_token_are_rejected(
+    shared, sandbox
+) -> None:
     shared.one.get(ASSETS)
     shared.two.get(ASSETS)
     shared.two.refresh_token()
@@ -378,8 +288,8 @@ def test_where_the_stored_token_is_revoked_too_the_caller_hears_of_neither(share
     assert [each.status_code for each in (*response.history, response)] == [401, 401, 200]
 
 
-def test_a_token_that_did_not_come_from_the_store_is_tried_once(shared, sandbox) -> None:
-    """Though an earlier one did."""
+def test_new_token_that_is_rejected_leads_to_the_401(shared, sandbox) -> None:
+    """The session renews once for a token of the store, and not for a token just issued."""
     shared.one.get(ASSETS)
     shared.two.get(ASSETS)
     sandbox.inject(Fault(status=401), on="api", times=3)
@@ -387,18 +297,15 @@ def test_a_token_that_did_not_come_from_the_store_is_tried_once(shared, sandbox)
     assert [each.status_code for each in (*response.history, response)] == [401, 401]
 
 
-def test_after_a_refused_refresh_token_the_store_is_read_once_more(
-    shared, sandbox, monkeypatch
-) -> None:
-    """A sibling whose lock has run out may store in the middle of our renewal."""
+def test_store_is_read_again_after_a_refused_refresh_token(shared, sandbox, monkeypatch) -> None:
+    """A process whose lock ended may save in the middle of this renewal."""
     shared.one.get(ASSETS)
     saved = shared.stored()
     sandbox.revoke_access_tokens()
     shared.two.get(ASSETS)
     newer = shared.stored()
     assert newer != saved
-    source = shared.one._source
-    key, load, loads = source._key(), shared.store.load, []
+    (key, _), load, loads = shared.entry(), shared.store.load, []
 
     def late(asked: str) -> dict | None:
         assert asked == key
@@ -412,7 +319,7 @@ def test_after_a_refused_refresh_token_the_store_is_read_once_more(
     assert shared.one.token == newer
 
 
-def test_a_rotated_refresh_token_is_stored_before_its_access_token_is_used(shared, sandbox) -> None:
+def test_rotated_refresh_token_is_stored_before_its_access_token_is_used(shared, sandbox) -> None:
     stored = []
     shared.one.hooks["response"].append(
         lambda response, **_: stored.append(shared.stored()["access_token"])
@@ -424,68 +331,69 @@ def test_a_rotated_refresh_token_is_stored_before_its_access_token_is_used(share
     assert stored == [sandbox.issued[0], sandbox.issued[1], sandbox.issued[1]]
 
 
-def test_a_fresh_token_never_touches_the_store(shared, monkeypatch) -> None:
+def test_request_with_a_fresh_token_does_not_touch_the_store(shared, monkeypatch) -> None:
     shared.one.get(ASSETS)
     for name in ("lock", "load", "save"):
         monkeypatch.setattr(shared.store, name, None)
     assert shared.one.get(ASSETS).ok
 
 
-def test_an_aging_token_does_not_wait_for_the_lock(shared, sandbox, caplog) -> None:
+def test_expiring_token_is_used_while_another_process_holds_the_lock(
+    shared, sandbox, caplog
+) -> None:
     shared.one.get(ASSETS)
     token = {**shared.one.token, "expires_at": shared.one.token["expires_at"] - 3000}
     shared.one.token = token
     with shared.store.lock("", 5):
-        shared.store.save(shared.one._source._key(), token)
-        assert shared.one.get(ASSETS).ok  # would wait for ever: the lock is ours
+        shared.store.save(shared.entry()[0], token)
+        assert shared.one.get(ASSETS).ok
     assert sandbox.count("token") == 1
     assert warnings(caplog) == []
 
 
-def test_who_waits_for_an_early_renewal_that_is_left_to_a_sibling_renews_itself(
+def test_rejected_token_is_renewed_although_the_early_renewal_is_left_to_another_process(
     shared, sandbox
 ) -> None:
-    """Its token is refused, while the leader goes on with it."""
+    """A thread leaves the early renewal to a different process. Then the API rejects the token."""
     iris, lock, asked = shared.one, shared.store.lock, threading.Event()
     old = iris.get(ASSETS).request.headers["Authorization"]
-    skip_pauses(iris).sleep(3000)
+    shared.clocks[0].sleep(3000)
 
     def busy(key: str, wait: float) -> AbstractContextManager[None]:
         if wait:
             return lock(key, wait)
         asked.set()
-        while iris.counters["waits"] == 0:
-            asked.wait(0)
+        wait_until(lambda: iris.counters["waits"] > 0)
         raise TimeoutError
 
     shared.store.lock = busy
     with ThreadPoolExecutor(2) as pool:
-        leader = pool.submit(iris.get, ASSETS)
-        assert asked.wait(30)
-        iris._source.reject(old)
-        follower = pool.submit(iris.get, ASSETS)
-        assert leader.result(30).request.headers["Authorization"] == old
-        assert follower.result(30).request.headers["Authorization"] != old
+        early = pool.submit(iris.get, ASSETS)
+        assert asked.wait(HUNG)
+        sandbox.revoke_access_tokens()
+        responses = [each.result(HUNG) for each in (pool.submit(iris.get, ASSETS), early)]
+    assert [response.status_code for response in responses] == [200, 200]
+    assert old not in {response.request.headers["Authorization"] for response in responses}
 
 
-def test_an_aging_token_is_renewed_without_a_lock_that_is_broken(shared, sandbox, caplog) -> None:
+def test_expiring_token_is_renewed_although_the_lock_fails(shared, sandbox, caplog) -> None:
     shared.one.get(ASSETS)
-    skip_pauses(shared.one).sleep(3000)
+    shared.clocks[0].sleep(3000)
     shared.store.lock = broken_lock
     assert shared.one.get(ASSETS).ok
     assert sandbox.count("refresh_token") == 1
     assert len(warnings(caplog)) == 1
 
 
-def test_an_aging_token_that_is_the_stored_one_is_renewed(shared, sandbox) -> None:
+def test_expiring_token_that_is_also_stored_is_renewed(shared, sandbox) -> None:
     shared.one.get(ASSETS)
-    skip_pauses(shared.one).sleep(3000)
+    shared.clocks[0].sleep(3000)
     assert shared.one.get(ASSETS).ok
     assert sandbox.count("refresh_token") == 1
     assert shared.one.token == shared.stored()
 
 
-def test_an_aging_session_takes_what_a_sibling_has_stored(shared, sandbox) -> None:
+def test_session_with_an_expiring_token_takes_a_fresh_stored_token(shared, sandbox) -> None:
     shared.one.get(ASSETS)
     token = {**shared.one.token, "expires_at": shared.one.token["expires_at"] - 3000}
     shared.two.token = token
@@ -494,13 +402,13 @@ def test_an_aging_session_takes_what_a_sibling_has_stored(shared, sandbox) -> No
     assert shared.two.token == shared.one.token
 
 
-def test_fetch_token_and_refresh_token_store_what_they_get(shared) -> None:
+def test_fetch_token_and_refresh_token_store_the_new_token(shared) -> None:
     assert shared.one.fetch_token() == shared.stored()
     assert shared.one.refresh_token() == shared.stored()
     assert shared.two.refresh_token() == shared.stored()
 
 
-def test_assigning_a_token_leaves_the_store_alone(shared, sandbox) -> None:
+def test_assigning_a_token_does_not_change_the_store(shared, sandbox) -> None:
     shared.one.get(ASSETS)
     before = shared.stored()
     shared.one.token = {}
@@ -509,18 +417,49 @@ def test_assigning_a_token_leaves_the_store_alone(shared, sandbox) -> None:
     assert sandbox.count("token") == 1
 
 
-def test_a_store_that_hangs_on_its_lock_is_left_alone_after_a_while(
-    shared, sandbox, monkeypatch, caplog
+def test_waiting_session_takes_a_new_token_although_the_lock_is_never_free(
+    shared, sandbox, caplog
 ) -> None:
-    monkeypatch.setattr("requests_iris.source.LOCK_WAIT", 0.2)
-    with shared.store.lock("", 5):
-        assert shared.one.get(ASSETS).ok
+    """Back-to-back renewals of many processes must not starve a process."""
+    shared.one.get(ASSETS)
+    key, token = shared.entry()
+    shared.store.path.unlink()
+    lock, waits = shared.store.lock, threading.Event()
+
+    def watched(key: str, wait: float) -> AbstractContextManager[None]:
+        waits.set()
+        return lock(key, wait)
+
+    with lock(key, 5), ThreadPoolExecutor(1) as pool:
+        shared.store.lock = watched
+        waiting = pool.submit(shared.two.get, ASSETS)
+        assert waits.wait(HUNG)
+        began = time.monotonic()
+        shared.store.save(key, token)
+        assert waiting.result(HUNG).ok
+        assert time.monotonic() - began < LOCK_MARGIN
+    assert sandbox.count("token") == 1
+    assert shared.two.token == token
+    assert warnings(caplog) == []
+
+
+def test_lock_that_is_never_free_does_not_stop_requests(shared, sandbox, caplog) -> None:
+    class Hurrying(Clock):
+        def monotonic(self) -> float:
+            return 100 * time.monotonic()
+
+    with (
+        shared.store.lock("", 5),
+        IrisSession(**sandbox.settings, token_store=shared.store, clock=Hurrying()) as iris,
+    ):
+        iris.verify = sandbox.ca_file
+        assert iris.get(ASSETS).ok
     assert len(warnings(caplog)) == 1
     assert not shared.store.path.exists()
     assert sandbox.count("password") == 1
 
 
-def test_an_unpickled_session_goes_on_with_its_token(shared, sandbox) -> None:
+def test_unpickled_session_keeps_its_token_and_its_store(shared, sandbox) -> None:
     shared.one.token_updater = None
     shared.one.get(ASSETS)
     with pickle.loads(pickle.dumps(shared.one)) as unpickled:
@@ -535,7 +474,7 @@ def test_an_unpickled_session_goes_on_with_its_token(shared, sandbox) -> None:
     ("module", "extra", "place"),
     [("filelock", "file", "tokens.json"), ("redis", "redis", "redis://localhost")],
 )
-def test_a_missing_extra_is_named_when_the_session_is_made(
+def test_missing_extra_is_named_when_the_session_is_created(
     monkeypatch, module: str, extra: str, place: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
@@ -543,16 +482,18 @@ def test_a_missing_extra_is_named_when_the_session_is_made(
         IrisSession(token_store=place)
 
 
-def test_the_library_alone_loads_no_extra() -> None:
+def test_import_of_the_library_loads_no_extra() -> None:
     code = "import sys, requests_iris; print({'redis', 'filelock', 'pytest'} & {*sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert loaded.stdout.strip() == b"set()"
 
 
 @pytest.mark.parametrize("kind", [ValueError, OSError])
-def test_a_store_of_no_use_tells_no_secret(sandbox, caplog, kind) -> None:
+def test_exception_of_a_store_is_reported_without_its_text(sandbox, caplog, kind) -> None:
     fault = kind("redis://:hunter2@host")
-    fault.filename = "redis://:hunter2@host"  # as urllib's HTTPError, an OSError, has its URL
+    fault.filename = (
+        "redis://:hunter2@host"  # urllib's HTTPError is an OSError with a URL as the filename
+    )
 
     class Broken:
         def lock(self, key, wait):
@@ -574,7 +515,7 @@ def test_a_store_of_no_use_tells_no_secret(sandbox, caplog, kind) -> None:
     assert sandbox.issued[0] not in caplog.text
 
 
-def test_a_lock_that_cannot_be_given_back_stops_nobody(shared, sandbox, caplog) -> None:
+def test_lock_that_cannot_be_released_does_not_stop_requests(shared, sandbox, caplog) -> None:
     lock = shared.store.lock
 
     @contextmanager
@@ -590,33 +531,32 @@ def test_a_lock_that_cannot_be_given_back_stops_nobody(shared, sandbox, caplog) 
     assert sandbox.count("token") == 1
 
 
-def test_a_session_that_may_only_read_takes_each_token_that_a_sibling_has_stored(
-    shared, sandbox, caplog
-) -> None:
-    """After each it is news again that there is no lock."""
-    reader = shared.two
-    reader._source._sharing._store = store = copy.copy(shared.store)
+def test_session_that_can_only_read_takes_each_stored_token(shared, sandbox, caplog) -> None:
+    """Each token that comes from the store makes the next failure worth a warning again."""
+    store = copy.copy(shared.store)
     store.lock = broken_lock
-    assert reader.get(ASSETS).ok  # by itself: nothing is stored yet
-    for _ in range(2):
+    with IrisSession(**sandbox.settings, token_store=store) as reader:
+        reader.verify = sandbox.ca_file
+        assert reader.get(ASSETS).ok  # without the store: nothing is stored yet
+        for _ in range(2):
+            sandbox.revoke_access_tokens()
+            shared.one.fetch_token()
+            assert reader.get(ASSETS).ok
+            assert reader.token == shared.stored()
         sandbox.revoke_access_tokens()
-        shared.one.fetch_token()
         assert reader.get(ASSETS).ok
-        assert reader.token == shared.stored()
-    sandbox.revoke_access_tokens()
-    assert reader.get(ASSETS).ok
     assert len(warnings(caplog)) == 2
 
 
-def test_a_session_that_is_nobodys_leaves_the_store_alone(shared, monkeypatch) -> None:
-    """There is no name for a place there."""
+def test_session_without_a_user_does_not_touch_the_store(shared, monkeypatch) -> None:
+    """A key needs a user."""
     for name in ("lock", "load", "save"):
         monkeypatch.setattr(shared.store, name, lambda *_: pytest.fail("it was touched"))
     with IrisSession(token_store=shared.store) as iris, pytest.raises(MissingSettingError):
         iris.get(ASSETS)
 
 
-def test_a_place_where_no_file_can_be_stops_nobody(sandbox, tmp_path, caplog) -> None:
+def test_path_below_a_file_does_not_stop_requests(sandbox, tmp_path, caplog) -> None:
     (tmp_path / "file").touch()
     place = tmp_path / "file" / "token.json"
     with IrisSession(**sandbox.settings, token_store=place) as iris:
@@ -624,30 +564,3 @@ def test_a_place_where_no_file_can_be_stops_nobody(sandbox, tmp_path, caplog) ->
         assert iris.get(ASSETS).ok
     (warning,) = warnings(caplog)
     assert str(tmp_path / "file") in warning
-
-
-def test_a_full_disk_is_told_once(shared, sandbox, monkeypatch, caplog) -> None:
-    def full(key: str, token: dict) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(shared.store, "save", full)
-    for _ in range(3):
-        assert shared.one.get(ASSETS).ok
-        sandbox.expire_access_tokens()
-    assert [text for text in warnings(caplog) if "No space" in text] == warnings(caplog)
-    assert len(warnings(caplog)) == 1
-
-
-def test_a_redis_that_hangs_is_asked_twice_and_no_more(sandbox, monkeypatch, caplog) -> None:
-    monkeypatch.setattr("requests_iris.stores.redis.TIMEOUT", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
-        with IrisSession(**sandbox.settings, token_store=url) as iris:
-            iris.verify = sandbox.ca_file
-            assert iris.get(ASSETS).ok
-        silent.settimeout(0)
-        for _ in range(2):  # once to load, once to lock
-            silent.accept()[0].close()
-        with pytest.raises(BlockingIOError):
-            silent.accept()
-    assert len(warnings(caplog)) == 1

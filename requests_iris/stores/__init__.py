@@ -1,4 +1,4 @@
-"""Where a token is shared between processes and machines."""
+"""Token stores: where processes and machines share a token."""
 
 from __future__ import annotations
 
@@ -13,72 +13,96 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ..errors import SettingError
+from ..secret import Secret
+from .error import LockTimeout, StoreError
 from .file import FileTokenStore
 from .redis import RedisTokenStore
 
-__all__ = ["FileTokenStore", "RedisTokenStore", "TokenStore", "key_of", "open_store"]
+__all__ = [
+    "FileTokenStore",
+    "LockTimeout",
+    "RedisTokenStore",
+    "StoreError",
+    "TokenStore",
+    "key_of",
+    "open_store",
+]
 
 
 @runtime_checkable
 class TokenStore(Protocol):
-    """A place for tokens that many processes share.
+    """Tokens that many processes share.
 
-    Whatever it raises is survived: the session goes on alone, and says so once. It is pickled with
-    the session. `key` is a short ASCII text that stands for one API User, and tells nothing of it.
+    A session survives every exception of a store: the session continues without the store, and
+    logs one warning. A store is pickled together with its session, and threads share a store.
+
+    Three rules, which :class:`requests_iris.stores.contract.StoreContract` tests:
+
+    - *A passing error loses nothing.* If reading fails, `load` raises. `load` returns None only if
+      no token was saved, because the next save may overwrite everything that `load` does not see.
+    - *A lock lasts longer than a renewal*, which takes up to the session's ``token_timeout`` (30
+      seconds by default), *and ends soon after the death of the holder.*
+    - *Waiting is bounded.* ``lock(key, wait)`` returns or raises within about `wait` seconds. A
+      session waits in many short attempts, and looks for a new token after each attempt.
+
+    A `key` is a short ASCII text: a hash of user, client and scope.
     """
 
     def lock(self, key: str, wait: float) -> AbstractContextManager[object]:
-        """Held by one process, and one thread in it, from reading over renewing to writing.
+        """A lock. A single thread of a single process holds the lock during a renewal.
 
-        It must end with its holder's process, or after a time longer than a renewal (10 s).
-
-        :param wait: seconds to wait for it; 0 means one try.
-        :raises TimeoutError: on entering, if another one holds it for longer than that.
+        :param wait: seconds to wait for the lock. 0 means one attempt.
+        :raises TimeoutError: on entering, if a different thread or process still holds the lock.
         """
 
     def load(self, key: str) -> dict[str, Any] | None:
-        """What was saved last under `key`, or None. Also called without the lock."""
+        """The last saved token of `key`, or None. Also called without the lock."""
 
     def save(self, key: str, token: dict[str, Any]) -> None:
-        """Keeps `token`, which JSON can hold. Only called with the lock held."""
+        """Keeps `token`, a dict of JSON values. Only called while the lock is held."""
 
 
 def open_store(place: TokenStore | str | os.PathLike[str]) -> TokenStore:
-    """The store at a path or URL; a store is returned as it is. Nothing is opened or made yet.
+    """The store at a path or URL. Nothing is opened or created yet.
 
-    :raises SettingError: if it is none of them.
-    :raises ModuleNotFoundError: if the extra that it needs is not installed.
+    :param place: a path, ``file:///path``, ``redis://…``, ``rediss://…``, or a TokenStore, which
+        is returned unchanged.
+    :raises SettingError: if `place` is something else.
+    :raises ModuleNotFoundError: if the extra for this kind of store is not installed.
     """
+    if isinstance(place, str):
+        # Before anything can fail: a traceback with local variables must not show the password.
+        place = Secret(place)
     if isinstance(place, TokenStore):
         return place
     if not isinstance(place, (str, os.PathLike)) or not os.fspath(place):
         raise _refused("a path, a URL, or an object with the methods lock, load and save")
-    text = os.fsdecode(place)
+    text = Secret(os.fsdecode(place))
     if "://" not in text and not re.match("(?:file|rediss?):", text, re.IGNORECASE):
         return FileTokenStore(text)
-    scheme = text.partition("://")[0].lower()
+    scheme = Secret(text.partition("://")[0].lower())  # all of "redis:password"
     if scheme in ("redis", "rediss"):
         return RedisTokenStore(text)
-    if scheme == "file":
-        return FileTokenStore(_path_of(text))
-    # the URL is not quoted: it may hold a password
-    raise _refused("a path, or a URL that begins with file:///, redis:// or rediss://")
+    path = _path_of(text) if scheme == "file" else None
+    if path is not None:
+        return FileTokenStore(path)
+    # the message does not quote the URL, which may hold a password
+    raise _refused("a path, or a URL such as file:///var/lib/app/token.json or redis://host:6379/0")
 
 
 def key_of(*names: object) -> str:
-    """A key made of what tells one user of a store from another, which it does not show."""
+    """A key for a store: a hash of the names, such as user, client and scope."""
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
 
 
-def _path_of(url: str) -> Path:
+def _path_of(url: str) -> Path | None:
+    """The path of a file URL without a host, or None."""
     try:
         parts = urlsplit(url)
-        if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
-            raise ValueError
-    except ValueError:  # urlsplit's own for half an IPv6 address
-        raise _refused(
-            "a file URL without a host, such as file:///var/lib/app/token.json"
-        ) from None
+    except ValueError:  # such as half an IPv6 address
+        return None
+    if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+        return None
     return Path(url2pathname(parts.path))
 
 

@@ -1,36 +1,51 @@
-"""A token in a file, for the processes of one machine."""
+"""A token store in a file, for the processes of one machine."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import SettingError
+from ..secret import SecretBytes
+from .error import LockTimeout
+from .private_file import ASIDE, PrivateFile, Unusable, is_taken, make_directory
+from .turns import Turns
 
 log = logging.getLogger("requests_iris")
 
-#: The member that tells a file of ours from another one, and its value.
+#: The name and the value of the member that marks a token store.
 FORMAT = ("requests_iris", 1)
-#: What a file is called that was there and was none of ours, after its name.
-ASIDE = ".bak"
-_MINE_ALONE = 0o600
-_OTHERS = 0o077
+#: Seconds between two attempts to get the lock.
+POLL = 0.02
+#: Seconds before a second look at a damaged file: a program may be rewriting the file in place.
+SECOND_LOOK = 0.1
 
 
 class FileTokenStore:
-    """Keeps tokens in a JSON file that only its owner can read; needs the extra ``file``.
+    """Keeps tokens in a JSON file that only the owner can read. Needs the extra ``file``.
 
-    A file that cannot be used is reported once and replaced; a link in its place is not followed.
-    The lock is the operating system's, on a file beside it: it ends with its process.
+    The file holds a token for each user, client and scope. Each save replaces the whole file, so
+    that a reader sees the old content or the new content, and a killed process loses nothing.
 
-    :param path: of the file. A directory that is missing is made when the first token is saved.
-    :raises SettingError: if it cannot be the path of a file.
+    - *No file*: the store is empty.
+    - *Damage* (the content is not a token store, the file belongs to a different user, or the path
+      holds a link, pipe or socket): the store warns once and counts as empty. The next save
+      renames the file to ``….bak`` (then ``….bak1``, up to ``….bak9``) and creates a new file.
+    - *A passing error* is raised and changes nothing: too many open files, a missing permission, a
+      full disk, a network file system without locks, and every error that is not damage. The
+      session then continues without the store.
+
+    The operating system holds the lock, on a helper file, until the process releases the lock or
+    ends. Threads may share a store, because each call opens the files again.
+
+    :param path: path of the file. The first lock creates missing directories with mode 0700.
+    :raises SettingError: if `path` cannot be the path of a file.
     :raises ModuleNotFoundError: if filelock is not installed.
     """
 
@@ -42,110 +57,109 @@ class FileTokenStore:
                 'FileTokenStore needs filelock: pip install "requests-iris[file]"', name="filelock"
             ) from error
         self.path = _checked(path)
+        self._file = PrivateFile(self.path)
         self._reported = False
+        self._turns = Turns(2 * POLL)
 
     def __repr__(self) -> str:
         return f"FileTokenStore({str(self.path)!r})"
 
     @contextmanager
     def lock(self, key: str, wait: float) -> Iterator[None]:  # noqa: ARG002
-        """One for the whole file, whatever the key: the file is written as a whole."""
-        from filelock import FileLock
+        """A lock for all keys, because each save replaces the whole file.
 
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # a new object each time, so that threads exclude each other as processes do
-        with FileLock(self._beside(".lock"), timeout=wait, mode=_MINE_ALONE):
+        :raises LockTimeout: if a different process or thread holds the lock for longer than `wait`.
+        :raises OSError: if locking is impossible, such as without write permission.
+        """
+        from filelock import FileLock, Timeout
+
+        self._turns.wait()
+        make_directory(self.path.parent)
+        # A new lock object for each call makes threads exclude each other, as processes do.
+        # Filelock's fallback, an existence lock, would outlive a killed process.
+        lock = FileLock(
+            self._file.helper(".lock"), mode=0o600, poll_interval=POLL, fallback_to_soft=False
+        )
+        try:
+            lock.acquire(timeout=max(0, wait))
+        except Timeout:
+            raise LockTimeout(f"A different process holds the lock of {self.path}") from None
+        try:
             yield
+        finally:
+            lock.release()
+            self._turns.ended()
 
     def load(self, key: str) -> dict[str, Any] | None:
-        token = (self._tokens() or {}).get(key)
+        try:
+            token = self._tokens().get(key)
+        except Unusable as error:
+            self._report(error)
+            return None
         return token if isinstance(token, dict) else None
 
     def save(self, key: str, token: dict[str, Any]) -> None:
-        name, version = FORMAT
-        tokens = self._tokens()
-        if tokens is None and not self.path.is_dir():
-            with suppress(FileNotFoundError):
-                os.replace(self.path, self._beside(ASIDE))
-        tokens = {**(tokens or {}), key: token}
-        self._replace_by(json.dumps({name: version, "tokens": tokens}, indent=1))
+        content, damaged = self._content_with(key, token)
+        self._file.replace(content, set_aside=damaged)
         self._reported = False
 
-    def _tokens(self) -> dict[str, Any] | None:
-        """All that the file holds; None if it cannot be used."""
+    def _content_with(self, key: str, token: dict[str, Any]) -> tuple[bytes, bool]:
+        """The file's content with a new token, and whether the old file is damaged."""
+        tokens = self._settled_tokens()
         name, version = FORMAT
+        content = {name: version, "tokens": {**(tokens or {}), key: token}}
+        return SecretBytes(json.dumps(content, indent=1).encode()), tokens is None
+
+    def _settled_tokens(self) -> dict[str, Any] | None:
+        """All tokens of the file. None if the file is damaged now and a moment later."""
         try:
-            content = json.loads(self._read())
-            if content[name] != version or not isinstance(content["tokens"], dict):
-                raise ValueError("its format is another")
+            return self._tokens()
+        except Unusable:
+            time.sleep(SECOND_LOOK)
+        try:
+            return self._tokens()
+        except Unusable as error:
+            self._report(error)
+            return None
+
+    def _tokens(self) -> dict[str, Any]:
+        """All tokens of the file, by key.
+
+        :raises Unusable: if the file is damaged.
+        """
+        try:
+            return self._file.read(_parse)
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except OSError as error:
-            self._report(error.strerror or type(error).__name__)
-        except (ValueError, TypeError, LookupError, RecursionError):
-            self._report("it is damaged, or not a token store's")
-        else:
-            return dict(content["tokens"])
-        return None
 
-    def _read(self) -> bytes:
-        # not to wait for the writer of a pipe that somebody has put there
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-        with open(os.open(self.path, flags), "rb") as file:
-            self._keep_private(file.fileno())
-            return file.read()
-
-    def _keep_private(self, file: int) -> None:
-        """Takes the file away from others, if it is ours.
-
-        :raises PermissionError: if it is not; what it holds may have been planted.
-        """
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "it is no file")
-        if os.name != "posix":
-            return  # elsewhere, these bits mean nothing
-        if status.st_uid != os.geteuid():
-            raise PermissionError(0, "it belongs to another user")
-        if status.st_mode & _OTHERS:
-            os.fchmod(file, _MINE_ALONE)
-            log.warning("others could read the token store %s: now its owner alone can", self.path)
-
-    def _replace_by(self, text: str) -> None:
-        # always the same name, since the lock is held: a process killed in here leaves no litter
-        temporary = self._beside(".tmp")
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        try:
-            made = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MINE_ALONE)
-            with open(made, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
-
-    def _beside(self, ending: str) -> Path:
-        return self.path.with_name(self.path.name + ending)
-
-    def _report(self, reason: str) -> None:
+    def _report(self, reason: Unusable) -> None:
+        # Two threads may both warn. A second warning does no harm.
         if not self._reported:
             log.warning(
-                "the token store %s cannot be used: %s; it is replaced, and kept as %s",
-                *(self.path, reason, self._beside(ASIDE).name),
+                "The token store %s is not usable: %s. "
+                "The next save renames the file to %s (or a higher number) and creates a new file",
+                *(self.path, reason, self.path.name + ASIDE),
             )
         self._reported = True
 
 
+def _parse(content: bytes) -> dict[str, Any]:
+    name, version = FORMAT
+    try:
+        members = json.loads(content)
+        if members[name] == version and isinstance(members["tokens"], dict):
+            return dict(members["tokens"])
+    except (ValueError, TypeError, LookupError, RecursionError):
+        pass  # Raised below, outside of `except`: an error of json holds the text with the tokens.
+    raise Unusable("damaged, or not a token store")
+
+
 def _checked(path: str | os.PathLike[str]) -> Path:
-    """`path`, also good after a change of directory."""
+    """`path` as an absolute path, which stays valid after a change of directory."""
     try:
         file = Path(os.fsdecode(path)).expanduser().absolute()
         usable = file.name and "\0" not in str(file) and not _is_taken(file)
-    except (ValueError, RuntimeError, OSError):  # such as ~ without a home
+    except (ValueError, RuntimeError, OSError):  # such as ~ for a user without a home directory
         usable = False
     if not usable:
         raise SettingError("token_store must be the path of a file", setting="token_store")
@@ -153,9 +167,7 @@ def _checked(path: str | os.PathLike[str]) -> Path:
 
 
 def _is_taken(file: Path) -> bool:
-    """By a directory, or by a device such as /dev/null, which the whole machine would miss."""
     try:
-        mode = file.stat().st_mode
-    except OSError:  # it is not there, or not to be seen: then the store fails, and no session
+        return is_taken(file.stat().st_mode)
+    except OSError:  # missing or not visible: loading or saving will report the error
         return False
-    return stat.S_ISDIR(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)

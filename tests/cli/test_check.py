@@ -119,7 +119,7 @@ def test_a_token_store_that_works(
     assert account.count("token") == 1, "what is tried out does not disturb what is stored"
 
 
-@pytest.mark.parametrize("obstacle", ["", "token.json.tmp"], ids=["lock", "save"])
+@pytest.mark.parametrize("obstacle", ["", ".token.json.requests_iris.tmp"], ids=["lock", "save"])
 def test_a_token_store_that_fails(
     account: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, obstacle: str
 ) -> None:
@@ -147,8 +147,9 @@ def test_a_token_store_that_is_out_of_reach(
     assert result.exit_code == 1
     told = report(result)
     assert not told["ok"]
-    assert told["token_store"] == "<RedisTokenStore at 127.0.0.1>"
-    assert (told["store_error"], told["error"]) == ("ConnectionError", None)
+    assert told["token_store"] == "<RedisTokenStore at 127.0.0.1:9>"
+    reason = "Redis at 127.0.0.1:9 cannot be used: Connection refused"
+    assert (told["store_error"], told["error"]) == (reason, None)
     assert "hush" not in result.output
 
 

@@ -1,4 +1,4 @@
-"""Forks and processes: no lock stays locked in a child, and nobody reads another's reply."""
+"""Forks and processes: no lock stays locked in a child, and no process reads wrong responses."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
-from requests_iris import IrisSession
-from requests_iris.sandbox import Sandbox
+from requests_iris import FileTokenStore, IrisSession
+from requests_iris.sandbox import Fault, Sandbox
 
+from ..conftest import wait_until
 from ..servers import serving
 
-#: Seconds after which a child is taken for stuck.
+#: Seconds after which a child counts as stuck.
 STUCK = 30
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -30,9 +33,9 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 @contextmanager
 def forked(work: Callable[[], bool]) -> Iterator[None]:
-    """Runs `work` in a forked child beside the block; fails unless it returned true in time."""
+    """Runs `work` in a forked child beside the block. Fails unless `work` returns true in time."""
     with warnings.catch_warnings():
-        # Python 3.12 warns of what is tested here: a fork beside threads
+        # Python 3.12 warns of a fork beside threads, which is the subject of these tests
         warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -48,7 +51,7 @@ def forked(work: Callable[[], bool]) -> Iterator[None]:
 
 
 def end_of(pid: int) -> int:
-    """The status that a child ends with; one that is stuck is ended."""
+    """The exit status of a child. Ends a stuck child."""
     deadline = time.monotonic() + STUCK
     while time.monotonic() < deadline:
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -60,9 +63,10 @@ def end_of(pid: int) -> int:
 
 
 class OneConnectionAtATime(socketserver.StreamRequestHandler):
-    """Answers with the path. A POST it answers when its body ends, or when another request comes.
+    """A server that returns the path of the request.
 
-    The other one is then answered when the body ends: the order is right, as HTTP/1.1 wants it.
+    The response to a POST comes when the body ends, or when the next request begins. The response
+    to the next request comes when the body ends. The order is right, as in HTTP/1.1.
     """
 
     def handle(self) -> None:
@@ -87,17 +91,18 @@ class OneConnectionAtATime(socketserver.StreamRequestHandler):
 
 @pytest.fixture
 def in_clear() -> Iterator[str]:
-    """The URL of such a server. Over TLS a connection that two use breaks, and mixes nothing."""
+    """The URL of the server, without TLS. Over TLS a shared connection would break."""
     with serving(
         socketserver.ThreadingTCPServer(("127.0.0.1", 0), OneConnectionAtATime)
     ) as address:
         yield f"http://{address}"
 
 
-def replies_to_parent_and_child(session: requests.Session, url: str) -> tuple[str, str]:
-    """What each reads for a request of its own; the child's is sent in the middle of the parent's.
+def responses_to_parent_and_child(session: requests.Session, url: str) -> tuple[str, str]:
+    """The responses that parent and child read. Each sends a request.
 
-    Both have the session, with a connection that was alive at the fork.
+    The child sends its request in the middle of the parent's request. Both use the same session,
+    with a connection from before the fork.
     """
     session.get(f"{url}/first", timeout=STUCK)
     ours, childs = multiprocessing.Pipe()
@@ -120,17 +125,19 @@ def replies_to_parent_and_child(session: requests.Session, url: str) -> tuple[st
 
 
 @needs_fork
-def test_a_plain_session_gives_the_child_the_reply_to_its_parent(in_clear: str) -> None:
-    """So the next test looks at something."""
+def test_plain_session_mixes_up_the_responses_of_parent_and_child(in_clear: str) -> None:
+    """This test shows that the next test can fail."""
     with requests.Session() as plain:
-        assert replies_to_parent_and_child(plain, in_clear) == ("child", "parent")
+        assert responses_to_parent_and_child(plain, in_clear) == ("child", "parent")
 
 
 @needs_fork
-def test_ours_gives_each_its_own(sandbox: Sandbox, in_clear: str) -> None:
+def test_iris_session_gives_parent_and_child_their_own_responses(
+    sandbox: Sandbox, in_clear: str
+) -> None:
     with IrisSession(**sandbox.settings, allowed_hosts=[in_clear]) as iris:
         iris.verify = sandbox.ca_file
-        assert replies_to_parent_and_child(iris, in_clear) == ("parent", "child")
+        assert responses_to_parent_and_child(iris, in_clear) == ("parent", "child")
         assert iris.authorized
 
 
@@ -139,11 +146,13 @@ def echoes(session: requests.Session, word: str) -> bool:
 
 
 @needs_fork
-def test_forks_in_the_middle_of_traffic(iris: IrisSession, sandbox: Sandbox) -> None:
-    """Threads of the parent and of each child send all the while.
+def test_forks_during_traffic_leave_all_requests_correct(
+    iris: IrisSession, sandbox: Sandbox
+) -> None:
+    """Threads of the parent and of each child send requests all the time.
 
-    The token is revoked between their turns: a request that met two revocations would rightly come
-    back with a 401.
+    The token is revoked between two turns. A request during two revocations would rightly return a
+    401.
     """
 
     def traffic(name: str, over: threading.Event) -> bool:
@@ -168,35 +177,61 @@ def test_forks_in_the_middle_of_traffic(iris: IrisSession, sandbox: Sandbox) -> 
             assert all(parent.result(STUCK) for parent in parents)
 
 
-@needs_fork
-def test_a_fork_during_a_renewal_leaves_the_child_free(iris: IrisSession, sandbox: Sandbox) -> None:
-    """The threads that renew, and hold the locks, do not exist in the child."""
-    source = iris._source
-    asked, let_go = threading.Event(), threading.Event()
-    send = iris._send_token_request
+@contextmanager
+def held_by_a_thread(lock: Any) -> Iterator[None]:
+    """Holds a lock in a thread that does not exist in a forked child."""
+    held, let_go = threading.Event(), threading.Event()
 
-    def held_back(request, timeout):
-        with iris.cookies._cookies_lock:
-            asked.set()
+    def hold() -> None:
+        with lock:
+            held.set()
             assert let_go.wait(STUCK)
-        return send(request, timeout)
 
-    iris._send_token_request = held_back  # type: ignore[method-assign]
-    leader = threading.Thread(target=iris.get, args=("/echo",))
-    leader.start()
+    holder = threading.Thread(target=hold)
+    holder.start()
     try:
-        assert asked.wait(STUCK)
-
-        def child() -> bool:
-            let_go.set()
-            return echoes(iris, "child")
-
-        with source._guard, forked(child):
-            pass
+        assert held.wait(STUCK)
+        yield
     finally:
         let_go.set()
-        leader.join(STUCK)
-    assert echoes(iris, "parent")
+        holder.join(STUCK)
+
+
+@needs_fork
+def test_child_forked_during_a_renewal_gets_a_token(iris: IrisSession, sandbox: Sandbox) -> None:
+    """The child has no copy of the thread that renews or of the thread that locks the cookies."""
+    sandbox.inject(Fault(delay=3, status=None), on="token")
+    with ThreadPoolExecutor(1) as pool:
+        renewing = pool.submit(echoes, iris, "parent")
+        wait_until(lambda: sandbox.count("token") == 1)
+        with held_by_a_thread(iris.cookies._cookies_lock), forked(lambda: echoes(iris, "child")):
+            assert not renewing.done()
+        assert renewing.result(STUCK)
+    assert sandbox.count("token") == 2
+
+
+@needs_fork
+def test_child_forked_while_the_parent_holds_a_lock_of_a_store_can_lock(tmp_path: Path) -> None:
+    """The child inherits the parent's open files, and must not inherit the lock of the parent."""
+    store = FileTokenStore(tmp_path / "token.json")
+
+    def child() -> bool:
+        try:
+            with store.lock("", 0):
+                return False
+        except TimeoutError:
+            released.set()
+        with store.lock("", STUCK):
+            return True
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
+        released = multiprocessing.get_context("fork").Event()
+    with ExitStack() as stack:
+        stack.enter_context(store.lock("", 5))
+        with forked(child):
+            assert released.wait(STUCK)
+            stack.close()
 
 
 def _get(iris: IrisSession) -> int:
@@ -204,8 +239,9 @@ def _get(iris: IrisSession) -> int:
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_multiprocessing(iris: IrisSession, sandbox: Sandbox, method: str) -> None:
-    """The children go on with the token of the parent."""
+def test_multiprocessing_children_use_the_token_of_the_parent(
+    iris: IrisSession, sandbox: Sandbox, method: str
+) -> None:
     iris.get("/echo")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)

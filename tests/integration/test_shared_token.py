@@ -1,7 +1,8 @@
-"""Sixteen processes with one token: in a file, and in Redis."""
+"""Sixteen processes share one token: in a file, and in Redis."""
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
@@ -15,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,19 +35,19 @@ from ..redis_server import RedisServer
 
 ASSETS = "/api/asset/v1/assets"
 PROCESSES = 16
-#: Seconds: longer than a slow machine renews, and shorter, by as much, than it waits for a lock.
+#: Seconds after which the lock of a killed process ends.
 LOCK_LASTS = 8
 EXPIRIES = 5
-#: What sessions with one store may do, and what may happen to their tokens.
+#: Actions of sessions with the same store, and events of tokens.
 STEPS = ("all send", "expire", "revoke", "forget", "sign in", "refresh")
 
-# not fork: the threads of the sandbox and of the test would be forked with their locks
+# A forked process would inherit locks that threads of the sandbox and of the test hold.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, "filelock", "redis"])
 
 
 def work(account: dict[str, Any], ca_file: str, store: TokenStore, pipe: Any) -> None:
-    """Sends a request whenever it is told to, and tells how it went."""
+    """Sends a request for each message in the pipe, and sends back the status or the error."""
     with IrisSession(**account, token_store=store) as iris:
         iris.verify = ca_file
         pipe.send("ready")
@@ -86,7 +88,7 @@ class Worker:
 
 
 class Crew:
-    """Processes that start together, and send their requests at the same time."""
+    """Processes that start together and send requests at the same time."""
 
     def __init__(self, sandbox: Sandbox, store: TokenStore, size: int = PROCESSES) -> None:
         self.sandbox, self.store = sandbox, store
@@ -106,7 +108,7 @@ class Crew:
         return {worker.answer() for worker in self.workers}
 
     def kill(self, number: int) -> None:
-        """Kills some of them by SIGKILL, whatever they are doing."""
+        """Kills some processes by SIGKILL, at any moment of the work."""
         for worker in random.sample(self.workers, number):
             self.workers.remove(worker)
             worker.kill()
@@ -120,52 +122,63 @@ def crew(sandbox: Sandbox, store: TokenStore, size: int = PROCESSES) -> Iterator
         worker.stop()
 
 
+class FileToRead(FileTokenStore):
+    def refresh_token(self) -> str:
+        """The refresh token of the only user."""
+        (token,) = json.loads(self.path.read_text())["tokens"].values()
+        return token["refresh_token"]
+
+
+class RedisToRead(RedisTokenStore):
+    def __init__(self, url: str) -> None:
+        super().__init__(url, lock_lasts=LOCK_LASTS)
+        self.url = url
+
+    def refresh_token(self) -> str:
+        with redis.Redis.from_url(self.url) as client:
+            (name,) = client.keys("*:token")
+            return json.loads(client.get(name))["refresh_token"]
+
+
 @pytest.fixture(params=["file", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> TokenStore:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> FileToRead | RedisToRead:
     if request.param == "file":
-        return FileTokenStore(tmp_path / "token.json")
+        return FileToRead(tmp_path / "token.json")
     server: RedisServer = request.getfixturevalue("redis_server")
-    return RedisTokenStore(server.url, lock_lasts=LOCK_LASTS)
+    return RedisToRead(server.url)
 
 
-def stored_refresh_token(store: TokenStore, sandbox: Sandbox) -> Any:
-    with IrisSession(**sandbox.settings) as iris:
-        token = store.load(iris._source._key() or "")
-    assert token
-    return token["refresh_token"]
-
-
-def test_sixteen_processes_sign_in_once_and_renew_once_an_expiry(
-    sandbox: Sandbox, store: TokenStore
+def test_sixteen_processes_sign_in_once_and_renew_once_for_each_expiry(
+    sandbox: Sandbox, store: FileToRead | RedisToRead
 ) -> None:
     with crew(sandbox, store) as workers:
         for expiries in range(EXPIRIES + 1):
             workers.all_send()
             assert workers.answers() == {200}
             assert sandbox.count("token") == 1 + expiries
-            assert stored_refresh_token(store, sandbox) == sandbox.refresh_token
+            assert store.refresh_token() == sandbox.refresh_token
             sandbox.expire_access_tokens()
-            if expiries:  # between two renewals nothing can be lost
+            if expiries:  # between two renewals each token is stored
                 workers.kill(2)
                 workers.add(2)
     assert (sandbox.count("password"), sandbox.count("refresh_token")) == (1, EXPIRIES)
     assert sandbox.refused == 0
 
 
-def test_processes_killed_at_any_moment_cost_at_most_the_token_that_they_alone_knew(
-    sandbox: Sandbox, store: TokenStore
+def test_each_killed_process_costs_at_most_one_sign_in(
+    sandbox: Sandbox, store: FileToRead | RedisToRead
 ) -> None:
-    """Who is killed between the reply and the write takes the new refresh token with it.
+    """No request fails, whenever a process is killed.
 
-    The next one is refused once and signs in by password: so much is lost to each such kill, and
-    no request fails. Or the server comes to the request of a process that is dead already after
-    that of the next one, and it is the dead one's that is refused.
+    A process that is killed between the response and the save loses the new refresh token. The
+    next process is refused once, and signs in by password. Or the server handles the request of a
+    killed process after the request of the next process, and refuses the killed one.
     """
     kills = 0
     with crew(sandbox, store) as workers:
         for _ in range(EXPIRIES):
             workers.all_send()
-            time.sleep(random.uniform(0, 0.15))  # the moment is what varies
+            time.sleep(random.uniform(0, 0.15))  # each kill hits a different moment
             workers.kill(2)
             kills += 2
             assert workers.answers() == {200}
@@ -173,40 +186,40 @@ def test_processes_killed_at_any_moment_cost_at_most_the_token_that_they_alone_k
             sandbox.expire_access_tokens()
         workers.all_send()
         assert workers.answers() == {200}
-        assert stored_refresh_token(store, sandbox) == sandbox.refresh_token
+        assert store.refresh_token() == sandbox.refresh_token
     lost = len(sandbox.issued) - (EXPIRIES + 1)
     assert max(sandbox.refused, lost) <= kills
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["before the grant", "after the grant"])
-def test_a_holder_killed_in_the_middle_of_its_renewal_does_not_block_the_others(
-    sandbox: Sandbox, store: TokenStore, lost: bool
+def test_process_killed_during_its_renewal_does_not_block_the_others(
+    sandbox: Sandbox, store: FileToRead | RedisToRead, lost: bool
 ) -> None:
     with crew(sandbox, store, 3) as workers:
         workers.all_send()
         assert workers.answers() == {200}
         sandbox.expire_access_tokens()
-        # the true answer comes late, its work done; another one comes late, and nothing is done
+        # The response comes too late. A real response means that the token was issued.
         sandbox.inject(Fault(delay=HUNG, status=None if lost else 503), on="token")
         victim = workers.workers.pop()
         victim.tell()
-        # the grant is made after the request is counted
+        # the sandbox counts the request before issuing the token
         wait_until(lambda: sandbox.count("refresh_token") == 1 and len(sandbox.issued) == 1 + lost)
         victim.kill()
         workers.all_send()
         assert workers.answers() == {200}
-        assert stored_refresh_token(store, sandbox) == sandbox.refresh_token
+        assert store.refresh_token() == sandbox.refresh_token
     assert sandbox.refused == lost
     assert sandbox.count("password") == 1 + lost
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(STEPS)), max_size=12))
-def test_whatever_sessions_do_the_stored_refresh_token_is_the_one_issued_last(
+def test_stored_refresh_token_is_always_the_last_issued_refresh_token(
     steps: list[tuple[int, str]],
 ) -> None:
     with TemporaryDirectory() as directory, Sandbox(machines=1) as sandbox, ExitStack() as stack:
-        store = FileTokenStore(Path(directory) / "token.json")
+        store = FileToRead(Path(directory) / "token.json")
         sessions = [
             stack.enter_context(IrisSession(**sandbox.settings, token_store=store))
             for _ in range(3)
@@ -216,7 +229,7 @@ def test_whatever_sessions_do_the_stored_refresh_token_is_the_one_issued_last(
         for number, step in steps:
             run_step(step, sessions[number], sessions, sandbox)
             if sandbox.issued:
-                assert stored_refresh_token(store, sandbox) == sandbox.refresh_token
+                assert store.refresh_token() == sandbox.refresh_token
 
 
 def run_step(
@@ -232,8 +245,8 @@ def run_step(
     elif step == "sign in":
         session.fetch_token()
     elif step == "refresh":
-        with suppress(SettingError, InvalidGrantError):  # none yet, or revoked
+        with suppress(SettingError, InvalidGrantError):  # the refresh token is missing or revoked
             session.refresh_token()
-    else:  # all at once: which of them renews is the system's choice
+    else:  # all at once: the system decides which session renews
         with ThreadPoolExecutor(len(sessions)) as pool:
             assert all(pool.map(lambda each: each.get(ASSETS).ok, sessions))
