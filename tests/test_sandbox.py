@@ -74,8 +74,7 @@ class TestLife:
     def test_closing_hangs_up_on_a_client_that_never_shakes_hands(self):
         with Sandbox() as sandbox:
             client = socket.create_connection(address(sandbox.base_url), timeout=HUNG)
-            wait_until(lambda: len(sandbox._servers["api"]._open) == 1)
-        with client:
+        with client, suppress(ConnectionResetError):
             assert client.recv(1) == b""
 
     def test_it_can_be_closed_twice_and_started_again(self):

@@ -1,0 +1,55 @@
+"""A clock that tests move, so that a token expires without a wait."""
+
+from __future__ import annotations
+
+import threading
+
+from ..clock import Clock
+from .checks import seconds as check_seconds
+
+
+class MovableClock(Clock):
+    """The clocks of the system, set forward by `advance`.
+
+    A sandbox has a clock of this class. A session can use the same clock, so that a test moves
+    the time of both::
+
+        with Sandbox() as sandbox:
+            with IrisSession(**sandbox.settings, clock=sandbox.clock) as iris:
+                iris.verify = sandbox.ca_file
+                iris.get("/api/asset/v1/assets")
+                sandbox.clock.advance(3600)         # the access token has expired
+                iris.get("/api/asset/v1/assets")    # the session renews the token first
+
+    A session with this clock does not pause: `sleep` sets the clock forward and returns at once.
+    Threads may share a clock: the system's clocks are read-only, and a lock guards `advance`.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._advanced = 0.0
+
+    def __repr__(self) -> str:
+        return f"<MovableClock, {self._advanced:g} seconds ahead>"
+
+    def advance(self, seconds: float) -> None:
+        """Set the clock forward.
+
+        :param seconds: 0 or more; a clock never goes back.
+        :raises TypeError, ValueError: for anything that is not such a number.
+        """
+        check_seconds("seconds", seconds)
+        with self._lock:
+            self._advanced += seconds
+
+    def monotonic(self) -> float:
+        """The system's monotonic clock, in seconds, plus the time that the clock was advanced."""
+        return super().monotonic() + self._advanced
+
+    def time(self) -> float:
+        """The system's time, in seconds since 1970, plus the time that the clock was advanced."""
+        return super().time() + self._advanced
+
+    def sleep(self, seconds: float) -> None:
+        """Set the clock forward instead of waiting. As in `time.sleep`, `seconds` is 0 or more."""
+        self.advance(seconds)
