@@ -19,8 +19,8 @@ import requests
 
 from requests_iris.sandbox import Fault, Sandbox
 
-from .conftest import HUNG, wait_until
-from .plain_client import PlainClient
+from .support.plain_client import PlainClient
+from .support.waiting import HUNG, wait_until
 
 
 @pytest.fixture

@@ -14,24 +14,9 @@ import requests
 
 from requests_iris.sandbox import Sandbox
 
-from .conftest import wait_until
-from .plain_client import PlainClient
-
-ASSETS = "/api/asset/v1/assets"
-OPERATORS = "/public/api/operator/operators"
-FLEET = "/public/api/aemp/v2/15143/-3/Fleet"
-GRAPHQL = "/api/graphql/"
-EVENTS = "/public/api/eventlog/v3/asset-event/log"
-PLANS = "/public/api/service/v1/service-plans"
-JSON = {"Accept": "application/json"}
-QUERY = """
-query ($first: Int, $after: String) {
-  assets(first: $first, after: $after) {
-    edges { node { id name } }
-    pageInfo { hasNextPage endCursor }
-  }
-}
-"""
+from .support.paths import ASSETS, EVENTS, FLEET, GRAPHQL, JSON, OPERATORS, PLANS, QUERY
+from .support.plain_client import PlainClient
+from .support.waiting import wait_until
 
 
 @pytest.fixture

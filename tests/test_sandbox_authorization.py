@@ -10,7 +10,7 @@ import pytest
 
 from requests_iris.sandbox import Sandbox
 
-from .plain_client import PlainClient
+from .support.plain_client import PlainClient
 
 AWKWARD = ["a:b", "a&b=c", "a+b", "100%", "%41", "two words ", "é", "\N{TRACTOR}", "\"'\\", ""]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,8 +12,8 @@ import requests
 
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 
-from .conftest import wait_until
-from .plain_client import PlainClient
+from .support.plain_client import PlainClient
+from .support.waiting import HUNG, wait_until
 
 ASSETS = "/api/asset/v1/assets"
 
@@ -47,6 +48,39 @@ class TestOrders:
         assert client.get("/echo").ok
         assert client.get(f"{ASSETS}/{sandbox.asset_ids[0]}").status_code == 503
         assert client.get(ASSETS).ok
+
+    def test_a_fault_can_wait_for_the_third_request(self, sandbox, client):
+        sandbox.inject(Fault(status=503), on="token", after=2, times=2)
+        statuses = [client.ask_by_password().status_code for _ in range(5)]
+        assert statuses == [200, 200, 503, 503, 200]
+
+    def test_a_fault_that_waits_lets_the_others_go_first_and_counts_their_requests(
+        self, sandbox, client
+    ):
+        sandbox.inject(Fault(status=504), on="foreign", after=3)
+        sandbox.inject(Fault(status=500), on="foreign")
+        sandbox.inject(Fault(status=502), on="foreign", after=1)
+        statuses = [client.get(sandbox.foreign_url).status_code for _ in range(5)]
+        assert statuses == [500, 502, 200, 504, 200]
+
+    def test_a_fault_that_waits_counts_requests_to_its_path_only(self, sandbox, client):
+        sandbox.inject(Fault(status=503), on="foreign", after=1, path="/slow")
+        paths = ["/slow", "/fast", "/fast", "/slow", "/slow"]
+        statuses = [client.get(sandbox.foreign_url + path).status_code for path in paths]
+        assert statuses == [200, 200, 200, 503, 200]
+
+    def test_faults_for_32_threads_are_used_up_exactly(self, sandbox):
+        sandbox.inject(Fault(status=503), on="foreign", after=7, times=11)
+        sandbox.inject(Fault(reply={"path": "changed"}), on="foreign", times=5)
+
+        def visit(_: int) -> tuple[int, str | None]:
+            with PlainClient(sandbox) as client:
+                response = client.get(sandbox.foreign_url, timeout=HUNG)
+            return response.status_code, response.json()["path"] if response.ok else None
+
+        with ThreadPoolExecutor(32) as pool:
+            seen = Counter(pool.map(visit, range(60)))
+        assert seen == {(503, None): 11, (200, "changed"): 5, (200, "/"): 44}
 
     def test_they_can_be_taken_back(self, sandbox, client):
         sandbox.inject(Fault(status=503), on="token", times=100)
@@ -115,6 +149,13 @@ class TestAnswersInsteadOfTheTrueOne:
         sandbox.inject(Fault(redirect=sandbox.foreign_url), on="token")
         assert client.ask_by_password().history[0].status_code == 302
 
+    def test_a_redirect_may_have_a_body(self, sandbox, client):
+        fault = Fault(redirect="/elsewhere", body="moved", headers={"X-More": "1"})
+        sandbox.inject(fault, on="foreign")
+        response = client.get(sandbox.foreign_url, allow_redirects=False)
+        assert (response.status_code, response.text) == (302, "moved")
+        assert (response.headers["Location"], response.headers["X-More"]) == ("/elsewhere", "1")
+
     def test_a_204_and_a_304_have_no_body_and_the_connection_goes_on(self, sandbox, client):
         for status in (204, 304):
             sandbox.inject(Fault(status=status), on="foreign")
@@ -156,11 +197,32 @@ class TestChangedAnswers:
         page = client.get(ASSETS).json()
         assert (page["content"], page["totalElements"]) == ([], 250)
 
-    def test_a_refusal_is_not_changed(self, sandbox, client):
+    def test_a_refusal_is_not_changed_and_does_not_use_up_the_change(self, sandbox, client):
         sandbox.inject(Fault(scope="api"), on="token")
         assert set(client.ask_by_password(password="wrong").json()) == {
             *("error", "error_description")
         }
+        assert client.ask_by_password().json()["scope"] == "api"
+        assert client.ask_by_password().json()["scope"] == "api offline_access"
+
+    def test_a_401_is_sent_at_once_and_does_not_use_up_the_change(self, sandbox, client):
+        """A client that signs in again gets the changed list."""
+        client.sign_in()
+        fault = Fault(reply={"content": []}, headers={"X-Changed": "1"}, delay=0.3)
+        sandbox.inject(fault, on="api", times=2)
+        sandbox.expire_access_tokens()
+        response = client.get(ASSETS)
+        assert (response.status_code, response.headers.get("X-Changed")) == (401, None)
+        client.sign_in()
+        pages = [client.get(ASSETS).json()["content"] for _ in range(3)]
+        assert [len(page) for page in pages] == [0, 0, 20]
+
+    def test_a_change_that_came_back_after_clear_faults_stays_cancelled(self, sandbox, client):
+        client.sign_in()
+        sandbox.inject(Fault(reply={"content": []}), on="api")
+        assert client.get("/nothing").status_code == 404
+        sandbox.clear_faults()
+        assert len(client.get(ASSETS).json()["content"]) == 20
 
     def test_headers_go_on_the_true_answer(self, sandbox, client):
         sandbox.inject(Fault(headers={"X-More": "1"}), on="token")
@@ -224,6 +286,14 @@ class TestAnswersThatComeBadly:
         with pytest.raises(requests.exceptions.ChunkedEncodingError, match="5 bytes read"):
             _ = response.content
         assert client.get(sandbox.foreign_url).ok
+
+    def test_a_response_can_be_truncated_from_its_end(self, sandbox, client):
+        sandbox.inject(Fault(status=200, body="0123456789", truncate=-2), on="foreign")
+        with (
+            client.get(sandbox.foreign_url, stream=True) as response,
+            pytest.raises(requests.exceptions.ChunkedEncodingError, match="8 bytes read"),
+        ):
+            _ = response.content
 
 
 def test_a_fault_can_be_ordered_from_another_process() -> None:

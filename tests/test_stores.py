@@ -35,7 +35,7 @@ from requests_iris.stores.contract import KEY, TOKEN, StoreContract
 from requests_iris.token import Token
 
 from .conftest import skip_pauses
-from .redis_server import RedisServer
+from .support.redis_server import RedisServer
 
 
 class TestFile(StoreContract):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .test_readme import blocks_of
+from .support.readme import blocks_of
 
 pytest_plugins = ["pytester"]
 

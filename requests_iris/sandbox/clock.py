@@ -32,6 +32,11 @@ class MovableClock(Clock):
     def __repr__(self) -> str:
         return f"<MovableClock, {self._advanced:g} seconds ahead>"
 
+    @property
+    def advanced(self) -> float:
+        """How many seconds the clock is ahead of the system's."""
+        return self._advanced
+
     def advance(self, seconds: float) -> None:
         """Set the clock forward.
 

@@ -20,7 +20,7 @@ import requests
 from requests_iris import IrisSession
 from requests_iris.sandbox import Sandbox
 
-from ..servers import serving
+from ..support.servers import serving
 
 #: Seconds after which a child is taken for stuck.
 STUCK = 30

@@ -16,7 +16,7 @@ from requests import Response
 from requests_iris import InvalidGrantError, IrisSession, SettingError, TokenResponseError
 from requests_iris.sandbox import Fault, Sandbox
 
-from ..conftest import SkippingClock
+from ..support.clocks import SkippingClock
 
 THREADS = 64
 #: Seconds after which a thread that still waits is taken for stuck.

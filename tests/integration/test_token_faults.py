@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -23,7 +22,9 @@ from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.source import TOKEN_TIMEOUT
 from requests_iris.token_endpoint import REPLY_AT_MOST, TokenEndpoint
 
-from ..conftest import HUNG, SkippingClock, wait_until
+from ..support.clocks import SkippingClock
+from ..support.token_endpoints import closed_port, untrusted_certificate
+from ..support.waiting import HUNG, wait_until
 
 #: Seconds for what the clock does not skip, which is what a socket waits for.
 SHORT = 0.6
@@ -31,20 +32,6 @@ SHORT = 0.6
 ALWAYS = 20
 #: Token requests that one call makes at most.
 AT_MOST = 6
-
-
-@contextmanager
-def closed_port(sandbox: Sandbox) -> Iterator[str]:
-    with socket.socket() as bound:  # bound, so that nobody else listens there meanwhile
-        bound.bind(("127.0.0.1", 0))
-        yield f"https://127.0.0.1:{bound.getsockname()[1]}/token"
-
-
-@contextmanager
-def untrusted_certificate(sandbox: Sandbox) -> Iterator[str]:
-    with Sandbox() as other:
-        yield other.token_url
-        assert other.seen == ()  # no secret got as far as that
 
 
 @dataclass(frozen=True)

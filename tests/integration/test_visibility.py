@@ -13,7 +13,7 @@ from requests_iris import IrisSession, TokenResponseError
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.secret import fingerprint
 
-from ..conftest import SkippingClock
+from ..support.clocks import SkippingClock
 
 #: Seconds after which a thread that still waits is taken for stuck.
 STUCK = 30
