@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
@@ -144,6 +146,25 @@ def test_no_move_of_many_threads_is_lost() -> None:
         for _ in range(2000):
             pool.submit(clock.advance, 1)
     assert repr(clock) == "<MovableClock, 2000 seconds ahead>"
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda clock: pickle.loads(pickle.dumps(clock))]
+)
+def test_a_copied_clock_starts_with_the_same_time_and_moves_by_itself(copied) -> None:
+    clock = MovableClock()
+    clock.advance(5)
+    twin = copied(clock)
+    clock.advance(1)
+    twin.advance(10)
+    assert (clock.advanced, twin.advanced) == (6, 15)
+
+
+def test_a_session_with_the_clock_of_a_sandbox_can_be_pickled(sandbox) -> None:
+    with IrisSession(**sandbox.settings, clock=sandbox.clock) as iris:
+        iris.verify = sandbox.ca_file
+        with pickle.loads(pickle.dumps(iris)) as twin:
+            assert twin.get(ASSETS).ok
 
 
 class StoppedClock(MovableClock):

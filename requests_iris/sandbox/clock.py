@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from .. import forks
 from ..clock import Clock
 from .checks import seconds as check_seconds
 
@@ -22,12 +23,25 @@ class MovableClock(Clock):
                 iris.get("/api/asset/v1/assets")    # the session renews the token first
 
     A session with this clock does not pause: `sleep` sets the clock forward and returns at once.
-    Threads may share a clock: the system's clocks are read-only, and a lock guards `advance`.
+    Threads may share a clock: a lock guards `advance`. A copy, a pickle or a forked process starts
+    with the same time, and moves by itself from then on.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._advanced = 0.0
+        self.reset_after_fork()
+        forks.register(self)
+
+    def reset_after_fork(self) -> None:
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self.reset_after_fork()
+        forks.register(self)
 
     def __repr__(self) -> str:
         return f"<MovableClock, {self._advanced:g} seconds ahead>"
