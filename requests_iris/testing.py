@@ -1,7 +1,7 @@
 """pytest fixtures: an IRIS to test against, without an account and without the network.
 
 pytest loads this module at each start, in every environment where the package is installed.
-Therefore the fixtures import what they need only when a test uses them.
+Therefore the imports of a fixture wait until a test uses the fixture.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def iris_sandbox(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sandbox]:
-    """A local IRIS for one test, with credentials, machines and tokens of its own.
+    """A new local IRIS for each test: credentials, machines and tokens are not shared.
 
     During the test, the environment variables lead to the sandbox, so ``IrisSession()`` in the code
-    under test signs in there. The mark ``iris_sandbox`` takes the arguments of
-    :class:`requests_iris.sandbox.Sandbox`; a wrong argument is an error that lists them.
+    under test signs in to the sandbox. The mark ``iris_sandbox`` takes the arguments of
+    :class:`requests_iris.sandbox.Sandbox`. A wrong argument is an error with the right arguments.
 
-    An IrisSession reads the environment when the session is created. Therefore a session that the
-    code under test creates while pytest imports it, such as a global variable of a module, knows
-    nothing of the sandbox: it has no credentials, or the developer's own. Create the session in a
-    function instead. If the session must be global, let the fixture start first:
-    ``iris_sandbox`` before the import, in the test or in a fixture.
+    An IrisSession reads the environment when the session is created. A session that is created
+    before the fixture starts does not know the sandbox: the first request says that the credentials
+    were not set when the session was created. The usual case is a global variable of a module,
+    because pytest imports the module first. Create the session in a function instead, or import the
+    module inside the test.
 
     :raises ModuleNotFoundError: without the extra ``sandbox``.
     """

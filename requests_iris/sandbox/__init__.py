@@ -56,27 +56,27 @@ CLOSE_TIMEOUT = 2
 
 
 class Sandbox:
-    """Three servers on loopback: tokens, API, and a foreign server that plays another company.
+    """Three servers on loopback: a token server, an API, and a foreign server.
 
     :param machines: (int, default 250) The size of the made-up fleet.
-    :param assets: (list of dicts) Your own fleet instead. The API serves each asset exactly as it
-        stands here; an asset without an ``"id"`` gets a made-up id. Each asset also has a made-up
-        operator and event, and an entry in the AEMP snapshot: `EquipmentID` is the asset's id,
-        `OEMName`, `Model` and `SerialNumber` are its `brand`, `model` and `serialNumber`. In
-        GraphQL, a member that only other assets have is null.
+    :param assets: (list of dicts) Your own fleet instead. The API serves each asset unchanged; an
+        asset without an ``"id"`` gets a made-up id. Each asset also has a made-up operator and a
+        made-up event, and an entry in the AEMP snapshot: `EquipmentID` is the asset's `id`;
+        `OEMName`, `Model` and `SerialNumber` are the asset's `brand`, `model` and `serialNumber`.
+        GraphQL knows the members of all assets, and says null where an asset lacks a member.
     :param token_lifetime: (seconds, default 3600) The lifetime of access tokens, which may be a
         fraction, or 0.
     :param client_id, client_secret, username, password: (str) The credentials. Made up by default.
     :param port: (int) The port of the API; the token server uses the next port. 0, the default,
         uses free ports.
-    :param hostnames: (list of str) More host names for the certificate, for tests that route other
+    :param hostnames: (list of str) More host names for the certificate, for tests that route the
         host names to the sandbox.
-    :param clock: (MovableClock, default a new one) The clock of token lifetimes and limits. A
-        session has a clock of its own: pass ``clock=sandbox.clock`` to IrisSession to move both.
+    :param clock: (MovableClock, default a new clock) The clock of token lifetimes and limits. A
+        session has its own clock: pass ``clock=sandbox.clock`` to IrisSession to move both.
 
-    The sandbox runs between `start` and `close`, or inside a `with` block. A sandbox that nobody
-    closes ends with the program, and removes its files. In a forked child process the sandbox of
-    the parent can be used, but not closed.
+    The sandbox runs between `start` and `close`, or inside a `with` block. Without `close`, the
+    sandbox ends with the program, and removes its files. A forked child process can use the sandbox
+    of its parent, but cannot close the sandbox.
 
     Every method refuses a wrong argument: with a `TypeError` for a wrong type, and a `ValueError`
     for a wrong value. The message says which values are allowed.
@@ -134,7 +134,7 @@ class Sandbox:
         self._process = 0
 
     def start(self) -> Sandbox:
-        """Start the servers. From now on there are URLs.
+        """Start the servers.
 
         :raises RuntimeError: if the sandbox is running.
         :raises OSError: if the port is in use.
@@ -165,7 +165,7 @@ class Sandbox:
 
         Returns within about `CLOSE_TIMEOUT` seconds. A client may be in the middle of a handshake,
         a request or a response, or wait for a delayed response. Does nothing if the sandbox is not
-        running. Does nothing in a forked child process: the servers are the parent's.
+        running, or in a forked child process: the servers are the parent's.
         """
         if self._process != os.getpid():
             return
@@ -215,7 +215,7 @@ class Sandbox:
 
     @property
     def foreign_url(self) -> str:
-        """The URL of a server that plays another company. It shows each request that arrives."""
+        """The URL of the foreign server, which belongs to no part of IRIS and echoes requests."""
         return self._url("foreign")
 
     def _url(self, server: str) -> str:
@@ -244,8 +244,8 @@ class Sandbox:
     def environ(self) -> dict[str, str]:
         """The same as environment variables, and the variables with which requests trusts us.
 
-        A proxy cannot reach this machine's loopback address. Therefore `no_proxy` is the present
-        value of the variable with that address in front.
+        A proxy cannot reach this machine's loopback address. Therefore `no_proxy` begins with the
+        address, followed by the present value of the variable.
         """
         settings = {f"TRACKUNIT_{name.upper()}": value for name, value in self.settings.items()}
         others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
@@ -263,8 +263,8 @@ class Sandbox:
     def token_lifetime(self) -> float:
         """The lifetime, in seconds, of tokens that are issued from now on.
 
-        With 0, a token expires at once by its own `expires_in`, and the API accepts the token for
-        another 60 seconds. Every other token expires on time.
+        A token of lifetime 0 says `expires_in: 0`, and the API accepts the token for 60 seconds. A
+        token of any longer lifetime expires on time.
         """
         return self._authorization.token_lifetime
 
@@ -288,19 +288,19 @@ class Sandbox:
         return self._authorization.refused
 
     def expire_access_tokens(self) -> None:
-        """From now on every access token issued so far has expired."""
+        """Let every access token issued so far expire now."""
         self._authorization.expire_access_tokens()
 
     def revoke_access_tokens(self) -> None:
-        """From now on every access token issued so far is unknown."""
+        """Revoke every access token issued so far."""
         self._authorization.revoke_access_tokens()
 
     def revoke_refresh_tokens(self) -> None:
-        """From now on every refresh token issued so far is refused."""
+        """Revoke every refresh token issued so far."""
         self._authorization.revoke_refresh_tokens()
 
     def change_password(self, password: str) -> None:
-        """From now on the old password is refused. Tokens stay valid."""
+        """Replace the password. Tokens stay valid."""
         self._account = replace(self._account, password=checks.text("password", password))
         self._authorization.account = self._account
 
@@ -315,7 +315,7 @@ class Sandbox:
         """How many requests came to a server, or asked for a grant.
 
         :param kind: "token", "api" or "foreign"; or "password" or "refresh_token".
-        :param status: Count only the requests that got this status.
+        :param status: Count only requests with this status of the response.
         """
         return self._ledger.count(kind, status)
 
@@ -337,11 +337,11 @@ class Sandbox:
 
         :param on: The server: "api", "token" or "foreign".
         :param times: How many requests go wrong.
-        :param path: Only requests whose path begins with this text fit.
-        :param after: How many requests that fit go right first: with ``after=2``, the third
-            request goes wrong.
+        :param path: The fault fits requests whose path begins with this text.
+        :param after: How many fitting requests go right first: with ``after=2``, the third request
+            goes wrong.
 
-        If several faults fit a request, the request gets the oldest fault that is due.
+        If several faults fit a request, the oldest fault happens.
         """
         checks.instance("fault", fault, Fault, "Fault(status=503)")
         checks.one_of("on", on, SERVERS)
@@ -375,22 +375,22 @@ class Sandbox:
     def machines(self) -> int:
         """How many machines the fleet has.
 
-        A made-up fleet takes another number at any time: the last machines leave, or more machines
-        come after them. So a list can change while a test reads the list, as in IRIS.
+        Set a new number at any time: machines leave or join a made-up fleet at its end. So a list
+        can change while a test reads the list, as in IRIS.
 
-        :raises ValueError: when set on a sandbox with `assets` of your own: set `assets` instead.
+        :raises ValueError: if the sandbox serves your own `assets`: set `assets` instead.
         """
         return len(self._api.fleet.assets)
 
     @machines.setter
     def machines(self, machines: int) -> None:
         if self._api.fleet.own:
-            raise ValueError("This sandbox serves assets of your own: set sandbox.assets instead.")
+            raise ValueError("This sandbox serves your own assets: set sandbox.assets instead.")
         self._api.fleet = Fleet(machines)
 
     @property
     def assets(self) -> list[dict[str, Any]]:
-        """A copy of the fleet's assets. Set this attribute to serve other assets from now on."""
+        """A copy of the fleet's assets. Set this attribute to serve a new fleet."""
         return copy.deepcopy(self._api.fleet.assets)
 
     @assets.setter
@@ -451,7 +451,7 @@ def _foreign(request: Request) -> Response:
 
 
 def _safely(work: Callable[[Request], Response], request: Request) -> Response:
-    # Nobody reads a log of the sandbox: a mistake in the sandbox must show in the response.
+    # The sandbox writes no log: a mistake in the sandbox must show in the response.
     try:
         return work(request)
     except Exception as error:

@@ -76,7 +76,7 @@ class Grant:
 
 
 class Rules(RequestValidator):
-    """Tells oauthlib which clients, users and tokens are valid, and keeps the tokens."""
+    """Tells oauthlib which clients, users and tokens are valid, and stores the tokens."""
 
     def __init__(self, account: Account, clock: Clock) -> None:
         super().__init__()

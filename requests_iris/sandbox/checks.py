@@ -49,7 +49,7 @@ def flag(name: str, value: object) -> bool:
 
 
 def text(name: str, value: object) -> str:
-    """A str, which may be empty. A secret may be wrong, so the error does not show the value."""
+    """A str, which may be empty. The value may be a secret, so the error names the type only."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}.")
     return value
@@ -58,7 +58,7 @@ def text(name: str, value: object) -> str:
 def header_text(name: str, value: object) -> str:
     """A str that an HTTP header can carry: one line in Latin-1 (RFC 9110 section 5.5).
 
-    Other control characters are not valid either, but a test may want to send them.
+    A test may want to send control characters, so only those that end a line are refused.
     """
     line = text(name, value)
     if any(ord(character) > 0xFF or character in "\r\n\0" for character in line):
@@ -77,7 +77,7 @@ def path(name: str, value: object) -> str:
 
 
 def one_of(name: str, value: _Value, allowed: Sequence[_Value]) -> _Value:
-    """One of the `allowed` values."""
+    """A value from the list `allowed`."""
     if value not in allowed:
         listed = ", ".join(map(str, allowed))
         raise ValueError(f"{name} must be one of {listed}, not {value!r}.")
@@ -92,7 +92,7 @@ def instance(name: str, value: object, kind: type[_Value], example: str) -> _Val
 
 
 def json_object(name: str, value: object) -> dict[str, Any]:
-    """A copy of a mapping as it looks after a journey as JSON (RFC 8259: NaN is not JSON)."""
+    """A copy of a mapping, made by way of JSON (in RFC 8259, NaN is not JSON)."""
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a dict, not {value!r}.")
     try:

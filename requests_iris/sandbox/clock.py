@@ -1,4 +1,4 @@
-"""A clock that tests move, so that a token expires without a wait."""
+"""A clock for tests to move: a token expires without a wait."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class MovableClock(Clock):
                 iris.get("/api/asset/v1/assets")    # the session renews the token first
 
     A session with this clock does not pause: `sleep` sets the clock forward and returns at once.
-    Threads may share a clock: a lock guards `advance`. A copy, a pickle or a forked process starts
-    with the same time, and moves by itself from then on.
+    Threads may share a clock: a lock guards `advance`. A copied, pickled or forked clock starts at
+    the same time, and is independent afterwards.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class MovableClock(Clock):
         """Set the clock forward.
 
         :param seconds: 0 or more; a clock never goes back.
-        :raises TypeError, ValueError: for anything that is not such a number.
+        :raises TypeError, ValueError: for any other value.
         """
         check_seconds("seconds", seconds)
         with self._lock:

@@ -1,4 +1,4 @@
-"""Two endpoints for tests: the first shows the request that arrived, the second redirects."""
+"""Two endpoints for tests: `echo` returns the request, `redirect` redirects."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from .server import Delivery, Request
 
 
 class _Word:
-    """A value with a meaning of its own, which survives pickling."""
+    """A named constant, which stays the same object after pickling."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -24,7 +24,7 @@ class _Word:
         return self._name
 
     def __reduce__(self) -> str:
-        return self._name  # the name of this module's variable
+        return self._name  # pickle finds the constant under this name in this module
 
 
 #: As the value of a member in `Fault.reply` or `Fault.expires_in`: leave the member out.
@@ -42,17 +42,16 @@ class Fault:
         body: (str, bytes, or a dict that is sent as JSON) The body. Needs `status`.
         redirect: (str) The URL for a Location header. The status is 302 by default.
     A change of the true response; the sandbox does the work first:
-        reply: (dict) Members that replace those of the response's JSON object. `OMIT` as a value
-            leaves a member out.
-        scope, expires_in: The same for these two members of a token response. The authorization
-            server itself keeps the true scope and lifetime.
-        A change waits for a response that has a JSON object and the status 200. Other responses,
-        such as a 401, are sent unchanged and do not use up the fault.
-    With either of them:
-        headers: (dict) More headers for the response.
+        reply: (dict) Members to replace in the response's JSON object. `OMIT` as a value leaves a
+            member out.
+        scope, expires_in: Two members of a token response. The authorization server itself keeps
+            the true scope and lifetime.
+        A change waits for a response with the status 200 and a JSON object. Before that, the
+        sandbox sends each response unchanged, such as a 401, and keeps the fault.
+    Headers for a replaced, changed or true response:
+        headers: (dict) More headers.
     A response that travels badly:
-        delay: (seconds) A pause before the response and after the work, so that a token is older
-            when it arrives.
+        delay: (seconds) A pause after the work and before the response: a token arrives late.
         trickle: (seconds) A pause between every two bytes of the body.
         truncate: (int) Close the connection after this number of bytes of the body. A negative
             number counts from the end.
@@ -62,8 +61,8 @@ class Fault:
 
     `delay` and `trickle` take real time, whatever the sandbox's clock says.
 
-    :raises TypeError, ValueError: for a part of the wrong type, an impossible number, or parts that
-        exclude each other. The message says which values are allowed.
+    :raises TypeError, ValueError: for a wrong type, an impossible number, or two parts that exclude
+        each other. The message says which values are allowed.
     """
 
     status: int | None = None
@@ -209,7 +208,7 @@ _EXCLUDED_BY_DROP = [name for name in _DEFAULTS if name not in ("drop", "delay")
 
 @dataclass(eq=False)
 class _Order:
-    """A fault for the next `times` requests that fit, after the first `after` of them."""
+    """A fault for the next `times` fitting requests, after the first `after` requests."""
 
     fault: Fault
     server: str
@@ -256,7 +255,7 @@ class Faults:
         return Delivery(response=response)
 
     def _take(self, server: str, request: Request) -> _Order | None:
-        """Use up one of the times of the oldest order that fits; each order counts the request."""
+        """Use up the oldest order that is due, once. Every fitting order counts the request."""
         with self._lock:
             fitting = [order for order in self._orders if order.fits(server, request)]
             ready = next((each for each in fitting if each.times and not each.after), None)
@@ -269,6 +268,6 @@ class Faults:
         return ready
 
     def _give_back(self, order: _Order) -> None:
-        # An order of a change stays in the list: its place is still known when it comes back.
+        # The order kept its place in the list: `_take` removes no order with a change.
         with self._lock:
             order.times += 1

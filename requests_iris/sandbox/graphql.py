@@ -1,7 +1,7 @@
 """GraphQL style: one connection, `assets(first: $first, after: $after)`.
 
-The sandbox has no GraphQL engine. It understands one shape of query, and responds to every other
-query with a list of `errors`, as GraphQL does.
+The sandbox has no GraphQL engine. The sandbox understands a single shape of query. The response to
+any other query is a list of `errors`, as in GraphQL.
 """
 
 from __future__ import annotations

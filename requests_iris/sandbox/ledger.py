@@ -1,4 +1,4 @@
-"""The ledger: every request that reached the sandbox, in the order of arrival."""
+"""The ledger: every request to the sandbox, in the order of arrival."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SERVERS = ("token", "api", "foreign")
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One request as it arrived, and the status of its response.
+    """A request on arrival, and the status of the response.
 
     server: "token", "api" or "foreign".
-    kind: The grant type of a token request; for other requests the server.
+    kind: The grant type of a token request, or the server of any other request.
     query: The text after the question mark, still encoded; `args` is the decoded query.
-    form: The decoded fields of a token request. Other requests have no form.
+    form: The decoded fields of a token request, otherwise empty.
     status: None until the response is sent, and for ever if the connection was dropped.
     """
 

@@ -9,7 +9,7 @@ from werkzeug import Response
 
 
 class Problem(Exception):
-    """The sandbox responds to a request with an error object. Programs branch on its `code`."""
+    """The request is wrong: the response is an error object. Programs branch on `code`."""
 
     def __init__(
         self,
@@ -51,6 +51,6 @@ def violation(field: str, message: str) -> Problem:
 def json_response(
     members: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A response with a JSON object as its body."""
+    """A response with a JSON object as body."""
     text = json.dumps(members, ensure_ascii=False)
     return Response(text, status, headers, content_type="application/json")
