@@ -410,7 +410,8 @@ class Sandbox:
 
 def _given_or_made_up(name: str, value: str | None) -> str:
     if value is None:
-        return f"sandbox-{name.replace('client_id', 'client')}-{secrets.token_hex(8)}"
+        words = {"client_id": "client", "client_secret": "secret"}
+        return f"sandbox-{words.get(name, name)}-{secrets.token_hex(8)}"
     return checks.text(name, value)
 
 

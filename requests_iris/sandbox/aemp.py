@@ -1,6 +1,6 @@
-"""AEMP links style (ISO 15143-3): a page number in the path, and links.
+"""AEMP snapshots (ISO 15143-3): a page number in the path, and links.
 
-Snapshots are XML, or JSON if the request's Accept header asks for JSON.
+A snapshot is XML, or JSON if the request's Accept header asks for JSON.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _SNAPSHOT_TIME = "2025-01-01T00:00:00Z"
 
 @dataclass(slots=True)
 class Habits:
-    """How the server cuts and spells its snapshots. Real servers differ here.
+    """How the server cuts and spells snapshots. Real servers differ here.
 
-    next_link: (bool, default True) Without it, a page has no link to the next page, although
-        `last` is still ahead.
-    lower_case: (bool, default False) With it, the lists are called `links` and `equipment`.
-    page_size: (int, default 100) The number of items per page. No request can change it.
+    next_link: (bool, default True) False: a page has no link to the next page, although `last` is
+        still ahead.
+    lower_case: (bool, default False) True: the lists are called `links` and `equipment`.
+    page_size: (int, default 100) The number of items per page. No request can change the size.
 
-    A test may set each of the three at any time. Other names raise an `AttributeError`.
+    A test may set the three attributes at any time. Any unknown name raises an `AttributeError`.
     """
 
     next_link: bool = True

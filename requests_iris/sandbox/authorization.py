@@ -1,4 +1,4 @@
-"""The authorization server: oauthlib's server side, and the rules that oauthlib asks for.
+"""The authorization server: oauthlib's server side, and the rules for oauthlib.
 
 The client signs in by HTTP Basic. The grants are password and refresh_token; refresh tokens rotate.
 """
@@ -27,10 +27,10 @@ from .server import Request
 #: The grants of the token endpoint, as a token request names them.
 GRANTS = ("password", "refresh_token")
 
-#: The scope that a token needs for the API. A token request without a scope gets this scope.
+#: The scope for the API, which is also the default of a token request without a scope.
 API_SCOPE = "api"
 
-#: The scope that brings a refresh token.
+#: The scope for a refresh token.
 OFFLINE_SCOPE = "offline_access"
 
 #: Seconds for which the API accepts a token of lifetime 0, as servers with some leeway do. So a
@@ -45,7 +45,7 @@ for _name in ("grant_types", "endpoints"):
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """An API User, and the client that the user signs in with."""
+    """An API User, and the user's client."""
 
     client_id: str
     client_secret: str
@@ -136,7 +136,7 @@ class Rules(RequestValidator):
 class Authorization:
     """Issues tokens at /token, and tells the API which tokens are valid.
 
-    `token_lifetime`, in seconds, is the lifetime of tokens that are issued from now on.
+    `token_lifetime`, in seconds, is the lifetime of tokens issued from now on.
     """
 
     def __init__(self, account: Account, *, token_lifetime: float, clock: Clock) -> None:
@@ -221,7 +221,7 @@ class Authorization:
 
 
 class _Blank(str):
-    """An empty value that the client sent. oauthlib takes every false value for a missing value."""
+    """An empty value from the client. oauthlib takes every false value for a missing value."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Checks of arguments: a wrong one is refused with an error that says which values are allowed.
+"""Checks of arguments: the error for a wrong argument says which values are allowed.
 
 A wrong type is a `TypeError`, a wrong value a `ValueError`. A bool is not a number.
 """
@@ -31,7 +31,7 @@ def whole_number(name: str, value: object, *, least: int | None = None, most: in
 
 
 def seconds(name: str, value: object, *, positive: bool = False) -> float:
-    """An int or a float; 0 is refused if the number must be `positive`. NaN is always refused."""
+    """An int or a float, but not NaN, and not 0 if the number must be `positive`."""
     bounds = "more than 0 and" if positive else "0 or more and"
     allowed = f"a number of seconds, {bounds} at most {MAX_SECONDS:.0f}"
     if not isinstance(value, (int, float)) or isinstance(value, bool):
@@ -56,9 +56,9 @@ def text(name: str, value: object) -> str:
 
 
 def header_text(name: str, value: object) -> str:
-    """A str that an HTTP header can carry: one line in Latin-1 (RFC 9110 section 5.5).
+    """A str for an HTTP header: a single line in Latin-1 (RFC 9110 section 5.5).
 
-    A test may want to send control characters, so only those that end a line are refused.
+    A test may want to send control characters, so only line breaks and NUL are refused.
     """
     line = text(name, value)
     if any(ord(character) > 0xFF or character in "\r\n\0" for character in line):

@@ -46,7 +46,7 @@ _connection_ids = itertools.count(1)
 
 
 class Request(BareRequest):
-    """A request that has arrived whole, and the number of its connection."""
+    """A whole request, and the number of the connection."""
 
     def __init__(
         self, *, method: str, target: str, headers: Headers, body: bytes, connection_id: int
@@ -151,8 +151,8 @@ class Server(socketserver.TCPServer):
     def join(self, ends: float) -> None:
         """Wait until every thread has ended, or until `ends` by the monotonic clock.
 
-        Only a thread that is computing at this moment, such as sorting a million machines, can
-        take longer. It is a daemon and ends by itself.
+        Only a long computation, such as sorting a million machines, can take longer. The thread of
+        the computation is a daemon, and ends by itself.
         """
         for thread in self._threads:
             thread.join(max(ends - time.monotonic(), 0))
@@ -175,7 +175,7 @@ class Server(socketserver.TCPServer):
         return not self.closing.is_set()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve one connection in a thread of its own."""
+        """Serve the connection in a new thread."""
         thread = self._thread(self._serve, request, client_address)
         with self._lock:
             self._connections.add(request)
