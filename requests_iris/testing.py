@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def iris_sandbox(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Sandbox]:
-    """A new local IRIS for each test: credentials, machines and tokens are not shared.
+    """A local IRIS, new for each test: no test shares credentials, machines or tokens.
 
     During the test, the environment variables lead to the sandbox, so ``IrisSession()`` in the code
     under test signs in to the sandbox. The mark ``iris_sandbox`` takes the arguments of
