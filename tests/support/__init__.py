@@ -1,1 +1,1 @@
-"""Helpers that several test files use, one noun per module."""
+"""Helpers for several test files, one noun per module."""

@@ -6,7 +6,7 @@ from requests_iris.sandbox import MovableClock
 
 
 class SkippingClock(MovableClock):
-    """The clock of a session under test. `skipped` is the time, in seconds, that it skipped."""
+    """The clock of a session under test. `skipped` is the skipped time in seconds."""
 
     @property
     def skipped(self) -> float:

@@ -1,4 +1,4 @@
-"""A detector of secrets in text, in the forms that a secret can have there."""
+"""A detector of secrets in text, in every usual encoding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 
 
 def forms_of(secret: str) -> set[str]:
-    """The secret as a log could hold it; in base64 also from the middle of a group on."""
+    """The secret in every encoding of a log, in base64 also from the middle of a group on."""
     forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}
     forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     forms |= {repr(secret)[1:-1], repr(secret.encode())[2:-1]}
@@ -21,17 +21,17 @@ def forms_of(secret: str) -> set[str]:
 
 
 def leaks(text: str, secrets: list[str]) -> list[str]:
-    """The secrets that the text holds."""
+    """The secrets in the text."""
     return [secret for secret in secrets if any(form in text for form in forms_of(secret))]
 
 
 def shown(*things: object) -> str:
-    """Everything that the things show of themselves."""
+    """The `repr` and `str` of the things."""
     return "\n".join(f"{thing!r}\n{thing!s}" for thing in things)
 
 
 def told_of(error: BaseException) -> str:
-    """Everything that an error and its causes show, with the formatted traceback."""
+    """The text of an error and of its causes, with the formatted traceback."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     link: BaseException | None = error
     while link is not None:

@@ -1,4 +1,4 @@
-"""Paths of the sandbox's lists, and a GraphQL query that the sandbox understands."""
+"""Paths of the sandbox's lists, and a GraphQL query for the sandbox."""
 
 ASSETS = "/api/asset/v1/assets"
 OPERATORS = "/public/api/operator/operators"

@@ -1,4 +1,4 @@
-"""What the tests of the sandbox talk to it with: plain requests, none of our own code."""
+"""A client for the tests of the sandbox: plain requests, without our own code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from requests_iris.sandbox import Sandbox
 
 
 class PlainClient(requests.Session):
-    """A Session that trusts the sandbox, and takes relative URLs for those of the API."""
+    """A Session that trusts the sandbox, and joins a path to the URL of the API."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class PlainClient(requests.Session):
         return super().request(method, url, **{"timeout": 10, **kwargs})
 
     def ask(self, *, basic: str | None = None, **form: str) -> requests.Response:
-        """A token request; `basic` is id:secret in place of the right ones."""
+        """Send a token request. `basic` is id:secret, by default the right credentials."""
         settings = self.sandbox.settings
         if basic is None:
             basic = f"{settings['client_id']}:{settings['client_secret']}"
@@ -44,7 +44,7 @@ class PlainClient(requests.Session):
         return self.ask(grant_type="refresh_token", refresh_token=refresh_token, **changes)
 
     def sign_in(self, **changes: str) -> dict:
-        """Takes a token, and sends it with every request from now on."""
+        """Get a token, and sign every later request."""
         token = self.ask_by_password(**changes).json()
         self.headers["Authorization"] = f"Bearer {token['access_token']}"
         return token

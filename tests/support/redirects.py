@@ -1,4 +1,4 @@
-"""Redirects, and the tokens that servers saw on the way."""
+"""Redirects, and the tokens in requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from requests_iris.sandbox import Sandbox
 
 
 def redirect(sandbox: Sandbox, to: str, *, via: str = "api", status: int = 302) -> str:
-    """A URL of the API, or of the server `via`, that redirects to the URL `to`."""
+    """A URL of the server `via` ("api" or "foreign") with a redirect to the URL `to`."""
     base = sandbox.base_url if via == "api" else sandbox.foreign_url
     query = {"to": to, "status": status}
     return str(requests.Request("GET", f"{base}/redirect", params=query).prepare().url)

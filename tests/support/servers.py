@@ -1,4 +1,4 @@
-"""Servers that the sandbox has not: one with certificates of its own, and a proxy."""
+"""Servers beside the sandbox: an echo server with any certificate, and a proxy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from requests_iris.sandbox.server import Delivery, Server, hang_up
 
 @contextmanager
 def echo_server(tls: ssl.SSLContext) -> Iterator[str]:
-    """The URL of a server that tells what arrived."""
+    """The URL of a server whose response shows the request."""
     server = Server(
         lambda request: Delivery(response=echo(request)),
         name="echo",
@@ -32,7 +32,7 @@ def echo_server(tls: ssl.SSLContext) -> Iterator[str]:
 
 @contextmanager
 def serving(server: socketserver.BaseServer) -> Iterator[str]:
-    """The host and port of `server`, while a thread answers there."""
+    """The host and port of `server`, while a thread serves requests."""
     with server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -46,7 +46,7 @@ def serving(server: socketserver.BaseServer) -> Iterator[str]:
 
 @contextmanager
 def proxy(tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """The URL of a proxy that knows CONNECT (RFC 9110 section 9.3.6), reached by TLS or without."""
+    """The URL of a proxy with CONNECT (RFC 9110 section 9.3.6), with or without TLS."""
 
     opened: list[socket.socket] = []
 
@@ -70,11 +70,11 @@ def proxy(tls: ssl.SSLContext | None = None) -> Iterator[str]:
 
         def finish(self) -> None:
             super().finish()
-            self.request.close()  # the TLS layer, which the server does not know
+            self.request.close()  # the TLS layer is unknown to the server
 
     class Proxy(socketserver.ThreadingTCPServer):
         def handle_error(self, *_: Any) -> None:
-            """A client that does not trust it is no fault of its own."""
+            """Say nothing: a client may refuse the certificate."""
 
     try:
         with serving(Proxy(("127.0.0.1", 0), Tunnel)) as address:
@@ -90,4 +90,4 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
             sink.sendall(piece)
         sink.shutdown(socket.SHUT_WR)
     except OSError:
-        pass  # one of them has hung up
+        pass  # the source or the sink has hung up

@@ -1,4 +1,4 @@
-"""Token endpoints that no session can use."""
+"""Token endpoints for failing token requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from requests_iris.sandbox import Sandbox
 
 @contextmanager
 def closed_port(sandbox: Sandbox) -> Iterator[str]:
-    """A URL on a port where nobody listens. The port is bound, so that nobody else gets it."""
+    """A URL on a port without a server. The port is bound, so no other program gets the port."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"https://127.0.0.1:{bound.getsockname()[1]}/token"
@@ -19,7 +19,7 @@ def closed_port(sandbox: Sandbox) -> Iterator[str]:
 
 @contextmanager
 def untrusted_certificate(sandbox: Sandbox) -> Iterator[str]:
-    """The URL of a sandbox that the session does not trust. The session must send nothing there."""
+    """The URL of an untrusted sandbox. The session must send nothing to the sandbox."""
     with Sandbox() as other:
         yield other.token_url
         assert other.seen == ()
