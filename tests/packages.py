@@ -1,6 +1,6 @@
-"""Builds the wheel or the source distribution, and tries it as somebody who has nothing else.
+"""Builds the wheel or the source distribution, and tries the package in an empty environment.
 
-With the wheel, the README is checked too.
+For the wheel, this program also checks the README.
 
 python -m tests.packages wheel
 python -m tests.packages sdist [pytest's arguments]
@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-#: What to run with the wheel alone, its exit status, and what it must print or complain about.
+#: Programs for the wheel without extras, with the exit status and a part of the output.
 TRIALS = (
     ("import requests_iris; print('has', requests_iris.__name__)", 0, "has requests_iris"),
     ("from requests_iris import *; print(IrisSession().counters)", 0, "{'password': 0,"),
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def build(kind: str, directory: Path) -> Path:
-    """The wheel out of the source distribution: a clone may have leftovers of older builds."""
+    """Build the wheel from the source distribution: a clone may have leftovers of older builds."""
     command = [sys.executable, "-m", "build", "--outdir", directory, ROOT]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (package,) = directory.glob("*.whl" if kind == "wheel" else "*.tar.gz")
@@ -48,7 +48,7 @@ def build(kind: str, directory: Path) -> Path:
 
 
 def check_readme(directory: Path) -> None:
-    """Whether the package index would draw it, out of what was built."""
+    """Whether the package index can render the README of the built packages."""
     twine = [sys.executable, "-m", "twine", "check", "--strict"]
     subprocess.run([*twine, *directory.glob("*.whl"), *directory.glob("*.tar.gz")], check=True)
 
@@ -59,7 +59,7 @@ def new_environment(directory: Path) -> Path:
 
 
 def try_wheel(python: Path, wheel: Path) -> int:
-    """Runs the trials, and the command; prints what went wrong."""
+    """Run the trials and the command, and print the failures."""
     install(python, wheel)
     trials = [((python, "-I", "-c", code), status, text) for code, status, text in TRIALS]
     command = (python.with_name("requests-iris"), "demo")
@@ -80,7 +80,7 @@ def unpack(sdist: Path) -> Path:
 
 
 def run_tests(python: Path, source: Path, arguments: list[str]) -> int:
-    """All of the tests that `tox -e py` runs, where there is nothing but what was unpacked."""
+    """Run all tests of `tox -e py` in the unpacked source distribution."""
     install(python, f"{source}[test]")
     return subprocess.run([python, "-m", "pytest", "-q", *arguments], cwd=source).returncode
 

@@ -19,8 +19,8 @@ from requests_toolbelt import MultipartEncoder
 from requests_iris import IrisSession
 from requests_iris.sandbox import Fault, Sandbox
 
-from .conftest import wait_until
-from .test_invariant import redirect, tokens_seen
+from .support.redirects import redirect, tokens_seen
+from .support.waiting import wait_until
 
 
 class Canned(BaseAdapter):

@@ -18,29 +18,15 @@ from requests import PreparedRequest
 from requests_iris import IrisSession
 from requests_iris.sandbox import Fault, Sandbox
 
-from .servers import serving
+from .support.redirects import redirect, tokens_seen
+from .support.servers import serving
 
 #: Someone who signs in to a server that takes everybody.
 USER = {"client_id": "me", "client_secret": "mine", "username": "me", "password": "mine"}
 
 
-def tokens_seen(sandbox: Sandbox, server: str) -> list[str]:
-    """The Authorization headers that came to a server."""
-    headers = [seen.headers.get("Authorization") for seen in sandbox.seen if seen.server == server]
-    return [value for value in headers if value]
-
-
 def through_pickle(request: PreparedRequest) -> PreparedRequest:
     return pickle.loads(pickle.dumps(request))
-
-
-def redirect(sandbox: Sandbox, to: str, *, via: str = "api", status: int = 302) -> str:
-    base = sandbox.base_url if via == "api" else sandbox.foreign_url
-    return str(
-        requests.Request("GET", f"{base}/redirect", params={"to": to, "status": status})
-        .prepare()
-        .url
-    )
 
 
 class TestFirstHop:

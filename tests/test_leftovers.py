@@ -1,4 +1,4 @@
-"""What a token, and the call for it, leave behind in the objects that a caller keeps."""
+"""The objects that a caller keeps hold no token, and the token request leaves nothing in them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def authorizations(response: Response) -> list[str]:
 
 
 class TestHistory:
-    """It is stored by caches and shown by tools that conceal the final request's headers only."""
+    """Caches store the history. Tools show it, and conceal the headers of the last request only."""
 
-    def test_it_shows_no_token_of_a_redirect(self, iris: IrisSession) -> None:
+    def test_history_shows_no_token_after_a_redirect(self, iris: IrisSession) -> None:
         response = iris.get("/redirect", params={"to": ECHO})
         assert [hop[:19] for hop in authorizations(response)] == ["Bearer fingerprint:"]
         assert response.request.headers["Authorization"] == f"Bearer {iris.access_token}"
 
-    def test_nor_of_the_request_that_a_redirect_has_led_to(self, iris, sandbox) -> None:
+    def test_history_shows_no_token_in_the_next_request_of_a_redirect(self, iris, sandbox) -> None:
         sandbox.inject(Fault(redirect=f"{sandbox.base_url}/redirect?to={ECHO}"), on="api")
         response = iris.get(ECHO)
         assert [hop.status_code for hop in response.history] == [302, 302]
@@ -33,12 +33,12 @@ class TestHistory:
             "Bearer fingerprint:"
         ]
 
-    def test_it_shows_no_token_of_a_401(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_history_shows_no_token_after_a_401(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.fetch_token()
         sandbox.expire_access_tokens()
         assert [hop[:19] for hop in authorizations(iris.get(ECHO))] == ["Bearer fingerprint:"]
 
-    def test_it_shows_no_token_of_a_401_to_a_bearer(self, iris, sandbox) -> None:
+    def test_history_of_a_plain_session_with_our_bearer_shows_no_token(self, iris, sandbox) -> None:
         iris.fetch_token()
         sandbox.expire_access_tokens()
         response = requests.get(
@@ -46,13 +46,13 @@ class TestHistory:
         )
         assert [hop[:19] for hop in authorizations(response)] == ["Bearer fingerprint:"]
 
-    def test_a_header_of_the_callers_own_stays(self, iris: IrisSession) -> None:
+    def test_history_keeps_a_header_of_the_callers_own(self, iris: IrisSession) -> None:
         iris.fetch_token()
         mine = {"Authorization": f"Bearer {iris.access_token}"}
         response = iris.get("/redirect", params={"to": ECHO}, headers=mine)
         assert authorizations(response) == [mine["Authorization"]]
 
-    def test_the_request_that_a_hook_has_kept_stays_as_it_was_sent(self, iris, sandbox) -> None:
+    def test_a_request_kept_by_a_hook_stays_as_it_was_sent(self, iris, sandbox) -> None:
         kept: list[PreparedRequest] = []
         iris.hooks["response"].append(lambda response, **_: kept.append(response.request))
         iris.get("/redirect", params={"to": ECHO})
@@ -62,8 +62,10 @@ class TestHistory:
 
 
 class TestTokenCall:
-    def test_it_is_sent_where_libraries_stand_in_for_the_network(self, iris, monkeypatch) -> None:
-        """requests-mock replaces this method."""
+    def test_token_request_passes_the_method_that_mocking_libraries_replace(
+        self, iris, monkeypatch
+    ) -> None:
+        """requests-mock replaces `requests.Session.send`."""
         sent: list[str] = []
         send = requests.Session.send
 
@@ -75,7 +77,7 @@ class TestTokenCall:
         iris.get(ECHO)
         assert sent == ["/token", ECHO]
 
-    def test_it_goes_by_an_adapter_mounted_later(self, iris, sandbox) -> None:
+    def test_token_request_uses_an_adapter_that_was_mounted_later(self, iris, sandbox) -> None:
         class Adapter(requests.adapters.HTTPAdapter):
             sent = 0
 
@@ -88,8 +90,10 @@ class TestTokenCall:
         iris.get(ECHO)
         assert adapter.sent == 1
 
-    def test_a_redirect_is_read_by_nobody_but_us(self, iris, sandbox, clock) -> None:
-        """requests would read it to its end, however long that takes, to look where it leads."""
+    def test_redirect_of_a_token_request_is_read_within_our_bounds(
+        self, iris, sandbox, clock
+    ) -> None:
+        """requests would read the whole body, without a time limit, to follow the redirect."""
         headers = {"Location": "/elsewhere"}
         fault = Fault(status=302, headers=headers, body="x" * 100, truncate=50)
         sandbox.inject(fault, on="token", times=3)
@@ -97,13 +101,12 @@ class TestTokenCall:
             iris.fetch_token()
 
 
-def test_a_bearer_takes_a_reply_that_no_connection_has_brought(iris, sandbox) -> None:
-    """As out of a cache."""
+def test_bearer_accepts_a_response_that_came_from_a_cache(iris, sandbox) -> None:
     with requests.Session() as session:
         session.verify = sandbox.ca_file
         request = requests.Request("GET", sandbox.base_url + ECHO, auth=iris.bearer)
         prepared = session.prepare_request(request)
         (hook,) = prepared.hooks["response"]
-        reply = Response()
-        reply.status_code, reply.request = 401, prepared
-        assert hook(reply) is reply
+        response = Response()
+        response.status_code, response.request = 401, prepared
+        assert hook(response) is response

@@ -17,18 +17,11 @@ from requests_iris.cli import main
 from requests_iris.sandbox import Fault, Sandbox
 
 from .readme_commands import README, commands
+from .support.readme import BLOCK, blocks_of
 
-BLOCK = re.compile(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)")
 BLOCKS = BLOCK.findall(README.read_text("utf-8"))
 #: Those that are no tests themselves; test_testing.py runs the others.
 SCRIPTS = [block for block in BLOCKS if "def test_" not in block]
-
-
-def blocks_of(section: str) -> list[str]:
-    """The python blocks of one section of the README, without their indentation."""
-    text = README.read_text("utf-8").split(f"\n{section}\n{'-' * len(section)}\n")[1]
-    text = re.split(r"\n-{3,}\n", text)[0]
-    return [textwrap.dedent(block) for block in BLOCK.findall(text)]
 
 
 @pytest.fixture

@@ -24,8 +24,9 @@ from requests_iris import IrisSession, SettingError, TokenResponseError
 from requests_iris.retry import DEFAULT_RETRY, after_error, after_response, retry_of
 from requests_iris.sandbox import Fault, Sandbox
 
-from .conftest import HUNG, SkippingClock, wait_until
-from .test_invariant import redirect, tokens_seen
+from .support.clocks import SkippingClock
+from .support.redirects import redirect, tokens_seen
+from .support.waiting import HUNG, wait_until
 
 BUSY = Fault(status=503, body="busy")
 #: Seconds of the pauses by default, without what chance adds, up to half a second each.

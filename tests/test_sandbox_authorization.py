@@ -1,4 +1,4 @@
-"""The sandbox's authorization server: who gets a token, what is in it, and how long it is good."""
+"""The sandbox's authorization server: grants, refusals, and the lifetime of tokens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from requests_iris.sandbox import Sandbox
 
-from .plain_client import PlainClient
+from .support.plain_client import PlainClient
 
 AWKWARD = ["a:b", "a&b=c", "a+b", "100%", "%41", "two words ", "é", "\N{TRACTOR}", "\"'\\", ""]
 
@@ -26,7 +26,7 @@ def error_of(response) -> tuple[int, str]:
 
 
 class TestPasswordGrant:
-    def test_it_answers_as_documented(self, client):
+    def test_password_grant_responds_as_documented(self, client):
         token = client.ask_by_password().json()
         assert set(token) == {
             *("token_type", "expires_in", "access_token", "refresh_token", "scope")
@@ -44,7 +44,7 @@ class TestPasswordGrant:
         assert client.ask_by_password(scope="").json()["scope"] == "api"
         assert client.ask_by_password(scope=None).json()["scope"] == "api"
 
-    def test_two_spaces_in_the_scope_are_one(self, client):
+    def test_two_spaces_in_the_scope_count_as_a_single_space(self, client):
         assert client.ask_by_password(scope="api  offline_access").json()["scope"] == (
             "api offline_access"
         )
@@ -57,7 +57,7 @@ class TestPasswordGrant:
         assert error_of(client.ask_by_password(**{wrong: "wrong"})) == (400, "invalid_grant")
 
     @pytest.mark.parametrize("missing", ["username", "password", "grant_type"])
-    def test_an_incomplete_form_is_no_request(self, sandbox, client, missing):
+    def test_an_incomplete_form_is_an_invalid_request(self, sandbox, client, missing):
         form = {
             "grant_type": "password",
             "username": sandbox.settings["username"],
@@ -95,7 +95,7 @@ class TestPasswordGrant:
             assert not client.ask_by_password(password=text + "x").ok
             assert not client.ask_by_password(basic=f"id:{text}x").ok
 
-    def test_a_url_encoded_client_is_another_one(self):
+    def test_a_url_encoded_client_is_another_client(self):
         with Sandbox(client_secret="a+b") as sandbox, PlainClient(sandbox) as client:
             basic = f"{sandbox.settings['client_id']}:a%2Bb"
             assert error_of(client.ask_by_password(basic=basic)) == (401, "invalid_client")
@@ -109,7 +109,7 @@ class TestPasswordGrant:
 
 
 class TestRefreshTokenGrant:
-    def test_it_brings_two_new_tokens_of_the_same_scope(self, sandbox, client):
+    def test_refresh_grant_brings_two_new_tokens_of_the_same_scope(self, sandbox, client):
         old = client.ask_by_password().json()
         new = client.ask_by_refresh_token(old["refresh_token"]).json()
         assert new["access_token"] != old["access_token"]
@@ -125,13 +125,15 @@ class TestRefreshTokenGrant:
             assert response.ok
             token = response.json()
 
-    def test_a_used_one_is_refused(self, client):
+    def test_a_used_refresh_token_is_refused(self, client):
         token = client.ask_by_password().json()
         client.ask_by_refresh_token(token["refresh_token"])
         again = client.ask_by_refresh_token(token["refresh_token"])
         assert error_of(again) == (400, "invalid_grant")
 
-    def test_of_many_at_once_with_the_same_one_only_one_gets_through(self, sandbox, client):
+    def test_of_8_simultaneous_uses_of_a_refresh_token_only_the_first_succeeds(
+        self, sandbox, client
+    ):
         token = client.ask_by_password().json()
 
         def renew(_: int) -> int:
@@ -154,28 +156,28 @@ class TestRefreshTokenGrant:
         assert error_of(refused) == (401, "invalid_client")
         assert client.ask_by_refresh_token(token["refresh_token"]).ok
 
-    def test_a_revoked_one_is_refused(self, sandbox, client):
+    def test_a_revoked_refresh_token_is_refused(self, sandbox, client):
         token = client.ask_by_password().json()
         sandbox.revoke_refresh_tokens()
         response = client.ask_by_refresh_token(token["refresh_token"])
         assert error_of(response) == (400, "invalid_grant")
         assert client.ask_by_password().ok
 
-    def test_a_new_password_does_not_matter_to_it(self, sandbox, client):
+    def test_a_refresh_token_survives_a_new_password(self, sandbox, client):
         token = client.ask_by_password().json()
         sandbox.change_password("new")
         assert client.ask_by_refresh_token(token["refresh_token"]).ok
 
 
 class TestEndpoint:
-    def test_it_is_at_its_path_only(self, sandbox, client):
+    def test_token_endpoint_is_at_its_path_only(self, sandbox, client):
         assert client.post(sandbox.token_url + "/v3").status_code == 404
 
-    def test_it_takes_post_only(self, sandbox, client):
+    def test_token_endpoint_accepts_post_only(self, sandbox, client):
         assert client.get(sandbox.token_url).status_code == 405
         assert sandbox.refused == 0
 
-    def test_it_takes_no_query(self, sandbox, client):
+    def test_token_endpoint_accepts_no_query(self, sandbox, client):
         sandbox_url = sandbox.token_url + "?tenant=7"
         assert error_of(client.post(sandbox_url, data={})) == (400, "invalid_request")
 
@@ -183,7 +185,7 @@ class TestEndpoint:
         refused = client.ask_by_password(grant_type="urn:other")
         assert error_of(refused) == (400, "unsupported_grant_type")
 
-    def test_what_it_refuses_is_counted(self, sandbox, client):
+    def test_refused_token_requests_are_counted(self, sandbox, client):
         client.ask_by_password()
         client.ask_by_password(password="wrong")
         client.ask_by_password(basic="x:y")
@@ -198,7 +200,8 @@ class TestEndpoint:
 
 
 class TestLifetime:
-    def test_a_token_is_good_until_its_end_and_not_after(self, sandbox, client):
+    def test_a_token_of_a_fraction_of_a_second_is_valid_until_its_end(self, sandbox, client):
+        """By the system's clock: the test waits. test_sandbox_clock.py moves a clock instead."""
         sandbox.token_lifetime = 0.5
         before = time.monotonic()
         assert client.sign_in()["expires_in"] == 0.5
@@ -209,14 +212,14 @@ class TestLifetime:
             time.sleep(0.05)
         assert client.get("/echo").status_code == 401
 
-    def test_a_change_holds_for_new_tokens_only(self, sandbox, client):
+    def test_a_changed_lifetime_holds_for_new_tokens_only(self, sandbox, client):
         client.sign_in()
         sandbox.token_lifetime = 0.001
         assert client.ask_by_password().json()["expires_in"] == 0.001
-        time.sleep(0.01)
+        sandbox.clock.advance(1)
         assert client.get("/echo").ok
 
-    def test_one_that_is_over_at_once_is_taken_for_a_moment(self, sandbox, client):
+    def test_a_token_of_lifetime_0_is_accepted_until_it_is_expired_by_force(self, sandbox, client):
         sandbox.token_lifetime = 0
         assert client.sign_in()["expires_in"] == 0
         assert client.get("/echo").ok
@@ -224,7 +227,7 @@ class TestLifetime:
         assert client.get("/echo").status_code == 401
 
     @pytest.mark.parametrize("end", [Sandbox.expire_access_tokens, Sandbox.revoke_access_tokens])
-    def test_tokens_can_be_ended_and_those_after_them_are_good(self, sandbox, client, end):
+    def test_tokens_can_be_ended_and_later_tokens_are_valid(self, sandbox, client, end):
         client.sign_in()
         end(sandbox)
         assert client.get("/echo").status_code == 401
@@ -247,7 +250,7 @@ def test_nothing_secret_is_logged_at_any_level(sandbox, client, caplog):
     assert not [secret for secret in [*held, token["refresh_token"]] if secret in caplog.text]
 
 
-def test_it_writes_nothing_to_the_terminal(sandbox, client, capfd):
+def test_sandbox_writes_nothing_to_the_terminal(sandbox, client, capfd):
     client.sign_in()
     client.get("/nothing")
     sandbox.close()

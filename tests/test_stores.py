@@ -32,8 +32,9 @@ from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.stores import open_store
 from requests_iris.stores.contract import KEY, TOKEN, StoreContract
 
-from .conftest import HUNG, SkippingClock, wait_until
-from .redis_server import RedisServer
+from .support.clocks import SkippingClock
+from .support.redis_server import RedisServer
+from .support.waiting import HUNG, wait_until
 
 
 class TestFile(StoreContract):

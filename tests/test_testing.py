@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from .test_readme import blocks_of
+from .support.readme import blocks_of
 
 pytest_plugins = ["pytester"]
 
-#: What must not be loaded by a test run that does not use the fixtures.
+#: Packages that a test run must not load unless a test uses the fixtures.
 HEAVY = ("requests", "urllib3", "oauthlib", "trustme", "werkzeug", "cryptography", "click", "rich")
 
 
 @pytest.fixture
 def run(pytester: pytest.Pytester):
-    """Runs pytest as a user does, with our plugin and no other, in a process of its own."""
+    """Runs pytest as a user does, in a process of its own, with our plugin only."""
 
     def run(source: str, *options: str, **variables: str) -> pytest.RunResult:
         pytester.makepyfile(source)
@@ -29,7 +29,7 @@ def run(pytester: pytest.Pytester):
     return run
 
 
-def test_it_loads_nothing_heavy_while_it_is_not_used(run) -> None:
+def test_plugin_loads_nothing_heavy_while_no_test_uses_it(run) -> None:
     result = run(
         f"""
         import sys
@@ -49,8 +49,8 @@ def test_a_session_made_by_the_code_under_test_is_signed_in(run) -> None:
 
         def test_it(iris_sandbox):
             with IrisSession() as session:
-                reply = session.get("/api/asset/v1/assets").json()
-            assert reply["totalElements"] == len(iris_sandbox.asset_ids) == 250
+                assets = session.get("/api/asset/v1/assets").json()
+            assert assets["totalElements"] == len(iris_sandbox.asset_ids) == 250
             assert iris_sandbox.count("password") == 1
         """
     )
@@ -150,9 +150,19 @@ def test_a_mark_says_how_the_sandbox_is_made(run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"), [("machine=3", "unexpected*'machine'"), ("3", "positional")]
+    ("arguments", "words"),
+    [
+        ("machine=3", "does not know machine=. Its arguments are machines=, assets=, *clock=."),
+        ("machine=3, tokens=2", "does not know machine=, tokens=. Its arguments are machines=,*"),
+        ("3", "does not know 3. Its arguments are machines=, assets=, token_lifetime=,*"),
+        ("machines='3'", "has a wrong argument: machines must be a whole number, 0 or more, *"),
+        ("token_lifetime=-1", "has a wrong argument: token_lifetime must be a number of seconds*"),
+        ("machines=3, assets=[]", "has a wrong argument: Pass machines or assets, not both*"),
+    ],
 )
-def test_a_mark_that_no_sandbox_understands_is_an_error(run, arguments: str, words: str) -> None:
+def test_a_wrong_argument_of_the_mark_is_an_error_that_lists_the_right_ones(
+    run, arguments: str, words: str
+) -> None:
     result = run(
         f"""
         import pytest
@@ -163,11 +173,55 @@ def test_a_mark_that_no_sandbox_understands_is_an_error(run, arguments: str, wor
         """
     )
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"E * TypeError: *__init__() *{words}*"])
+    result.stdout.fnmatch_lines([f"The mark iris_sandbox {words}"])
+    result.stdout.no_fnmatch_line("*Error*: *")
+
+
+def test_a_mark_can_bring_assets_of_ones_own(run) -> None:
+    result = run(
+        """
+        import pytest
+
+        @pytest.mark.iris_sandbox(assets=[{"name": "Digger"}])
+        def test_it(iris_sandbox, iris_session):
+            assert [asset["name"] for asset in iris_session.items("/api/asset/v1/assets")] == [
+                "Digger"
+            ]
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_a_session_from_before_the_sandbox_says_that_the_variables_came_too_late(run) -> None:
+    result = run(
+        """
+        from requests_iris import IrisSession
+
+        session = IrisSession()
+
+        def test_it(iris_sandbox):
+            session.get("/api/asset/v1/assets")
+        """
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *MissingSettingError*when th* session was created*"])
+
+
+def test_a_token_expires_by_the_clock_of_the_sandbox(run) -> None:
+    result = run(
+        """
+        def test_it(iris_sandbox, iris_session):
+            assert iris_session.get("/api/asset/v1/assets").ok
+            iris_sandbox.clock.advance(3600)
+            assert iris_session.get("/api/asset/v1/assets").ok
+            assert iris_sandbox.count("api", status=401) == 1
+        """
+    )
+    result.assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("package", ["trustme", "werkzeug"])
-def test_without_the_extra_it_says_which(run, package: str) -> None:
+def test_without_the_extra_the_error_says_which(run, package: str) -> None:
     result = run(
         f"""
         import sys
@@ -195,10 +249,10 @@ def test_the_example_of_the_readme_passes(run) -> None:
     result.assert_outcomes(passed=example.count("def test_"))
 
 
-def test_pytest_loads_it_by_its_entry_point(
+def test_pytest_loads_the_plugin_by_its_entry_point(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In this process, too, so that its lines are run where coverage sees them."""
+    """In this process, where coverage sees the lines of the plugin."""
     monkeypatch.setenv("TRACKUNIT_SCOPE", "real")
     pytester.makepyfile(
         """

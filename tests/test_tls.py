@@ -24,8 +24,9 @@ from requests_iris import IrisSession
 from requests_iris.sandbox import Sandbox
 from requests_iris.tls import SharedContexts, TlsFiles
 
-from .conftest import HUNG, skip_pauses
-from .servers import echo_server, proxy
+from .conftest import skip_pauses
+from .support.servers import echo_server, proxy
+from .support.waiting import HUNG
 
 #: For sessions that need not sign in.
 TOKEN = {"access_token": "saved"}

@@ -1,12 +1,13 @@
-"""A local IRIS to run programs against: a real authorization server and API, by TLS on loopback.
+"""A local IRIS to test programs against: a real authorization server and API, over TLS on loopback.
 
     with Sandbox(token_lifetime=2) as sandbox:
         with IrisSession(**sandbox.settings) as iris:
             iris.verify = sandbox.ca_file
             ...
 
-Its authorization server is oauthlib's, its fleet is made up, and what happens to the next requests
-can be ordered: see `Fault`.
+The authorization server is oauthlib's. The fleet is made up, or your own: `Sandbox(assets=[...])`.
+Faults make the next requests go wrong: see `Fault`. A movable clock makes tokens expire without a
+wait: see `MovableClock`.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from __future__ import annotations
 try:
     import trustme
 
-    from . import aemp
+    from . import aemp, checks
     from .api import Api
     from .authorization import Account, Authorization
+    from .clock import MovableClock
     from .echo import echo, redirect
     from .faults import OMIT, Fault, Faults
     from .fleet import Fleet
-    from .ledger import Ledger, Seen
+    from .ledger import SERVERS, Ledger, Seen
     from .limits import Limits, RetryAfter
     from .problems import Problem
     from .server import HOST, App, Delivery, Request, Server
@@ -31,40 +33,66 @@ except ModuleNotFoundError as error:  # pragma: no cover
         f'The sandbox needs {error.name}: pip install "requests-iris[sandbox]"', name=error.name
     ) from None
 
+import atexit
+import copy
 import os
 import secrets
+import shutil
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 from werkzeug import Response
 
-__all__ = ["OMIT", "Fault", "Sandbox", "Seen"]
+__all__ = ["OMIT", "Fault", "MovableClock", "Sandbox", "Seen"]
 
-#: The names of the three servers, as `Sandbox.inject` and `Sandbox.count` know them.
-SERVERS = ("token", "api", "foreign")
+#: Seconds that `Sandbox.close` waits for the threads of the servers.
+CLOSE_TIMEOUT = 2
 
 
 class Sandbox:
-    """Three servers on loopback: tokens, API, and a foreign one that stands for somebody else's.
+    """Three servers on loopback: a token server, an API, and a foreign server.
 
-    `machines`: how many the fleet has; can be changed while it runs.
-    `token_lifetime`: seconds that an access token lives; may be a fraction, or 0.
-    `port`: of the API, the token server takes the next one; 0 for ports that happen to be free.
-    `hostnames`: further names that its certificate is good for, for whoever routes them here.
-    The credentials are made up unless they are given.
+    :param machines: (int, default 250) The size of the made-up fleet.
+    :param assets: (list of dicts) Your own fleet instead. The API serves each asset unchanged; an
+        asset without an ``"id"`` gets a made-up id. Each asset also has a made-up operator and a
+        made-up event, and an entry in the AEMP snapshot: `EquipmentID` is the asset's `id`;
+        `OEMName`, `Model` and `SerialNumber` are the asset's `brand`, `model` and `serialNumber`.
+        GraphQL knows the members of all assets, and says null where an asset lacks a member.
+    :param token_lifetime: (seconds, default 3600) The lifetime of access tokens, which may be a
+        fraction, or 0.
+    :param client_id, client_secret, username, password: (str) The credentials. Made up by default.
+    :param port: (int) The port of the API; the token server uses the next port. 0, the default,
+        uses free ports.
+    :param hostnames: (list of str) More host names for the certificate, for tests that route the
+        host names to the sandbox.
+    :param clock: (MovableClock, default a new clock) The clock of token lifetimes and limits. A
+        session has its own clock: pass ``clock=sandbox.clock`` to IrisSession to move both.
 
-    It runs between `start` and `close`, or inside a `with` block.
+    The sandbox runs between `start` and `close`, or inside a `with` block. Without `close`, the
+    sandbox ends with the program, and removes its files. A forked child process can use the sandbox
+    of its parent, but cannot close the sandbox.
+
+    Every method refuses a wrong argument: with a `TypeError` for a wrong type, and a `ValueError`
+    for a wrong value. The message says which values are allowed.
     """
+
+    # A misspelled attribute, such as `sandbox.machine = 3`, must not be set silently.
+    __slots__ = (
+        *("_account", "_aemp", "_api", "_authorization", "_ca_file", "_clock", "_faults"),
+        *("_hostnames", "_ledger", "_limits", "_port", "_process", "_running", "_servers"),
+    )
 
     def __init__(
         self,
         *,
-        machines: int = 250,
+        machines: int | None = None,
+        assets: Iterable[Mapping[str, Any]] | None = None,
         token_lifetime: float = 3600,
         client_id: str | None = None,
         client_secret: str | None = None,
@@ -72,56 +100,78 @@ class Sandbox:
         password: str | None = None,
         port: int = 0,
         hostnames: Iterable[str] = (),
+        clock: MovableClock | None = None,
     ) -> None:
+        if machines is not None and assets is not None:
+            raise ValueError("Pass machines or assets, not both: assets are the whole fleet.")
         self._account = Account(
-            client_id=_given_or_made_up(client_id, "client"),
-            client_secret=_given_or_made_up(client_secret, "secret"),
-            username=_given_or_made_up(username, "user"),
-            password=_given_or_made_up(password, "password"),
+            client_id=_given_or_made_up("client_id", client_id),
+            client_secret=_given_or_made_up("client_secret", client_secret),
+            username=_given_or_made_up("username", username),
+            password=_given_or_made_up("password", password),
         )
-        self._port = port
-        self._hostnames = ("127.0.0.1", "localhost", "::1", *hostnames)
+        self._port = checks.whole_number("port", port, least=0, most=65534)
+        self._hostnames = ("127.0.0.1", "localhost", "::1", *_names("hostnames", hostnames))
+        self._clock = MovableClock() if clock is None else clock
+        checks.instance("clock", self._clock, MovableClock, "MovableClock()")
         self._ledger = Ledger()
         self._faults = Faults()
-        self._limits = Limits()
-        self._authorization = Authorization(self._account, token_lifetime=token_lifetime)
-        #: How the AEMP snapshots are cut and spelled: `next_link`, `lower_case`, `page_size`.
-        self.aemp = aemp.Habits()
+        self._limits = Limits(self._clock)
+        checks.seconds("token_lifetime", token_lifetime)
+        self._authorization = Authorization(
+            self._account, token_lifetime=token_lifetime, clock=self._clock
+        )
+        self._aemp = aemp.Habits()
         self._api = Api(
-            Fleet(machines),
+            Fleet(250 if machines is None else machines, assets=assets),
             authorization=self._authorization,
             limits=self._limits,
-            aemp_habits=self.aemp,
+            aemp_habits=self._aemp,
         )
         self._running = ExitStack()
         self._servers: dict[str, Server] = {}
         self._ca_file = ""
+        self._process = 0
 
     def start(self) -> Sandbox:
-        """Starts the servers; from now on there are URLs."""
+        """Start the servers.
+
+        :raises RuntimeError: if the sandbox is running.
+        :raises OSError: if the port is in use.
+        """
         if self._servers:
             raise RuntimeError("This sandbox is running already.")
         with ExitStack() as stack:
-            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="iris-sandbox-"))
+            directory = tempfile.mkdtemp(prefix="iris-sandbox-")
+            stack.callback(shutil.rmtree, directory, ignore_errors=True)
             self._ca_file = os.path.join(directory, "ca.pem")
             tls = _tls_context(self._ca_file, self._hostnames)
             closing = threading.Event()
-            servers = {}
+            servers: dict[str, Server] = {}
+            stack.callback(_close_all, servers)
             for name, work, port in self._plan():
                 app = self._app(name, work, closing)
                 server = Server(app, name=name, tls=tls, closing=closing, port=port)
                 server.start()
-                stack.callback(server.close)
                 servers[name] = server
-            stack.callback(closing.set)  # the first to happen: sleepers of all servers wake up
             self._servers = servers
             self._running = stack.pop_all()
+        self._process = os.getpid()
+        atexit.register(self.close)
         return self
 
     def close(self) -> None:
-        """Stops the servers and ends their threads, in the middle of a delay if need be."""
+        """Stop the servers, hang up on their clients, and remove the files.
+
+        Returns within about `CLOSE_TIMEOUT` seconds. A client may be in the middle of a handshake,
+        a request or a response, or wait for a delayed response. Does nothing if the sandbox is not
+        running, or in a forked child process: the servers are the parent's.
+        """
+        if self._process != os.getpid():
+            return
+        atexit.unregister(self.close)
         self._running.close()
-        self._servers.clear()
+        self._servers = {}
 
     def __enter__(self) -> Sandbox:
         return self.start()
@@ -140,8 +190,9 @@ class Sandbox:
     def _app(self, name: str, work: Callable[[Request], Response], closing: threading.Event) -> App:
         def app(request: Request) -> Delivery:
             with self._ledger.entry(name, request) as entry:
-                fault = self._faults.take(name, request)
-                delivery = fault.deliver(lambda: _safely(work, request), sleep)
+                delivery = self._faults.deliver(
+                    name, request, lambda: _safely(work, request), sleep
+                )
                 entry.status = delivery.response.status_code if delivery.response else None
             return delivery
 
@@ -150,18 +201,21 @@ class Sandbox:
 
         return app
 
-    # Where it is, and how to get in.
+    # Where the sandbox is, and how to sign in.
 
     @property
     def base_url(self) -> str:
+        """The URL of the API."""
         return self._url("api")
 
     @property
     def token_url(self) -> str:
+        """The URL of the token endpoint."""
         return self._url("token") + "/token"
 
     @property
     def foreign_url(self) -> str:
+        """The URL of the foreign server, which belongs to no part of IRIS and echoes requests."""
         return self._url("foreign")
 
     def _url(self, server: str) -> str:
@@ -171,12 +225,12 @@ class Sandbox:
 
     @property
     def ca_file(self) -> str:
-        """Path of the certificate (PEM) to verify the servers with; gone after `close`."""
+        """The path of the certificate (PEM) that verifies the servers. `close` removes the file."""
         return self._ca_file
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The arguments for a session that signs in here."""
+        """The arguments of a session that signs in here."""
         return {
             "client_id": self._account.client_id,
             "client_secret": self._account.client_secret,
@@ -188,30 +242,35 @@ class Sandbox:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The same as variables of the environment, and those that make requests trust us.
+        """The same as environment variables, and the variables with which requests trusts us.
 
-        A proxy that the environment names would look for us on its own loopback: `no_proxy` is the
-        one in force now, with our address before it.
+        A proxy cannot reach this machine's loopback address. Therefore `no_proxy` begins with the
+        address, followed by the present value of the variable.
         """
         settings = {f"TRACKUNIT_{name.upper()}": value for name, value in self.settings.items()}
         others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
         no_proxy = f"{HOST},{others}" if others else HOST
         return {**settings, "REQUESTS_CA_BUNDLE": self.ca_file, "no_proxy": no_proxy}
 
-    # What the authorization server holds.
+    # The clock and the tokens.
+
+    @property
+    def clock(self) -> MovableClock:
+        """The clock of token lifetimes and limits: ``sandbox.clock.advance(3600)``."""
+        return self._clock
 
     @property
     def token_lifetime(self) -> float:
-        """Seconds that tokens live which are issued from now on.
+        """The lifetime, in seconds, of tokens that are issued from now on.
 
-        One of lifetime 0 is said to be over at once, and the API takes it for some seconds more
-        (`authorization.ZERO_LIFETIME_GRACE`). Any other ends on time.
+        A token of lifetime 0 says `expires_in: 0`, and the API accepts the token for 60 seconds. A
+        token of any longer lifetime expires on time.
         """
         return self._authorization.token_lifetime
 
     @token_lifetime.setter
     def token_lifetime(self, seconds: float) -> None:
-        self._authorization.token_lifetime = seconds
+        self._authorization.token_lifetime = checks.seconds("token_lifetime", seconds)
 
     @property
     def issued(self) -> tuple[str, ...]:
@@ -229,115 +288,160 @@ class Sandbox:
         return self._authorization.refused
 
     def expire_access_tokens(self) -> None:
-        """Every access token issued so far is over."""
+        """Let every access token issued so far expire now."""
         self._authorization.expire_access_tokens()
 
     def revoke_access_tokens(self) -> None:
-        """Every access token issued so far is unknown."""
+        """Revoke every access token issued so far."""
         self._authorization.revoke_access_tokens()
 
     def revoke_refresh_tokens(self) -> None:
-        """Every refresh token issued so far is refused."""
+        """Revoke every refresh token issued so far."""
         self._authorization.revoke_refresh_tokens()
 
     def change_password(self, password: str) -> None:
-        """The old password is refused from now on; tokens stay good."""
-        self._account = replace(self._account, password=password)
+        """Replace the password. Tokens stay valid."""
+        self._account = replace(self._account, password=checks.text("password", password))
         self._authorization.account = self._account
 
-    # What was seen.
+    # What the servers have seen.
 
     @property
     def seen(self) -> tuple[Seen, ...]:
-        """Every request to one of the three servers, in the order of arrival."""
+        """Every request to any of the three servers, in the order of arrival."""
         return self._ledger.seen
 
     def count(self, kind: str, status: int | None = None) -> int:
-        """How many requests came to a server ("token", "api", "foreign") or asked for a grant
-        ("password", "refresh_token"); with `status`, only those answered so.
+        """How many requests came to a server, or asked for a grant.
+
+        :param kind: "token", "api" or "foreign"; or "password" or "refresh_token".
+        :param status: Count only requests with this status of the response.
         """
         return self._ledger.count(kind, status)
 
     @property
     def max_concurrent_token_requests(self) -> int:
-        """How many token requests were under way at once, at most."""
+        """The largest number of token requests at the same time."""
         return self._ledger.max_concurrent_token_requests
 
     def forget(self) -> None:
-        """Empties `seen` and starts `max_concurrent_token_requests` anew."""
+        """Empty `seen`, and begin to measure `max_concurrent_token_requests` again."""
         self._ledger.forget()
 
     # What goes wrong next.
 
-    def inject(self, fault: Fault, *, on: str, times: int = 1, path: str = "") -> None:
-        """Orders a fault for the next requests, `times` of them, to the server `on`.
+    def inject(
+        self, fault: Fault, *, on: str, times: int = 1, path: str = "", after: int = 0
+    ) -> None:
+        """Order a fault for the next requests to a server.
 
-        `on` is "api", "token", or "foreign", the server that is none of IRIS.
-        With `path`, only requests whose path begins so.
-        Faults that fit the same request are used up one after the other: ``Fault()``, which does
-        nothing, with ``times=2`` before another one makes that one the third request's.
+        :param on: The server: "api", "token" or "foreign".
+        :param times: How many requests go wrong.
+        :param path: The fault fits requests whose path begins with this text.
+        :param after: How many fitting requests go right first: with ``after=2``, the third request
+            goes wrong.
+
+        If several faults fit a request, the oldest fault happens.
         """
-        if on not in SERVERS:
-            raise ValueError(f"on is one of {', '.join(SERVERS)}, not {on!r}.")
-        if times < 1:
-            raise ValueError("A fault happens once at least.")
-        _check_path(path)
-        self._faults.order(fault, server=on, path=path, times=times)
+        checks.instance("fault", fault, Fault, "Fault(status=503)")
+        checks.one_of("on", on, SERVERS)
+        checks.whole_number("times", times, least=1)
+        checks.whole_number("after", after, least=0)
+        checks.path("path", path)
+        self._faults.order(fault, server=on, path=path, times=times, after=after)
 
     def clear_faults(self) -> None:
-        """Takes back every order for faults that has not been used up."""
+        """Cancel every fault that was ordered and not used up."""
         self._faults.clear()
 
     def limit(
         self, path: str, *, requests: int, per: float, retry_after: RetryAfter | None = None
     ) -> None:
-        """Answers more than `requests` API requests in `per` seconds with 429.
+        """Limit the API: more than `requests` requests within `per` seconds get a 429.
 
-        They count together for all paths that begin with `path`.
-        The reply says when to come again if `retry_after` is "seconds" or "date", the two forms
-        of Retry-After.
+        All paths that begin with `path` share the limit. The sandbox's clock measures the seconds.
+
+        :param retry_after: "seconds" or "date": the 429 has a Retry-After header in this format.
         """
-        _check_path(path)
+        checks.path("path", path)
+        checks.whole_number("requests", requests, least=0)
+        checks.seconds("per", per, positive=True)
+        checks.one_of("retry_after", retry_after, (None, "seconds", "date"))
         self._limits.add(path, requests=requests, per=per, retry_after=retry_after)
 
     # The fleet.
 
     @property
     def machines(self) -> int:
-        """How many machines the fleet has, each with a driver and an event.
+        """How many machines the fleet has.
 
-        Another number can be set at any time: the last ones go, or others come after them. So a
-        list changes while it is read, as it may in IRIS.
+        Set a new number at any time: machines leave or join a made-up fleet at its end. So a list
+        can change while a test reads the list, as in IRIS.
+
+        :raises ValueError: if the sandbox serves your own `assets`: set `assets` instead.
         """
         return len(self._api.fleet.assets)
 
     @machines.setter
     def machines(self, machines: int) -> None:
+        if self._api.fleet.own:
+            raise ValueError("This sandbox serves your own assets: set sandbox.assets instead.")
         self._api.fleet = Fleet(machines)
+
+    @property
+    def assets(self) -> list[dict[str, Any]]:
+        """A copy of the fleet's assets. Set this attribute to serve a new fleet."""
+        return copy.deepcopy(self._api.fleet.assets)
+
+    @assets.setter
+    def assets(self, assets: Iterable[Mapping[str, Any]]) -> None:
+        self._api.fleet = Fleet(assets=_required("assets", assets))
 
     @property
     def asset_ids(self) -> tuple[str, ...]:
         """The ids of the whole fleet, to compare a list with."""
         return tuple(asset["id"] for asset in self._api.fleet.assets)
 
+    @property
+    def aemp(self) -> aemp.Habits:
+        """How the AEMP snapshots are cut and spelled: `next_link`, `lower_case`, `page_size`."""
+        return self._aemp
 
-def _given_or_made_up(value: str | None, name: str) -> str:
-    return f"sandbox-{name}-{secrets.token_hex(8)}" if value is None else value
+
+def _given_or_made_up(name: str, value: str | None) -> str:
+    if value is None:
+        words = {"client_id": "client", "client_secret": "secret"}
+        return f"sandbox-{words.get(name, name)}-{secrets.token_hex(8)}"
+    return checks.text(name, value)
 
 
-def _check_path(path: str) -> None:
-    """Refuses the beginning of a path that no request's would have."""
-    if path[:1] not in ("", "/") or "?" in path:
-        raise ValueError(f"path begins with a slash and ends before any query, not {path!r}.")
+def _names(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a list of host names, not {values!r}.")
+    return tuple(checks.text(f"each of {name}", value) for value in values)
+
+
+def _required(name: str, value: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    if value is None:
+        raise TypeError(f"{name} must be a list of dicts, not None.")
+    return value
 
 
 def _tls_context(ca_file: str, hostnames: tuple[str, ...]) -> ssl.SSLContext:
-    """A context with a new certificate, whose authority is written to `ca_file`."""
+    """A context with a new certificate. The certificate of its authority goes to `ca_file`."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(ca_file)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*hostnames).configure_cert(context)
     return context
+
+
+def _close_all(servers: Mapping[str, Server]) -> None:
+    for server in servers.values():
+        server.stop()
+    ends = time.monotonic() + CLOSE_TIMEOUT
+    for server in servers.values():
+        server.join(ends)
 
 
 def _foreign(request: Request) -> Response:
@@ -348,7 +452,7 @@ def _foreign(request: Request) -> Response:
 
 
 def _safely(work: Callable[[Request], Response], request: Request) -> Response:
-    # A mistake in the sandbox must be seen by whoever asked: nobody reads a log of it.
+    # The sandbox writes no log: a mistake in the sandbox must show in the response.
     try:
         return work(request)
     except Exception as error:

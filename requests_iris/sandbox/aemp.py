@@ -1,43 +1,60 @@
-"""Form 3, AEMP (ISO 15143-3): the page number in the path, links, XML unless JSON is asked for."""
+"""AEMP snapshots (ISO 15143-3): a page number in the path, and links.
+
+A snapshot is XML, or JSON if the request's Accept header asks for JSON.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
 from werkzeug import Response
 
-from .fleet import Element
-from .problems import Problem, reply
+from . import checks
+from .fleet import Item
+from .problems import Problem, json_response
 from .server import Request
 
-#: Elements a page, as IRIS has it.
+#: Items per page in IRIS.
 PAGE_SIZE = 100
 
 _NAMESPACE = "http://standards.iso.org/iso/15143/-3"
 _SNAPSHOT_TIME = "2025-01-01T00:00:00Z"
 
 
-@dataclass
+@dataclass(slots=True)
 class Habits:
-    """How the server cuts and spells its snapshots, which differs in the wild.
+    """How the server cuts and spells snapshots. Real servers differ here.
 
-    Without `next_link` a page does not say which comes next, though `last` is still ahead.
-    With `lower_case` the lists are called `links` and `equipment`.
-    A page has `page_size` elements; no request can change it.
+    next_link: (bool, default True) False: a page has no link to the next page, although `last` is
+        still ahead.
+    lower_case: (bool, default False) True: the lists are called `links` and `equipment`.
+    page_size: (int, default 100) The number of items per page. No request can change the size.
+
+    A test may set the three attributes at any time. Any unknown name raises an `AttributeError`.
     """
 
     next_link: bool = True
     lower_case: bool = False
     page_size: int = PAGE_SIZE
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _HABITS:
+            raise AttributeError(f"The AEMP habits are {', '.join(_HABITS)}, not {name}.")
+        object.__setattr__(self, name, _HABITS[name](value))
 
-def snapshot(
-    equipment: Sequence[Element], number: int, request: Request, habits: Habits
-) -> Response:
-    """Page `number`, the first is 1, of all equipment."""
+
+_HABITS: dict[str, Callable[[object], object]] = {
+    "next_link": lambda value: checks.flag("next_link", value),
+    "lower_case": lambda value: checks.flag("lower_case", value),
+    "page_size": lambda value: checks.whole_number("page_size", value, least=1),
+}
+
+
+def snapshot(equipment: Sequence[Item], number: int, request: Request, habits: Habits) -> Response:
+    """Page `number` (the first is 1) of all equipment."""
     size = habits.page_size
     last = max(-(-len(equipment) // size), 1)
     if not 1 <= number <= last:
@@ -46,14 +63,14 @@ def snapshot(
     content = equipment[(number - 1) * size : number * size]
     lists = {"Links": links, "Equipment": content}
     if habits.lower_case:
-        lists = {name.lower(): elements for name, elements in lists.items()}
+        lists = {name.lower(): items for name, items in lists.items()}
     best = request.accept_mimetypes.best_match(("application/xml", "application/json"))
     if best == "application/json":
-        return reply({"version": "1", "snapshotTime": _SNAPSHOT_TIME, **lists})
+        return json_response({"version": "1", "snapshotTime": _SNAPSHOT_TIME, **lists})
     return Response(_xml(lists), content_type="application/xml")
 
 
-def _links(request: Request, number: int, last: int, habits: Habits) -> list[Element]:
+def _links(request: Request, number: int, last: int, habits: Habits) -> list[Item]:
     pages = {"self": number, "prev": number - 1, "next": number + 1, "last": last}
     if number == 1:
         del pages["prev"]
@@ -63,11 +80,11 @@ def _links(request: Request, number: int, last: int, habits: Habits) -> list[Ele
     return [{"rel": rel, "href": f"{base}/{page}"} for rel, page in pages.items()]
 
 
-def _xml(lists: Mapping[str, Sequence[Element]]) -> bytes:
+def _xml(lists: Mapping[str, Sequence[Item]]) -> bytes:
     fleet = ElementTree.Element("Fleet", xmlns=_NAMESPACE, version="1", snapshotTime=_SNAPSHOT_TIME)
-    for name, elements in lists.items():
-        for element in elements:
-            _grow(ElementTree.SubElement(fleet, name), element)
+    for name, items in lists.items():
+        for item in items:
+            _grow(ElementTree.SubElement(fleet, name), item)
     text: bytes = ElementTree.tostring(fleet, encoding="utf-8", xml_declaration=True)
     return text
 

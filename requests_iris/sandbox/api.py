@@ -1,7 +1,8 @@
-"""The API: checks the bearer of every request and serves the fleet."""
+"""The API: checks the access token of every request, and serves the fleet."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +13,12 @@ from werkzeug.routing import Map, Rule
 from . import aemp, graphql, lists
 from .authorization import API_SCOPE, Authorization
 from .echo import echo, redirect
-from .fleet import Element, Fleet
+from .fleet import Fleet, Item
 from .limits import Limits, TooMany
-from .problems import Problem, reply, violation
+from .problems import Problem, json_response, violation
 from .server import Request
 
-#: What answers a route: the request, and the variable parts of the path by name.
+#: The function behind a route. Its arguments: the request, and the variable parts of the path.
 Endpoint = Callable[..., Response]
 
 _GRAPHQL = "/api/graphql/"
@@ -26,7 +27,7 @@ _CHALLENGE = 'Bearer realm="iris"'
 
 
 class Api:
-    """Called with a request it answers it, with an error object if need be."""
+    """Responds to a request, with one of IRIS's error objects if the request is wrong."""
 
     def __init__(
         self,
@@ -36,12 +37,12 @@ class Api:
         limits: Limits,
         aemp_habits: aemp.Habits,
     ) -> None:
-        #: Assigned as a whole, and read once by each request: threads see one fleet or the other.
+        #: Assigned as a whole, and read once by each request, so no thread sees half a change.
         self.fleet = fleet
         self._authorization = authorization
         self._limits = limits
         self._aemp_habits = aemp_habits
-        # A missing slash at the end matters to IRIS, and is not mended by a redirect.
+        # A missing slash at the end matters to IRIS: IRIS does not redirect to the right path.
         self._routes = Map(self._rules(), redirect_defaults=False, merge_slashes=False)
 
     def _rules(self) -> list[Rule]:
@@ -96,43 +97,43 @@ class Api:
             message = f"{request.method} is not allowed here."
             raise Problem(405, "method_not_allowed", message, headers={"Allow": allowed}) from None
         except HTTPException:
-            raise Problem(404, "not_found", "There is nothing at this path.") from None
+            raise Problem(404, "not_found", "The sandbox does not know this path.") from None
         return endpoint, dict(parts)
 
     def _assets(self, request: Request) -> Response:
-        return reply(lists.page(self.fleet.assets, request.args))
+        return json_response(lists.page(self.fleet.assets, request.args))
 
     def _asset(self, _request: Request, asset_id: str) -> Response:
-        return reply(self._find_asset(asset_id))
+        return json_response(self._find_asset(asset_id))
 
-    def _find_asset(self, asset_id: str) -> Element:
+    def _find_asset(self, asset_id: str) -> Item:
         asset = self.fleet.asset(asset_id)
         if asset is None:
             raise Problem(404, "asset_not_found", f"There is no asset {asset_id}.")
         return asset
 
     def _operators(self, request: Request) -> Response:
-        return reply(lists.cursor_page(self.fleet.operators, request.args))
+        return json_response(lists.cursor_page(self.fleet.operators, request.args))
 
     def _snapshot(self, request: Request, number: int) -> Response:
         return aemp.snapshot(self.fleet.equipment, number, request, self._aemp_habits)
 
     def _graphql(self, request: Request) -> Response:
-        return graphql.execute(self.fleet.assets, request)
+        return graphql.execute(self.fleet, request)
 
     def _events(self, request: Request) -> Response:
-        """The POST list: the filter `{"assetIds": [...]}` in the body, the page in the query."""
+        """The list read by POST, with `{"assetIds": [...]}` in the body and a page in the query."""
         wanted = _asset_ids(request)
         events = [
             event for event in self.fleet.events if wanted is None or event["assetId"] in wanted
         ]
-        return reply(lists.page(events, request.args))
+        return json_response(lists.page(events, request.args))
 
     def _service_plans(self, _request: Request) -> Response:
-        return reply({"servicePlans": self.fleet.service_plans})
+        return json_response({"servicePlans": self.fleet.service_plans})
 
     def _series(self, request: Request, asset_id: str) -> Response:
-        """One series of operating hours, a value for each `step` seconds from `start` to `end`."""
+        """A series of operating hours: a value for each `step` seconds from `start` to `end`."""
         asset = self._find_asset(asset_id)
         start, end, step = (_seconds(request, field) for field in ("start", "end", "step"))
         if step <= 0 or (end - start) / step > lists.MAX_SIZE:
@@ -140,7 +141,7 @@ class Api:
         values = [[start + n * step, str(n)] for n in range(int((end - start) / step) + 1)]
         series = {"metric": {"asset": asset["id"], **_metric(request)}, "values": values}
         data = {"resultType": "matrix", "result": [series]}
-        return reply({"status": "success", "isPartial": False, "data": data})
+        return json_response({"status": "success", "isPartial": False, "data": data})
 
 
 def _asset_ids(request: Request) -> list[str] | None:
@@ -160,6 +161,6 @@ def _metric(request: Request) -> dict[str, str]:
 
 def _seconds(request: Request, field: str) -> float:
     seconds = request.args.get(field, type=float)
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         raise violation(field, "must be a number of seconds")
     return seconds

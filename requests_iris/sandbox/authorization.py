@@ -1,9 +1,9 @@
-"""The authorization server: oauthlib's server side, and the rules that it asks for.
+"""The authorization server: oauthlib's server side, and the rules for oauthlib.
 
-Client by HTTP Basic, password grant, refresh_token grant with rotation.
+The client signs in by HTTP Basic. The grants are password and refresh_token; refresh tokens rotate.
 """
 
-# oauthlib asks with more arguments than the answers need.
+# oauthlib passes more arguments than the rules need.
 # ruff: noqa: ARG002
 
 from __future__ import annotations
@@ -12,36 +12,40 @@ import base64
 import hmac
 import json
 import logging
+import math
 import secrets
 import threading
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
 from oauthlib.oauth2 import LegacyApplicationServer, OAuth2Error, RequestValidator
 from werkzeug import Response
 
+from ..clock import Clock
 from .server import Request
 
-#: The scope that a token must have for the API, and that is granted when none is asked for.
+#: The grants of the token endpoint, as a token request names them.
+GRANTS = ("password", "refresh_token")
+
+#: The scope for the API, which is also the default of a token request without a scope.
 API_SCOPE = "api"
 
-#: The scope that brings a refresh token.
+#: The scope for a refresh token.
 OFFLINE_SCOPE = "offline_access"
 
-#: Seconds for which the API goes on accepting a token of lifetime 0, as servers with some leeway
-#: do: a client that renews before each request gets through.
-ZERO_LIFETIME_GRACE = 5.0
+#: Seconds for which the API accepts a token of lifetime 0, as servers with some leeway do. So a
+#: client that renews before each request succeeds, even on a busy machine.
+ZERO_LIFETIME_GRACE = 60.0
 
-# oauthlib's server side logs passwords and tokens at DEBUG, and in a sandbox it shares the
-# process with the client whose log is being watched. The client side logs under other names.
+# oauthlib's server side logs passwords and tokens at DEBUG. In a sandbox these records would go
+# into the log of the client under test. The client side logs under other names.
 for _name in ("grant_types", "endpoints"):
     logging.getLogger(f"oauthlib.oauth2.rfc6749.{_name}").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """An API User: who may sign in."""
+    """An API User, and the user's client."""
 
     client_id: str
     client_secret: str
@@ -49,7 +53,7 @@ class Account:
     password: str
 
     def is_client(self, authorization: str) -> bool:
-        """Whether this header names the client: plain base64 of id:secret in UTF-8."""
+        """Whether an `Authorization` header names the client: base64 of id:secret in UTF-8."""
         scheme, _, encoded = authorization.partition(" ")
         expected = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode())
         return scheme.lower() == "basic" and _same(encoded.strip(), expected.decode())
@@ -65,22 +69,19 @@ class Client:
 
 @dataclass(frozen=True)
 class Grant:
-    """What an access token is good for, and until when by the monotonic clock."""
+    """The scopes of an access token, and its end by the monotonic clock."""
 
     scopes: tuple[str, ...]
     ends: float
 
-    @property
-    def over(self) -> bool:
-        return time.monotonic() >= self.ends
-
 
 class Rules(RequestValidator):
-    """Answers oauthlib's questions: who is known, what was issued, what is still good."""
+    """Tells oauthlib which clients, users and tokens are valid, and stores the tokens."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, clock: Clock) -> None:
         super().__init__()
         self.account = account
+        self._clock = clock
         self.access_tokens: dict[str, Grant] = {}
         self.refresh_tokens: dict[str, tuple[str, ...]] = {}
         self.issued: list[str] = []
@@ -96,7 +97,7 @@ class Rules(RequestValidator):
         return self.account.is_user(username, password)
 
     def validate_grant_type(self, client_id: str, grant_type: str, *rest: Any, **more: Any) -> bool:
-        return grant_type in ("password", "refresh_token")
+        return grant_type in GRANTS
 
     def get_default_scopes(self, *rest: Any, **more: Any) -> list[str]:
         return [API_SCOPE]
@@ -104,7 +105,7 @@ class Rules(RequestValidator):
     def validate_scopes(
         self, client_id: str, scopes: list[str], client: Any, request: Any, *rest: Any, **more: Any
     ) -> bool:
-        named = [scope for scope in scopes if scope]  # two spaces are as good as one
+        named = [scope for scope in scopes if scope]  # two spaces separate like a single space
         request.scopes = named or self.get_default_scopes()
         return set(request.scopes) <= {API_SCOPE, OFFLINE_SCOPE}
 
@@ -121,26 +122,28 @@ class Rules(RequestValidator):
             self.last_refresh_token = token["refresh_token"]
             self.refresh_tokens[token["refresh_token"]] = scopes
         lifetime = token["expires_in"] or ZERO_LIFETIME_GRACE
-        self.access_tokens[token["access_token"]] = Grant(scopes, time.monotonic() + lifetime)
+        self.access_tokens[token["access_token"]] = Grant(
+            scopes, self._clock.monotonic() + lifetime
+        )
         self.issued.append(token["access_token"])
 
     def validate_bearer_token(self, token: str | None, scopes: Any, request: Any) -> bool:
         grant = self.access_tokens.get(token or "")
         request.scopes = grant.scopes if grant else ()
-        return grant is not None and not grant.over
+        return grant is not None and self._clock.monotonic() < grant.ends
 
 
 class Authorization:
-    """Issues tokens at /token and tells the API which are good.
+    """Issues tokens at /token, and tells the API which tokens are valid.
 
-    `token_lifetime`, in seconds, holds for tokens issued from now on.
+    `token_lifetime`, in seconds, is the lifetime of tokens issued from now on.
     """
 
-    def __init__(self, account: Account, *, token_lifetime: float) -> None:
+    def __init__(self, account: Account, *, token_lifetime: float, clock: Clock) -> None:
         self.token_lifetime = token_lifetime
         self.refused = 0
-        self._rules = Rules(account)
-        # One grant at a time: of two that use the same refresh token the second must fail.
+        self._rules = Rules(account, clock)
+        # One grant at a time: if two requests use the same refresh token, the second must fail.
         self._lock = threading.Lock()
         self._server = LegacyApplicationServer(
             self._rules,
@@ -156,13 +159,13 @@ class Authorization:
         if request.path != "/token":
             return _refusal(404, "invalid_request", "Tokens are at /token.")
         if request.method != "POST":
-            return _refusal(405, "invalid_request", "Tokens are asked for with POST.")
+            return _refusal(405, "invalid_request", "Token requests use POST.")
         with self._lock:
             response = self._grant(request)
             self.refused += response.status_code != 200
         return response
 
-    def _lifetime(self, request: Any) -> Any:  # a float; oauthlib passes on what it gets
+    def _lifetime(self, request: Any) -> Any:  # oauthlib accepts a float, too
         return self.token_lifetime
 
     def _grant(self, request: Request) -> Response:
@@ -172,14 +175,14 @@ class Authorization:
                 body=request.body.decode("utf-8", "replace"),
                 headers=dict(request.headers.items()),
             )
-        except OAuth2Error as error:  # what is wrong with the form of a request, oauthlib raises
+        except OAuth2Error as error:  # oauthlib raises for a malformed request
             return _refusal(error.status_code, error.error, error.description)
-        if status == 401:  # oauthlib asks for a Bearer; RFC 6749 5.2 wants the client's own scheme
+        if status == 401:  # oauthlib says Bearer; RFC 6749 section 5.2 wants the client's scheme
             headers["WWW-Authenticate"] = 'Basic realm="iris", charset="UTF-8"'
         return Response(body, status, headers)
 
     def scopes(self, request: Request) -> tuple[str, ...] | None:
-        """The scopes of the bearer token of a request; None if it has none that is good."""
+        """The scopes of a request's bearer token; None without a valid token."""
         header = request.headers.get("Authorization")
         good, checked = self._server.verify_request(
             request.path, headers={"Authorization": header} if header else {}
@@ -196,7 +199,7 @@ class Authorization:
 
     @property
     def account(self) -> Account:
-        """Who may sign in."""
+        """The API User."""
         return self._rules.account
 
     @account.setter
@@ -206,7 +209,7 @@ class Authorization:
     def expire_access_tokens(self) -> None:
         with self._lock:
             for token, grant in self._rules.access_tokens.items():
-                self._rules.access_tokens[token] = replace(grant, ends=0.0)
+                self._rules.access_tokens[token] = replace(grant, ends=-math.inf)
 
     def revoke_access_tokens(self) -> None:
         with self._lock:
@@ -218,7 +221,7 @@ class Authorization:
 
 
 class _Blank(str):
-    """An empty value that was sent; oauthlib takes what is false for what was not sent."""
+    """An empty value from the client. oauthlib takes every false value for a missing value."""
 
     __slots__ = ()
 

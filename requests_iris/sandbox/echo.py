@@ -1,4 +1,4 @@
-"""Endpoints that tests use: one tells what arrived, one sends elsewhere."""
+"""Two endpoints for tests: `echo` returns the request, `redirect` redirects."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import hashlib
 
 from werkzeug import Response
 
-from .problems import reply, violation
+from .problems import json_response, violation
 from .server import Request
 
 
 def echo(request: Request) -> Response:
-    """What arrived: an argument given several times is a list."""
-    return reply(
+    """The request as it arrived. An argument that was given several times is a list."""
+    return json_response(
         {
             "method": request.method,
             "path": request.path,
@@ -30,9 +30,11 @@ def echo(request: Request) -> Response:
 
 
 def redirect(request: Request) -> Response:
-    """To the URL in `to`, with the status in `status`, 302 if none is given."""
-    target = request.args.get("to")
+    """A redirect to the URL in `to`, with the status in `status` (302 by default)."""
+    target = request.args.get("to", "")
     status = request.args.get("status", 302, type=int)
-    if not target:
+    if not target or not target.isprintable() or any(ord(each) > 0xFF for each in target):
         raise violation("to", "must be a URL")
+    if not 200 <= status <= 999:
+        raise violation("status", "must be a number from 200 to 999")
     return Response(status=status, headers={"Location": target})

@@ -1,13 +1,19 @@
-"""The made-up fleet: the same machines, drivers and events each time, as many as one likes."""
+"""The fleet: the same made-up machines each time, or the user's own.
+
+Each machine has an asset, a driver, an event, and an entry in the AEMP snapshot.
+"""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-#: One element of a list, as it goes into JSON.
-Element = dict[str, Any]
+from . import checks
+
+#: One item of a list, as in JSON.
+Item = dict[str, Any]
 
 _NAMESPACE = uuid.UUID("1a2b3c4d-0000-4000-8000-000000000000")
 _EPOCH = datetime(2025, 1, 1, tzinfo=timezone.utc)
@@ -18,24 +24,53 @@ _EVENTS = ("ENGINE_STARTED", "ENGINE_STOPPED", "ENTERED_SITE", "LEFT_SITE")
 
 
 class Fleet:
-    """`machines` machines, and for each of them one driver and one event. It does not change."""
+    """`machines` made-up machines, or the machines of `assets`. A fleet does not change."""
 
-    def __init__(self, machines: int) -> None:
-        if machines < 0:
-            raise ValueError(f"A fleet has 0 machines or more, not {machines}.")
-        numbers = range(machines)
-        self.assets = [_asset(number) for number in numbers]
+    def __init__(self, machines: int = 0, *, assets: Iterable[Mapping[str, Any]] | None = None):
+        #: Whether the assets are the user's own.
+        self.own = assets is not None
+        if assets is None:
+            checks.whole_number("machines", machines, least=0)
+            self.assets = [_asset(number) for number in range(machines)]
+        else:
+            self.assets = _own_assets(assets)
+        numbers = range(len(self.assets))
         self.operators = [_operator(number) for number in numbers]
-        self.events = [_event(number) for number in numbers]
-        self.equipment = [_equipment(asset) for asset in self.assets]
-        self.service_plans = [_service_plan(number) for number in range(min(machines, 12))]
+        self.events = [_event(number, asset["id"]) for number, asset in enumerate(self.assets)]
+        self.equipment = [_equipment(number, asset) for number, asset in enumerate(self.assets)]
+        self.service_plans = [_service_plan(number) for number in numbers[:12]]
+        #: The names of all members that assets have.
+        self.asset_fields = {name for asset in self.assets for name in asset}
         self._assets_by_id = {asset["id"]: asset for asset in self.assets}
 
-    def asset(self, asset_id: str) -> Element | None:
+    def asset(self, asset_id: str) -> Item | None:
         return self._assets_by_id.get(asset_id)
 
 
-def _asset(number: int) -> Element:
+def _own_assets(assets: Iterable[Mapping[str, Any]]) -> list[Item]:
+    """Copies of the user's assets as they look in JSON, with ids.
+
+    :raises TypeError: for anything but a list of dicts that JSON can carry.
+    :raises ValueError: for an id that two assets share, and for an empty id.
+    """
+    if isinstance(assets, (str, bytes, Mapping)) or not isinstance(assets, Iterable):
+        raise TypeError(f"assets must be a list of dicts, not {assets!r}.")
+    copies = [checks.json_object(f"assets[{n}]", asset) for n, asset in enumerate(assets)]
+    numbers: dict[str, int] = {}
+    for number, asset in enumerate(copies):
+        asset_id = asset.setdefault("id", _id("asset", number))
+        if not isinstance(asset_id, str):
+            raise TypeError(f'assets[{number}]["id"] must be a str, not {asset_id!r}.')
+        if not asset_id or "/" in asset_id:
+            raise ValueError(f'assets[{number}]["id"] must be a part of a path, not {asset_id!r}.')
+        if numbers.setdefault(asset_id, number) != number:
+            raise ValueError(
+                f"assets[{numbers[asset_id]}] and assets[{number}] have the same id {asset_id!r}."
+            )
+    return copies
+
+
+def _asset(number: int) -> Item:
     kind = _TYPES[number % len(_TYPES)]
     return {
         "id": _id("asset", number),
@@ -49,7 +84,7 @@ def _asset(number: int) -> Element:
     }
 
 
-def _operator(number: int) -> Element:
+def _operator(number: int) -> Item:
     return {
         "id": _id("operator", number),
         "name": f"{_SURNAMES[number % len(_SURNAMES)]} {number + 1:05}",
@@ -57,28 +92,30 @@ def _operator(number: int) -> Element:
     }
 
 
-def _event(number: int) -> Element:
+def _event(number: int, asset_id: str) -> Item:
     return {
         "id": _id("event", number),
-        "assetId": _id("asset", number),
+        "assetId": asset_id,
         "type": _EVENTS[number % len(_EVENTS)],
         "time": _time(number),
     }
 
 
-def _equipment(asset: Element) -> Element:
+def _equipment(number: int, asset: Item) -> Item:
+    """The AEMP entry of an asset. Members that the asset does not have are left out."""
+    header = {
+        "OEMName": asset.get("brand"),
+        "Model": asset.get("model"),
+        "EquipmentID": asset["id"],
+        "SerialNumber": asset.get("serialNumber"),
+    }
     return {
-        "EquipmentHeader": {
-            "OEMName": asset["brand"],
-            "Model": asset["model"],
-            "EquipmentID": asset["id"],
-            "SerialNumber": asset["serialNumber"],
-        },
-        "CumulativeOperatingHours": {"datetime": asset["createdAt"], "Hour": 1234.5},
+        "EquipmentHeader": {name: value for name, value in header.items() if value is not None},
+        "CumulativeOperatingHours": {"datetime": _time(number), "Hour": 1234.5},
     }
 
 
-def _service_plan(number: int) -> Element:
+def _service_plan(number: int) -> Item:
     return {"id": _id("service-plan", number), "name": f"Every {(number + 1) * 250} hours"}
 
 

@@ -1,25 +1,25 @@
-"""Form 4, GraphQL: one connection, `assets(first: $first, after: $after)`.
+"""GraphQL style: one connection, `assets(first: $first, after: $after)`.
 
-There is no GraphQL engine in here. One shape of query is understood; what else is asked is
-answered as GraphQL answers what it cannot do, with a list of `errors`.
+The sandbox has no GraphQL engine. The sandbox understands a single shape of query. The response to
+any other query is a list of `errors`, as in GraphQL.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from werkzeug import Response
 
-from .fleet import Element
+from .fleet import Fleet, Item
 from .limits import TooMany
 from .lists import cursor, position
-from .problems import Problem, reply
+from .problems import Problem, json_response
 from .server import Request
 
-#: Nodes a page at most.
+#: The most nodes per page.
 MAX_FIRST = 100
 
 _ASSETS = re.compile(
@@ -27,28 +27,29 @@ _ASSETS = re.compile(
     r".*\bedges\s*\{.*\bnode\s*\{(?P<fields>[\w\s,]*)\}.*\bpageInfo\s*\{",
     re.DOTALL,
 )
+_DEFAULT_FIRST = re.compile(r"\$first\s*:\s*Int\s*!?\s*=\s*(\d{1,9})\b")
 
 
 class _Errors(Exception):
-    """What GraphQL says in its list of errors."""
+    """The message of a GraphQL error."""
 
 
-def execute(assets: Sequence[Element], request: Request) -> Response:
-    """Answers a query for the connection, with the fields that it selects."""
+def execute(fleet: Fleet, request: Request) -> Response:
+    """The response to a query for the connection, with the fields that the query selects."""
     try:
         query, variables = _read(request)
-        fields = _fields(query, assets)
-        first, start = _window(variables)
+        fields = _fields(query, fleet.asset_fields)
+        first, start = _window(query, variables)
     except _Errors as error:
-        return reply({"errors": [{"message": str(error)}], "data": None})
-    return reply({"data": {"assets": _connection(assets, fields, start, first)}})
+        return json_response({"errors": [{"message": str(error)}], "data": None})
+    return json_response({"data": {"assets": _connection(fleet.assets, fields, start, first)}})
 
 
 def rate_limited(problem: TooMany) -> Response:
-    """What GraphQL says of one request too many: its own form, with a time in milliseconds."""
+    """GraphQL's own response when a limit is exceeded, with a time in milliseconds."""
     extensions = {"code": "RATE_LIMITED", "resetIn": math.ceil(problem.wait * 1000)}
     errors = [{"message": problem.message, "extensions": extensions}]
-    return reply({"errors": errors, "data": None}, 429, problem.headers)
+    return json_response({"errors": errors, "data": None}, 429, problem.headers)
 
 
 def _read(request: Request) -> tuple[str, dict[str, Any]]:
@@ -59,7 +60,7 @@ def _read(request: Request) -> tuple[str, dict[str, Any]]:
         raise _Errors("The body must be a JSON object with a query.") from None
 
 
-def _fields(query: str, assets: Sequence[Element]) -> list[str]:
+def _fields(query: str, known: Collection[str]) -> list[str]:
     match = _ASSETS.search(query)
     if match is None:
         raise _Errors(
@@ -68,14 +69,16 @@ def _fields(query: str, assets: Sequence[Element]) -> list[str]:
         )
     fields = match["fields"].replace(",", " ").split()
     for field in fields:
-        if assets and field not in assets[0]:
+        if known and field not in known:
             raise _Errors(f'Cannot query field "{field}" on type "Asset".')
     return fields
 
 
-def _window(variables: dict[str, Any]) -> tuple[int, int]:
-    first, after = variables.get("first"), variables.get("after")
-    if not isinstance(first, int) or not 1 <= first <= MAX_FIRST:
+def _window(query: str, variables: dict[str, Any]) -> tuple[int, int]:
+    default = _DEFAULT_FIRST.search(query)
+    first = variables.get("first", int(default[1]) if default else None)
+    after = variables.get("after")
+    if type(first) is not int or not 1 <= first <= MAX_FIRST:
         raise _Errors(f"The variable first must be a number from 1 to {MAX_FIRST}.")
     try:
         return first, position(after, "after") + 1 if after else 0
@@ -84,12 +87,15 @@ def _window(variables: dict[str, Any]) -> tuple[int, int]:
 
 
 def _connection(
-    assets: Sequence[Element], fields: Sequence[str], start: int, first: int
+    assets: Sequence[Item], fields: Sequence[str], start: int, first: int
 ) -> dict[str, Any]:
     nodes = assets[start : start + first]
     edges = [
-        {"cursor": cursor(start + place), "node": {field: node[field] for field in fields}}
-        for place, node in enumerate(nodes)
+        {
+            "cursor": cursor(start + number),
+            "node": {field: node.get(field) for field in fields},
+        }
+        for number, node in enumerate(nodes)
     ]
     return {
         "edges": edges,

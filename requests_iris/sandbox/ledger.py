@@ -1,4 +1,4 @@
-"""The ledger: every request that reached the sandbox, in the order of arrival."""
+"""The ledger: every request to the sandbox, in the order of arrival."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from types import MappingProxyType
 
 from requests.structures import CaseInsensitiveDict
 
+from . import checks
+from .authorization import GRANTS
 from .server import Request
+
+#: The names of the three servers, for `Sandbox.inject` and `Sandbox.count`.
+SERVERS = ("token", "api", "foreign")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One request as it arrived, and how it was answered.
+    """A request on arrival, and the status of the response.
 
-    `server` is "token", "api" or "foreign"; `kind` is the grant type of a token request and the
-    server's name otherwise.
-    `query` is the text behind the question mark, `args` the same decoded.
-    `form` holds the decoded fields of a token request, and nothing else's.
-    `status` is None as long as no answer was sent, and for ever if the connection was dropped.
+    server: "token", "api" or "foreign".
+    kind: The grant type of a token request, or the server of any other request.
+    query: The text after the question mark, still encoded; `args` is the decoded query.
+    form: The decoded fields of a token request, otherwise empty.
+    status: None until the response is sent, and for ever if the connection was dropped.
     """
 
     server: str
@@ -39,7 +44,7 @@ class Seen:
 
 
 def seen(server: str, request: Request) -> Seen:
-    """What the ledger keeps of a request."""
+    """The part of a request that the ledger keeps."""
     form = request.form if server == "token" else {}
     return Seen(
         server=server,
@@ -57,13 +62,13 @@ def seen(server: str, request: Request) -> Seen:
 
 @dataclass
 class Entry:
-    """An open line of the ledger: the status of the answer is noted in it."""
+    """An open line of the ledger, for the status of the response."""
 
     status: int | None = None
 
 
 class Ledger:
-    """Keeps what was seen, and how many token requests were under way at once."""
+    """Keeps every request, and the largest number of token requests at once. A lock guards both."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,6 +87,9 @@ class Ledger:
         return self._peak
 
     def count(self, kind: str, status: int | None = None) -> int:
+        checks.one_of("kind", kind, (*SERVERS, *GRANTS))
+        if status is not None:
+            checks.whole_number("status", status, least=100, most=999)
         return sum(
             kind in (line.server, line.kind) and status in (None, line.status) for line in self.seen
         )
@@ -93,7 +101,7 @@ class Ledger:
 
     @contextmanager
     def entry(self, server: str, request: Request) -> Iterator[Entry]:
-        """Enters a request when it comes, and its status just before the answer leaves."""
+        """Enter a request on arrival, and its status just before the response is sent."""
         number = self._begin(seen(server, request))
         entry = Entry()
         try:

@@ -1,44 +1,46 @@
-"""The list forms that REST lists have: pages, and cursors."""
+"""The pagination styles of REST lists: page numbers and cursors."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
-from .fleet import Element
+from .fleet import Item
 from .problems import violation
 
-#: Elements a page when the request does not say, and at most.
+#: Items per page: when the request does not say, and at most.
 DEFAULT_SIZE = 20
 MAX_SIZE = 1000
 
+_CURSOR_PREFIX = b"\xfb\xef\xff"
 
-def page(elements: Sequence[Element], args: Mapping[str, str]) -> dict[str, Any]:
-    """Form 1: `page` from 0, `size` (a larger one than allowed is cut down), `sort`."""
+
+def page(items: Sequence[Item], args: Mapping[str, str]) -> dict[str, Any]:
+    """Page numbers: `page` from 0, `size` (cut down to `MAX_SIZE`), `sort`."""
     size = min(_number(args, "size", DEFAULT_SIZE, least=1), MAX_SIZE)
     number = _number(args, "page", 0, least=0)
-    content = ordered(elements, args.get("sort", ""))[number * size : (number + 1) * size]
+    content = ordered(items, args.get("sort", ""))[number * size : (number + 1) * size]
     return {
         "content": content,
         "number": number,
         "size": size,
         "numberOfElements": len(content),
-        "totalElements": len(elements),
-        "totalPages": -(-len(elements) // size),
+        "totalElements": len(items),
+        "totalPages": -(-len(items) // size),
     }
 
 
-def cursor_page(elements: Sequence[Element], args: Mapping[str, str]) -> dict[str, Any]:
-    """Form 2: `limit`, and `after` or `before` a cursor.
+def cursor_page(items: Sequence[Item], args: Mapping[str, str]) -> dict[str, Any]:
+    """Cursors: `limit`, and a cursor in `after` or `before`.
 
-    No member tells whether there is more: a page has an `after` as long as it has content.
+    No member says whether there are more pages: a page has an `after` if the page has content.
     """
     limit = min(_number(args, "limit", DEFAULT_SIZE, least=1), MAX_SIZE)
-    start, end = _span(args, limit, len(elements))
-    content = ordered(elements, args.get("sort", ""))[start:end]
+    start, end = _span(args, limit, len(items))
+    content = ordered(items, args.get("sort", ""))[start:end]
     cursors = {"before": cursor(start), "after": cursor(start + len(content) - 1)}
     return {"content": content, "limit": limit, **(cursors if content else {})}
 
@@ -53,29 +55,44 @@ def _span(args: Mapping[str, str], limit: int, total: int) -> tuple[int, int]:
     return start, min(start + limit, total)
 
 
-def cursor(place: int) -> str:
-    """A place in a list as a cursor: base64 that ends in "=" and often has a "+" or "/"."""
-    return base64.b64encode(b"\xfb\xef\xff" + f"{place:08}".encode()).decode()
+def cursor(position: int) -> str:
+    """The cursor of a position in a list: base64 that ends in "=" and often has a "+" or "/"."""
+    return base64.b64encode(_CURSOR_PREFIX + f"{position:08}".encode()).decode()
 
 
 def position(text: str, field: str) -> int:
-    """The place that a cursor stands for."""
+    """The position that a cursor stands for."""
     try:
-        return int(base64.b64decode(text, validate=True).removeprefix(b"\xfb\xef\xff"))
+        digits = base64.b64decode(text, validate=True).removeprefix(_CURSOR_PREFIX)
     except (binascii.Error, ValueError):
-        raise violation(field, "must be a cursor from an earlier reply") from None
+        digits = b""
+    if not digits.isdigit() or len(digits) > 18:
+        raise violation(field, "must be a cursor from an earlier response")
+    return int(digits)
 
 
-def ordered(elements: Sequence[Element], sort: str) -> list[Element]:
-    """The elements by the fields named in `sort`: `name,-description`, `+` for upwards."""
-    result = list(elements)
+def ordered(items: Sequence[Item], sort: str) -> list[Item]:
+    """The items by the fields named in `sort`: `name,-description`, `+` for upwards.
+
+    Items without a field come last, or first if the order is reversed.
+    """
+    result = list(items)
     for key in reversed(sort.split(",") if sort else []):
-        # A "+" that was not encoded arrives as a space, and is no field's sign.
+        # A "+" that was not encoded arrives as a space, and no field begins with a space.
         field = key[1:] if key[:1] in ("+", "-") else key
-        if not all(field in element for element in result):
-            raise violation("sort", f"must name fields of the elements, not {field!r}")
-        result.sort(key=itemgetter(field), reverse=key.startswith("-"))
+        if items and not any(field in item for item in items):
+            raise violation("sort", f"must name fields of the items, not {field!r}")
+        result.sort(key=lambda item: _rank(item.get(field)), reverse=key.startswith("-"))
     return result
+
+
+def _rank(value: object) -> tuple[int, float, str]:
+    """A key that orders every JSON value: numbers, texts, objects and lists, null."""
+    if isinstance(value, (int, float)):
+        return 0, value, ""
+    if isinstance(value, str):
+        return 1, 0, value
+    return (3, 0, "") if value is None else (2, 0, json.dumps(value))
 
 
 def _number(args: Mapping[str, str], field: str, default: int, *, least: int) -> int:

@@ -1,4 +1,4 @@
-"""IRIS's error objects: `{"status", "code", "message"}`, with `violations` where there are any."""
+"""IRIS's error objects: `{"status", "code", "message"}`, and sometimes `violations`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from werkzeug import Response
 
 
 class Problem(Exception):
-    """A request that is answered with an error object; programs branch on its `code`."""
+    """The request is wrong: the response is an error object. Programs branch on `code`."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Problem(Exception):
             members["violations"] = [
                 {"field": field, "message": message} for field, message in self.violations.items()
             ]
-        return reply(members, self.status, self.headers)
+        return json_response(members, self.status, self.headers)
 
 
 def violation(field: str, message: str) -> Problem:
@@ -48,9 +48,9 @@ def violation(field: str, message: str) -> Problem:
     )
 
 
-def reply(
+def json_response(
     members: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A JSON object as a response."""
+    """A response with a JSON object as body."""
     text = json.dumps(members, ensure_ascii=False)
     return Response(text, status, headers, content_type="application/json")

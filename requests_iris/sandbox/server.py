@@ -1,38 +1,52 @@
-"""An HTTPS server on loopback: a thread a connection, kept alive, and gone at once when asked.
+"""An HTTPS server on loopback: one thread per connection, keep-alive, and bounded requests.
 
-The standard library's servers do the work.
-Theirs is changed in three places: the TLS handshake takes place in the connection's own thread,
-requests and responses are Werkzeug's, and closing does not wait for a client to hang up.
+The standard library's servers do the work. Three things are different here:
+
+* The TLS handshake takes place in the connection's own thread.
+* Requests and responses are Werkzeug's. The body of a request has at most `MAX_BODY` bytes; the
+  standard library bounds a request's headers (100 lines of 64 KiB).
+* Closing waits for no client. Every thread of a server blocks only on its own connection, so
+  shutting down the connection ends the thread, whatever the client sends or fails to send.
 """
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import json
 import socket
 import socketserver
 import ssl
+import string
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
-from typing import IO, Any, cast
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from werkzeug import Response
 from werkzeug.datastructures import Headers
 from werkzeug.sansio.request import Request as BareRequest
-from werkzeug.serving import DechunkedInput
 
-#: The one address that the sandbox listens on.
+from .problems import Problem
+
+#: The address that the sandbox listens on.
 HOST = "127.0.0.1"
+
+#: The most bytes that the body of a request may have.
+MAX_BODY = 64 * 1024 * 1024
+
+#: The most bytes of a line that begins a chunk (RFC 9112 section 7.1).
+_MAX_CHUNK_LINE = 1024
 
 _connection_ids = itertools.count(1)
 
 
 class Request(BareRequest):
-    """A request that has arrived whole, and the number of the connection that it came by."""
+    """A whole request, and the number of the connection."""
 
     def __init__(
         self, *, method: str, target: str, headers: Headers, body: bytes, connection_id: int
@@ -53,26 +67,32 @@ class Request(BareRequest):
 
     @property
     def query(self) -> str:
-        """The query as it travelled, still encoded."""
+        """The query as the client sent it, still encoded."""
         return self.query_string.decode("latin-1")
 
     @property
     def form(self) -> dict[str, str]:
-        """The fields of a form, decoded as UTF-8; blank ones are kept."""
+        """The fields of a form, decoded as UTF-8. Blank fields are kept."""
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
     def json(self) -> Any:
-        """The body as JSON; ValueError when it is none."""
-        return json.loads(self.body)
+        """The body as JSON.
+
+        :raises ValueError: if the body is not JSON, or is nested too deeply.
+        """
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("The JSON is nested too deeply.") from None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """A response and how it travels: whole and at once unless told otherwise.
+    """A response and how the server sends the response: whole and at once by default.
 
-    Without a response the connection is closed.
-    `trickle` is the time between two bytes of the body in seconds, `truncate` the number of
-    bytes after which the connection is closed.
+    Without a response the server closes the connection.
+    `trickle` is the number of seconds between two bytes of the body. `truncate` cuts the body as
+    ``body[:truncate]`` does; after a cut the server closes the connection.
     """
 
     response: Response | None
@@ -83,12 +103,14 @@ class Delivery:
 App = Callable[[Request], Delivery]
 
 
-class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Serves `app` by HTTPS on a free port of loopback, or on `port`, until it is closed."""
+class Server(socketserver.TCPServer):
+    """Serves `app` by HTTPS on `port` of loopback, or on a free port, until it is closed.
+
+    The accepting thread and the closing thread share the list of connections; a lock guards it.
+    """
 
     allow_reuse_address = True
     request_queue_size = 128
-    daemon_threads = False
 
     def __init__(
         self, app: App, *, name: str, tls: ssl.SSLContext, closing: threading.Event, port: int = 0
@@ -96,10 +118,12 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().__init__((HOST, port), _Connection)
         self.app = app
         self.closing = closing
+        self._name = f"iris-sandbox-{name}"
         self._tls = tls
-        self._open: set[ssl.SSLSocket] = set()
         self._lock = threading.Lock()
-        self._accepting = threading.Thread(target=self._accept, name=f"iris-sandbox-{name}")
+        self._connections: set[ssl.SSLSocket] = set()
+        self._threads: list[threading.Thread] = []
+        self._accepting = self._thread(self._accept)
 
     @property
     def url(self) -> str:
@@ -108,59 +132,84 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def start(self) -> None:
         self._accepting.start()
 
-    def close(self) -> None:
-        """Stops accepting, hangs up on everyone, and returns when every thread has ended."""
+    def close(self, timeout: float = 2) -> None:
+        """Stop, and wait up to `timeout` seconds for the threads to end."""
+        self.stop()
+        self.join(time.monotonic() + timeout)
+
+    def stop(self) -> None:
+        """Accept no more connections, and hang up on every client."""
         self.closing.set()
-        with suppress(OSError), socket.create_connection((HOST, self.server_address[1])):
-            pass  # wakes the accepting thread, which would wait for a client otherwise
-        self._accepting.join()
+        with suppress(OSError), socket.create_connection((HOST, self.server_address[1]), 1):
+            pass  # wakes the accepting thread, which waits for a client
+        self._accepting.join(1)
         with self._lock:
-            for connection in self._open:
-                _hang_up(connection)
+            for connection in self._connections:
+                hang_up(connection)
         self.server_close()
+
+    def join(self, ends: float) -> None:
+        """Wait until every thread has ended, or until `ends` by the monotonic clock.
+
+        Only a long computation, such as sorting a million machines, can take longer. The thread of
+        the computation is a daemon, and ends by itself.
+        """
+        for thread in self._threads:
+            thread.join(max(ends - time.monotonic(), 0))
+
+    def _thread(self, target: Callable[..., None], *args: object) -> threading.Thread:
+        # A daemon: a sandbox that nobody closes must not keep the program alive.
+        return threading.Thread(target=target, args=args, name=self._name, daemon=True)
 
     def _accept(self) -> None:
         while not self.closing.is_set():
             self.handle_request()
 
+    def get_request(self) -> tuple[ssl.SSLSocket, Any]:
+        plain, address = super().get_request()
+        return self._tls.wrap_socket(
+            plain, server_side=True, do_handshake_on_connect=False
+        ), address
+
     def verify_request(self, *_: Any) -> bool:
         return not self.closing.is_set()
 
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Shakes hands and serves one connection, in its own thread."""
-        with (
-            self._tls.wrap_socket(
-                request, server_side=True, do_handshake_on_connect=False
-            ) as connection,
-            self._listed(connection),
-        ):
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve the connection in a new thread."""
+        thread = self._thread(self._serve, request, client_address)
+        with self._lock:
+            self._connections.add(request)
+        thread.start()
+        self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+
+    def _serve(self, connection: ssl.SSLSocket, client_address: Any) -> None:
+        try:
             connection.do_handshake()
-            _Connection(connection, client_address, self)
+            self.finish_request(connection, client_address)
+        except Exception:
+            self.handle_error(connection, client_address)
+        finally:
+            self.shutdown_request(connection)
+
+    def shutdown_request(self, request: Any) -> None:
+        # Off the list first: another connection may get the same file descriptor afterwards.
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing: a client that hangs up or refuses the certificate is no fault of ours."""
-
-    @contextmanager
-    def _listed(self, connection: ssl.SSLSocket) -> Iterator[None]:
-        with self._lock:
-            self._open.add(connection)
-            if self.closing.is_set():
-                _hang_up(connection)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._open.discard(connection)
+        """Say nothing: a client may hang up or refuse the certificate."""
 
 
-def _hang_up(connection: ssl.SSLSocket) -> None:
+def hang_up(connection: socket.socket) -> None:
+    """End a connection in both directions, also while another thread reads or writes."""
     # The plain socket's method: SSLSocket's own takes the TLS layer away from under a reader.
     with suppress(OSError):
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 class _Connection(BaseHTTPRequestHandler):
-    """One connection: reads a request whole, hands it to the app, delivers what comes back."""
+    """One connection: reads a request whole, hands the request to the app, sends the response."""
 
     server: Server
     protocol_version = "HTTP/1.1"
@@ -179,10 +228,16 @@ class _Connection(BaseHTTPRequestHandler):
         return "iris-sandbox"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a sandbox is quiet."""
+        """Log nothing: a sandbox is quiet."""
 
     def _exchange(self) -> None:
-        delivery = self.server.app(self._read())
+        try:
+            request = self._read()
+        except Problem as problem:
+            self.close_connection = True  # the rest of the request was not read
+            delivery = Delivery(response=problem.response)
+        else:
+            delivery = self.server.app(request)
         if delivery.response is None:
             self.close_connection = True
         else:
@@ -198,9 +253,47 @@ class _Connection(BaseHTTPRequestHandler):
         )
 
     def _read_body(self) -> bytes:
-        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            return DechunkedInput(cast("IO[bytes]", self.rfile)).read() or b""
-        length = int(self.headers.get("Content-Length", 0))
+        coding = self.headers.get("Transfer-Encoding")
+        if coding is None:
+            return self._read_exactly(self._content_length())
+        if coding.strip().lower() != "chunked":
+            raise Problem(501, "not_implemented", "The sandbox knows no coding but chunked.")
+        return self._read_chunks()
+
+    def _content_length(self) -> int:
+        lengths = {length.strip() for length in self.headers.get_all("Content-Length", ["0"])}
+        if len(lengths) > 1:
+            raise _bad_request("The request has two lengths.")
+        return _length(lengths.pop(), string.digits)
+
+    def _read_chunks(self) -> bytes:
+        body = bytearray()
+        while size := self._chunk_size():
+            if len(body) + size > MAX_BODY:
+                raise _too_large()
+            body += self._read_exactly(size)
+            if self._read_line().strip():
+                raise _bad_request("A chunk is longer than announced.")
+        self._skip_trailers()
+        return bytes(body)
+
+    def _chunk_size(self) -> int:
+        size, _, _extension = self._read_line().partition(";")
+        return _length(size.strip(), string.hexdigits)
+
+    def _read_line(self) -> str:
+        line = self.rfile.readline(_MAX_CHUNK_LINE)
+        if not line.endswith(b"\n"):
+            raise _bad_request("The line before a chunk does not end.")
+        return line.decode("latin-1")
+
+    def _skip_trailers(self) -> None:
+        try:
+            http.client.parse_headers(self.rfile)
+        except http.client.HTTPException:
+            raise Problem(431, "headers_too_large", "The trailers are too large.") from None
+
+    def _read_exactly(self, length: int) -> bytes:
         body = self.rfile.read(length)
         if len(body) < length:
             raise ConnectionError("The client hung up in the middle of its request.")
@@ -211,12 +304,12 @@ class _Connection(BaseHTTPRequestHandler):
         if response.status_code not in (204, 304):
             response.headers.setdefault("Content-Length", str(len(body)))
         self.send_response_only(response.status_code)
-        # not by `send_response`: a fault may set the date
+        # `send_response` would add a Date beside the Date of a fault.
         response.headers.setdefault("Server", self.version_string())
         response.headers.setdefault("Date", self.date_time_string())
         for name, value in response.headers:
             self.send_header(name, value)
-        if self.close_connection:  # the client has asked for it
+        if self.close_connection:  # at the client's wish, or because the request was refused
             self.send_header("Connection", "close")
         self.end_headers()
         if self.command == "HEAD" or response.status_code in (204, 304):
@@ -235,3 +328,25 @@ class _Connection(BaseHTTPRequestHandler):
             if self.server.closing.wait(trickle):
                 self.close_connection = True
                 return
+
+
+def _length(text: str, digits: str) -> int:
+    """The number of bytes that a request announces, in decimal or hexadecimal `digits`."""
+    if not text or text.strip(digits):
+        raise _bad_request("A length must be a number of bytes.")
+    significant = text.lstrip("0")
+    if len(significant) > 16:  # int() may take long for a number of 60,000 digits
+        raise _too_large()
+    length = int(significant or "0", 16 if digits == string.hexdigits else 10)
+    if length > MAX_BODY:
+        raise _too_large()
+    return length
+
+
+def _bad_request(message: str) -> Problem:
+    return Problem(400, "bad_request", message)
+
+
+def _too_large() -> Problem:
+    message = f"The body of a request may have at most {MAX_BODY} bytes."
+    return Problem(413, "content_too_large", message)

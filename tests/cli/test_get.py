@@ -23,7 +23,7 @@ from click.testing import CliRunner, Result
 from requests_iris.cli import main
 from requests_iris.sandbox import Fault, Sandbox
 
-from ..servers import serving
+from ..support.servers import serving
 from .run import COMMAND, run
 
 ASSETS = "/api/asset/v1/assets"

@@ -12,7 +12,7 @@ from requests_iris import IrisSession
 from requests_iris.sandbox import Sandbox
 from requests_iris.sandbox.fleet import Fleet
 
-from ..redis_server import RedisServer
+from ..support.redis_server import RedisServer
 
 ASSETS = 2000
 WORKERS = 3

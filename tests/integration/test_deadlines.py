@@ -15,8 +15,9 @@ import pytest
 from requests_iris import IrisSession, TokenTimeoutError
 from requests_iris.sandbox import Fault, Sandbox
 
-from ..conftest import HUNG, SkippingClock, wait_until
 from ..support.adapters import Before
+from ..support.clocks import SkippingClock
+from ..support.waiting import HUNG, wait_until
 
 
 @contextmanager

@@ -22,8 +22,8 @@ import requests
 from requests_iris import FileTokenStore, IrisSession
 from requests_iris.sandbox import Fault, Sandbox
 
-from ..conftest import wait_until
-from ..servers import serving
+from ..support.servers import serving
+from ..support.waiting import wait_until
 
 #: Seconds after which a child counts as stuck.
 STUCK = 30

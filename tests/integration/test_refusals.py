@@ -13,7 +13,7 @@ from requests_iris import (
 )
 from requests_iris.sandbox import Fault, Sandbox
 
-from ..conftest import SkippingClock
+from ..support.clocks import SkippingClock
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,10 @@ from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.secret import Secret
 from requests_iris.source import TOKEN_TIMEOUT
 
-from ..conftest import SkippingClock
 from ..support.adapters import Elsewhere, mounted
-from .test_token_faults import closed_port, untrusted_certificate
+from ..support.clocks import SkippingClock
+from ..support.leaks import leaks, shown, told_of
+from ..support.token_endpoints import closed_port, untrusted_certificate
 
 #: Whose frames show nothing.
 QUIET = {"requests_iris", "requests", "urllib3", "http", "ssl", "socket"}
@@ -49,22 +50,6 @@ FAULTS = {
 ODD = 'päss "w\\rd+%&=/?🚜'
 
 
-def forms_of(secret: str) -> set[str]:
-    """The secret as a log could hold it. In base64 also where it begins in mid-group."""
-    forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}
-    forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    forms |= {repr(secret)[1:-1], repr(secret.encode())[2:-1]}
-    for shift in range(3):
-        encoded = b64encode(b"\0" * shift + secret.encode()).decode().rstrip("=")
-        # the characters at the edges hold bits of the neighbours too
-        forms.add(encoded[(0, 2, 3)[shift] : -1])
-    return forms
-
-
-def leaks(text: str, secrets: list[str]) -> list[str]:
-    return [secret for secret in secrets if any(form in text for form in forms_of(secret))]
-
-
 @pytest.mark.parametrize("secret", [ODD, "plain-secret-0123"])
 @pytest.mark.parametrize(
     "leak",
@@ -84,23 +69,6 @@ def leaks(text: str, secrets: list[str]) -> list[str]:
 def test_the_detector_finds_a_planted_leak(leak, secret) -> None:
     assert leaks(f"before {leak(secret)} after", [secret]) == [secret]
     assert leaks("before and after", [secret]) == []
-
-
-def shown(*things: object) -> str:
-    return "\n".join(f"{thing!r}\n{thing!s}" for thing in things)
-
-
-def told_of(error: BaseException) -> str:
-    """All text that the error and its causes show, and the formatted traceback."""
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    link: BaseException | None = error
-    while link is not None:
-        text += shown(link, link.args, vars(link))
-        response = getattr(link, "response", None)
-        if response is not None:
-            text += shown(response.text, response.headers, vars(response.request))
-        link = link.__cause__ or link.__context__
-    return text
 
 
 @contextmanager

@@ -30,8 +30,8 @@ from requests_iris import (
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.stores import TokenStore
 
-from ..conftest import HUNG, wait_until
-from ..redis_server import RedisServer
+from ..support.redis_server import RedisServer
+from ..support.waiting import HUNG, wait_until
 
 ASSETS = "/api/asset/v1/assets"
 PROCESSES = 16

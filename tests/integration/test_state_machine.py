@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from requests_iris import IrisSession, TokenError
 from requests_iris.sandbox import Fault, Sandbox
 
-from ..conftest import HUNG, SkippingClock
+from ..support.clocks import SkippingClock
+from ..support.waiting import HUNG
 
 THREADS = 4
 #: Token requests that a renewal makes at most.

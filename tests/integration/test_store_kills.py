@@ -20,7 +20,7 @@ import pytest
 from requests_iris import FileTokenStore
 from requests_iris.stores import key_of
 
-from ..conftest import HUNG, wait_until
+from ..support.waiting import HUNG, wait_until
 
 KILLS = int(os.environ.get("KILLS", "20"))
 #: Users with tokens in the file. Each process saves the tokens of a single user.

@@ -27,8 +27,9 @@ from requests_iris import (
 )
 from requests_iris.sandbox import Fault, Sandbox
 
-from ..conftest import SkippingClock, wait_until
 from ..support.adapters import Before
+from ..support.clocks import SkippingClock
+from ..support.waiting import wait_until
 
 THREADS = 64
 #: Seconds after which a waiting thread counts as stuck.

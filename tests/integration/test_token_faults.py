@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,8 +29,10 @@ from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.source import TOKEN_TIMEOUT
 from requests_iris.token_endpoint import RESPONSE_AT_MOST, TokenEndpoint
 
-from ..conftest import SkippingClock, wait_until
 from ..support.adapters import Elsewhere, mounted
+from ..support.clocks import SkippingClock
+from ..support.token_endpoints import closed_port, untrusted_certificate
+from ..support.waiting import wait_until
 
 #: Seconds for a token request whose response is slow. No clock skips the waiting of a socket.
 SHORT = 1.5
@@ -39,20 +40,6 @@ SHORT = 1.5
 ALWAYS = 20
 #: Token requests that one call makes at most.
 AT_MOST = 6
-
-
-@contextmanager
-def closed_port(sandbox: Sandbox) -> Iterator[str]:
-    with socket.socket() as bound:  # bound, so that no other process listens there
-        bound.bind(("127.0.0.1", 0))
-        yield f"https://127.0.0.1:{bound.getsockname()[1]}/token"
-
-
-@contextmanager
-def untrusted_certificate(sandbox: Sandbox) -> Iterator[str]:
-    with Sandbox() as other:
-        yield other.token_url
-        assert other.seen == ()  # no secret arrived there
 
 
 @dataclass(frozen=True)

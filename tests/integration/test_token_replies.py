@@ -33,8 +33,9 @@ from requests_iris.credentials import Credentials
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.token_endpoint import TokenEndpoint
 
-from ..servers import serving
-from .test_secrets import SkippingClock, leaks, shown, told_of
+from ..support.clocks import SkippingClock
+from ..support.leaks import leaks, shown, told_of
+from ..support.servers import serving
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 VALUES = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(max_size=5), SCALARS)

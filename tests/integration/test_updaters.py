@@ -13,7 +13,7 @@ import requests
 from requests_iris import IrisSession, SettingError, TokenError
 from requests_iris.sandbox import Fault, Sandbox
 
-from ..conftest import SkippingClock
+from ..support.clocks import SkippingClock
 
 #: Seconds after which a thread that still waits is taken for stuck.
 STUCK = 30

@@ -13,8 +13,9 @@ from requests_iris import IrisSession, TokenResponseError
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.secret import fingerprint
 
-from ..conftest import SkippingClock, wait_until
 from ..support.adapters import Before
+from ..support.clocks import SkippingClock
+from ..support.waiting import wait_until
 
 #: Seconds after which a waiting thread counts as stuck.
 STUCK = 30

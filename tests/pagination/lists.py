@@ -9,7 +9,7 @@ from requests_iris.call import Call
 from requests_iris.sandbox import Fault
 from requests_iris.sandbox.fleet import Fleet
 
-from ..test_sandbox_api import ASSETS, EVENTS, FLEET, GRAPHQL, OPERATORS, QUERY
+from ..support.paths import ASSETS, EVENTS, FLEET, GRAPHQL, OPERATORS, QUERY
 
 #: URL, arguments that make pages of ten where the form allows it, and the list of the fleet.
 FORMS = {

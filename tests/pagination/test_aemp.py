@@ -7,7 +7,7 @@ import pytest
 from requests_iris import IncompleteListError
 from requests_iris.sandbox import Fault
 
-from ..test_sandbox_api import FLEET
+from ..support.paths import FLEET
 
 
 def test_aemp_is_not_asked_for_a_size(sandbox, iris) -> None:

@@ -12,7 +12,7 @@ from requests_toolbelt import MultipartEncoder
 from requests_iris import SettingError
 from requests_iris.call import Call
 
-from ..test_sandbox_api import ASSETS, EVENTS, QUERY
+from ..support.paths import ASSETS, EVENTS, QUERY
 
 
 def test_every_page_has_the_callers_headers_and_asks_for_json(sandbox, iris) -> None:

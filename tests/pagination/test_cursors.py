@@ -9,7 +9,7 @@ import pytest
 from requests_iris import IncompleteListError
 from requests_iris.sandbox import OMIT, Fault
 
-from ..test_sandbox_api import OPERATORS
+from ..support.paths import OPERATORS
 from .lists import answers, ids, resume_at, the_whole
 
 

@@ -11,7 +11,7 @@ from requests_iris.call import Call
 from requests_iris.forms import form_of
 from requests_iris.sandbox import Fault
 
-from ..test_sandbox_api import ASSETS, GRAPHQL, QUERY
+from ..support.paths import ASSETS, GRAPHQL, QUERY
 from .lists import FORMS, ids
 
 

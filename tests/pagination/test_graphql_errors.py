@@ -9,7 +9,7 @@ import pytest
 from requests_iris import GraphQLError, pagination
 from requests_iris.sandbox import Fault
 
-from ..test_sandbox_api import GRAPHQL, QUERY
+from ..support.paths import GRAPHQL, QUERY
 
 
 def test_graphql_waits_for_its_limit_within_the_cap(sandbox, iris, caplog) -> None:

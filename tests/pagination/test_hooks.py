@@ -9,7 +9,7 @@ import pytest
 from requests_iris import IncompleteListError
 from requests_iris.sandbox import Fault
 
-from ..test_sandbox_api import ASSETS
+from ..support.paths import ASSETS
 from .lists import ids, the_whole, walkers
 
 

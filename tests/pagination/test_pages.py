@@ -11,7 +11,7 @@ from requests_iris.call import Call
 from requests_iris.forms import form_of
 from requests_iris.sandbox import OMIT, Fault
 
-from ..test_sandbox_api import ASSETS
+from ..support.paths import ASSETS
 from .lists import ids, resume_at
 
 

@@ -11,7 +11,7 @@ import pytest
 from requests_iris import IncompleteListError, SettingError
 from requests_iris.sandbox import Fault
 
-from ..test_sandbox_api import ASSETS, OPERATORS
+from ..support.paths import ASSETS, OPERATORS
 from .lists import walkers
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from requests_iris import IrisSession
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 
-from ..conftest import SkippingClock
-from ..test_sandbox_api import QUERY
+from ..support.clocks import SkippingClock
+from ..support.paths import QUERY
 from .lists import FORMS, ids, the_whole, walkers
 
 #: What any walk survives, or tells of.

@@ -10,7 +10,7 @@ import pytest
 from requests_iris import IncompleteListError, IrisSession, SettingError
 from requests_iris.sandbox import Fault
 
-from ..test_sandbox_api import ASSETS, GRAPHQL, QUERY
+from ..support.paths import ASSETS, GRAPHQL, QUERY
 from .lists import FORMS, PLACES, resume_at
 
 

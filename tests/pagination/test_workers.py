@@ -17,7 +17,7 @@ from requests_iris import IncompleteListError, pagination
 from requests_iris.clock import Clock, given_up
 from requests_iris.sandbox import Fault
 
-from ..test_sandbox_api import ASSETS
+from ..support.paths import ASSETS
 from .lists import FORMS, walkers
 
 

@@ -1,0 +1,1 @@
+"""Helpers for several test files, one noun per module."""

@@ -1,0 +1,102 @@
+"""Checks of arguments: the error for a wrong argument says which values are allowed.
+
+A wrong type is a `TypeError`, a wrong value a `ValueError`. A bool is not a number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+_Value = TypeVar("_Value")
+
+#: The longest time that the sandbox accepts: about 30 years. Timers and dates overflow far beyond.
+MAX_SECONDS = 1e9
+
+
+def whole_number(name: str, value: object, *, least: int | None = None, most: int = 10**9) -> int:
+    """An int from `least` to `most`."""
+    if least is None:
+        allowed = "a whole number"
+    elif most == 10**9:
+        allowed = f"a whole number, {least} or more"
+    else:
+        allowed = f"a whole number from {least} to {most}"
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be {allowed}, not {value!r}.")
+    if not (-most if least is None else least) <= value <= most:
+        raise ValueError(f"{name} must be {allowed}, not {value!r}.")
+    return value
+
+
+def seconds(name: str, value: object, *, positive: bool = False) -> float:
+    """An int or a float, but not NaN, and not 0 if the number must be `positive`."""
+    bounds = "more than 0 and" if positive else "0 or more and"
+    allowed = f"a number of seconds, {bounds} at most {MAX_SECONDS:.0f}"
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be {allowed}, not {value!r}.")
+    if not 0 <= value <= MAX_SECONDS or (positive and value == 0):
+        raise ValueError(f"{name} must be {allowed}, not {value!r}.")
+    return value
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}.")
+    return value
+
+
+def text(name: str, value: object) -> str:
+    """A str, which may be empty. The value may be a secret, so the error names the type only."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}.")
+    return value
+
+
+def header_text(name: str, value: object) -> str:
+    """A str for an HTTP header: a single line in Latin-1 (RFC 9110 section 5.5).
+
+    A test may want to send control characters, so only line breaks and NUL are refused.
+    """
+    line = text(name, value)
+    if any(ord(character) > 0xFF or character in "\r\n\0" for character in line):
+        raise ValueError(f"{name} must be one line of Latin-1 text, not {line!r}.")
+    return line
+
+
+def path(name: str, value: object) -> str:
+    """The beginning of a request's path. The empty str is the beginning of every path."""
+    beginning = text(name, value)
+    if beginning[:1] not in ("", "/") or "?" in beginning:
+        raise ValueError(
+            f"{name} begins with a slash and ends before any query, so {beginning!r} never fits."
+        )
+    return beginning
+
+
+def one_of(name: str, value: _Value, allowed: Sequence[_Value]) -> _Value:
+    """A value from the list `allowed`."""
+    if value not in allowed:
+        listed = ", ".join(map(str, allowed))
+        raise ValueError(f"{name} must be one of {listed}, not {value!r}.")
+    return value
+
+
+def instance(name: str, value: object, kind: type[_Value], example: str) -> _Value:
+    """An instance of `kind`; the error shows `example`."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}, such as {example}, not {value!r}.")
+    return value
+
+
+def json_object(name: str, value: object) -> dict[str, Any]:
+    """A copy of a mapping, made by way of JSON (in RFC 8259, NaN is not JSON)."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, not {value!r}.")
+    try:
+        copy: dict[str, Any] = json.loads(json.dumps(dict(value), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise type(error)(f"{name} must hold JSON values only: {error}") from None
+    return copy
