@@ -140,8 +140,9 @@ class Sandbox:
     def _app(self, name: str, work: Callable[[Request], Response], closing: threading.Event) -> App:
         def app(request: Request) -> Delivery:
             with self._ledger.entry(name, request) as entry:
-                fault = self._faults.take(name, request)
-                delivery = fault.deliver(lambda: _safely(work, request), sleep)
+                delivery = self._faults.deliver(
+                    name, request, lambda: _safely(work, request), sleep
+                )
                 entry.status = delivery.response.status_code if delivery.response else None
             return delivery
 

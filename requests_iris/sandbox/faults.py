@@ -43,6 +43,7 @@ class Fault:
         `reply`, members laid over the JSON object of a 200, `OMIT` takes one away;
         `scope` and `expires_in`, the same for these two members of a token reply: they change
         what the reply says, not what the server holds of its token.
+        A response that is not a 200 with JSON, such as a 401, does not use up the fault.
     Either with `headers` besides.
     An answer that comes badly:
         `delay`, seconds before it, after the work is done (so that a token is older when it comes);
@@ -78,6 +79,15 @@ class Fault:
             response = None
         return Delivery(response=response, trickle=self.trickle, truncate=self.truncate)
 
+    def cannot_change(self, response: Response) -> bool:
+        """Whether the fault changes the members of a true response, and `response` has none."""
+        return bool(self._changes) and not _has_members(response)
+
+    @property
+    def does_work(self) -> bool:
+        """Whether the true response is used."""
+        return self.drop != "before" and self.status is None and self.redirect is None
+
     def _response(self, work: Callable[[], Response]) -> Response | None:
         if self.drop == "before":
             return None
@@ -96,7 +106,7 @@ class Fault:
         return Response(self.body, self.status, content_type="text/html; charset=utf-8")
 
     def _change(self, response: Response) -> Response:
-        if self._changes and response.status_code == 200 and response.is_json:
+        if self._changes and _has_members(response):
             members: dict[str, Any] = {**json.loads(response.get_data()), **self._changes}
             kept = {name: value for name, value in members.items() if value is not OMIT}
             response.set_data(json.dumps(kept))
@@ -110,6 +120,10 @@ class Fault:
         if self.expires_in is not _UNCHANGED:
             changes["expires_in"] = self.expires_in
         return changes
+
+
+def _has_members(response: Response) -> bool:
+    return response.status_code == 200 and response.is_json
 
 
 #: What happens when no fault was ordered.
@@ -139,16 +153,42 @@ class Faults:
         with self._lock:
             self._orders.clear()
 
-    def take(self, server: str, request: Request) -> Fault:
-        """The fault for this request, which uses up one of the times it was ordered for."""
+    def deliver(
+        self,
+        server: str,
+        request: Request,
+        work: Callable[[], Response],
+        sleep: Callable[[float], bool],
+    ) -> Delivery:
+        """What to send, after the fault for this request, if one was ordered.
+
+        A fault that changes a true response needs one that it can change. Otherwise it is put
+        back: a token that expired a moment ago must not use it up.
+        """
+        order = self._take(server, request)
+        if order is None:
+            return NO_FAULT.deliver(work, sleep)
+        if not order.fault.does_work:
+            return order.fault.deliver(work, sleep)
+        response = work()
+        if order.fault.cannot_change(response):
+            self._put_back(order)
+            return NO_FAULT.deliver(lambda: response, sleep)
+        return order.fault.deliver(lambda: response, sleep)
+
+    def _take(self, server: str, request: Request) -> _Order | None:
+        """The order for this request, of which one time is used up."""
         with self._lock:
             for order in self._orders:
                 if order.server == server and request.path.startswith(order.path):
-                    return self._use(order)
-        return NO_FAULT
+                    order.times -= 1
+                    if order.times <= 0:
+                        self._orders.remove(order)
+                    return order
+        return None
 
-    def _use(self, order: _Order) -> Fault:
-        order.times -= 1
-        if order.times <= 0:
-            self._orders.remove(order)
-        return order.fault
+    def _put_back(self, order: _Order) -> None:
+        with self._lock:
+            order.times += 1
+            if not any(each is order for each in self._orders):
+                self._orders.insert(0, order)
