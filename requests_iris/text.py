@@ -1,7 +1,8 @@
-"""Text that comes from outside this library, made safe to show: printable and on one line.
+"""Text from outside this library, made safe to show: printable and on one line.
 
-A server chooses its messages, codes, reason phrases, header values and member names. Shown as they
-are, such texts could move the cursor of a terminal, hide or reverse a line, or forge a log record.
+A server chooses messages, codes, reason phrases, header values and names of members. Without the
+escapes of :func:`one_line`, a server could move the cursor of a terminal, hide or reverse a line,
+or forge a log record.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ from collections.abc import Callable, Iterator
 from reprlib import Repr
 from unicodedata import category
 
-#: Characters that a message shows of one foreign text.
+#: Characters of a foreign text in a message, at most.
 LIMIT = 200
-#: Combining marks that one letter may carry. Hebrew, Thai and Vietnamese words need up to 4.
+#: Combining marks of a letter, at most. Hebrew, Thai and Vietnamese words need up to 4.
 MARKS = 4
 #: Where a text was cut.
 _CUT = "..."
-#: `str.isprintable` accepts these characters, and a terminal shows nothing for them: fillers,
-#: joiners, and the selectors of variants other than text and emoji (U+FE0E, U+FE0F).
+#: Characters which `str.isprintable` accepts, but a terminal does not show: fillers, joiners, and
+#: selectors of variants except text and emoji (U+FE0E, U+FE0F).
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0d\uffa0"
     "\U000e0100-\U000e01ef]"
 )
-#: Containers and numbers in a few words: a server chooses their size, too.
+#: Containers in a few words, because a server chooses the size of a container.
 _ABRIDGED = Repr()
 _ABRIDGED.maxlevel = 4
 _ABRIDGED.maxlist = _ABRIDGED.maxtuple = _ABRIDGED.maxdict = _ABRIDGED.maxset = 20
@@ -33,24 +34,19 @@ _ABRIDGED.maxstring = _ABRIDGED.maxother = LIMIT
 def one_line(text: object, limit: int | None = LIMIT) -> str:
     """Return `text` for an error message, a log record or a terminal. Never raises.
 
-    ============================================= ============================================
-    in `text`                                     in the result
-    ============================================= ============================================
-    letters, digits, punctuation, symbols, emoji  the same
-    line breaks, tabs, spaces of every kind       one space for each run, none at the ends
-    control characters (C0, DEL, C1), bidirectional Python's escape, such as ``\\x1b``, ``\\u202e``
-    and other format characters, zero-width
-    characters, lone surrogates, private use,
-    unassigned and invisible characters
-    combining marks                               at most 4 after each letter, then escapes
-    bytes                                         read as UTF-8; ``\\xff`` for other bytes
-    another object                                ``str(object)``; containers are abridged
-    an object whose ``str()`` fails               ``<unprintable>`` and the name of its type
-    ============================================= ============================================
+    - Letters of all scripts, digits, punctuation, symbols and emoji do not change.
+    - A run of line breaks, tabs and spaces of every kind becomes one space. Both ends are stripped.
+    - Escapes replace all characters without a shape: control characters (C0, DEL, C1),
+      bidirectional, zero-width and further format characters, lone surrogates, private use,
+      unassigned characters, fillers. The escapes are Python's: ``\\x1b``, ``\\u202e``.
+    - A letter keeps at most 4 combining marks. Escapes replace all further marks.
+    - Bytes are read as UTF-8, with escapes for wrong bytes.
+    - Objects are shown as ``str(object)``, containers in a few words. If ``str()`` fails, the
+      result is ``<unprintable>``, if possible with the name of the type.
 
     The cost depends on `limit` and not on the length of `text`.
 
-    :param limit: characters of the result at most, the ``...`` of a cut text included; None for no
+    :param limit: characters of the result at most, with the ``...`` of a cut text; None for no
         limit.
     """
     if limit is None:
@@ -69,12 +65,12 @@ def _shown(text: str) -> str:
 
 
 def visible(text: str, escape: Callable[[str], str] | None = None) -> Iterator[str]:
-    """Yield the characters of `text`, with `escape` of each that a terminal must not get.
+    """Yield the characters of `text`, with `escape` of each character without a shape.
 
-    :param escape: what to show for a character; by default Python's escape sequence.
+    :param escape: the text for a character; Python's escape by default.
     """
     escape = escape or _python_escape
-    marks = MARKS  # a mark at the beginning would change the text of the message before it
+    marks = MARKS  # a mark at the beginning would change the message before the mark
     for character in text:
         marks = marks + 1 if category(character) in ("Mn", "Me") else 0
         hidden = marks > MARKS or not character.isprintable() or _INVISIBLE.match(character)
@@ -86,7 +82,7 @@ def _python_escape(character: str) -> str:
 
 
 def _text_of(thing: object, most: int | None) -> str:
-    """The first `most` characters of `thing` as text, whatever `thing` does when it is asked."""
+    """The first `most` characters of `thing` as text, also if methods of `thing` raise."""
     for read in (_read, _name_of_type):
         try:
             return read(thing, most)
@@ -96,7 +92,7 @@ def _text_of(thing: object, most: int | None) -> str:
 
 
 def _read(thing: object, most: int | None) -> str:
-    # by the methods of str: a subclass may have its own. First of all: what is cut costs nothing
+    # by the methods of str, because a subclass may override them; cut first, because work costs
     if isinstance(thing, str):
         return str.__getitem__(thing, slice(most))
     if isinstance(thing, (bytes, bytearray, memoryview)):

@@ -162,6 +162,16 @@ class TestChangedAnswers:
             *("error", "error_description")
         }
 
+    def test_a_response_that_cannot_be_changed_does_not_use_up_the_fault(self, sandbox, client):
+        """A token that expired a moment ago would take the fault from the next request."""
+        client.sign_in()
+        sandbox.inject(Fault(reply={"content": []}, delay=0.1), on="api", times=2)
+        sandbox.expire_access_tokens()
+        assert client.get(ASSETS).status_code == 401
+        client.sign_in()
+        for size in (0, 0, 20):
+            assert len(client.get(ASSETS).json()["content"]) == size
+
     def test_headers_go_on_the_true_answer(self, sandbox, client):
         sandbox.inject(Fault(headers={"X-More": "1"}), on="token")
         response = client.ask_by_password()

@@ -1,9 +1,9 @@
-"""The cells of a CSV file: one row for each item, and nothing that a spreadsheet would run.
+"""The cells of a CSV file: a row for each item, and no cell which a spreadsheet would run.
 
-A spreadsheet takes a cell that begins with ``=``, ``+``, ``-`` or ``@`` for a formula, and a
-formula can send the table elsewhere or start a program. Everybody who may name a machine can write
-such a cell. A single quote before the cell makes it text (OWASP, "CSV Injection"). The quote
-protects programs that separate cells at commas, as the file does.
+A spreadsheet takes a cell with ``=``, ``+``, ``-`` or ``@`` at the beginning for a formula. A
+formula can send the table to a server or start a program, and every user with the right to name a
+machine can write a formula. A single quote before the cell makes the cell text (OWASP, "CSV
+Injection"). The quote protects programs which separate cells at commas, as the file does.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from unicodedata import normalize
 from .failures import CannotWrite
 from .json_text import Item, json_text
 
-#: Levels of objects that become columns with dotted names. Deeper objects are JSON in one cell.
+#: Levels of objects with columns of dotted names. Deeper objects are JSON in a cell.
 LEVELS = 20
 #: How a formula begins. The last character is the minus sign of typography.
 _FORMULA = ("=", "+", "-", "@", "\N{MINUS SIGN}")
-#: Characters that a spreadsheet may skip, or take for the end of a cell.
+#: Characters which a spreadsheet may skip, or take for the end of a cell.
 _BREAKS = ("\t", "\r", "\n")
 _NUMBER = re.compile(r" *[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *")
 
 
 def row_of(item: Item) -> dict[str, Any]:
-    """An item that is not an object, such as a bare id, is a row of one column."""
+    """An item which is not an object, for example a bare id, is a row with the column `value`."""
     return item if isinstance(item, dict) else {"value": item}
 
 
@@ -48,7 +48,7 @@ def cells_of(item: Item) -> dict[str, str]:
 def quoted(cell: str) -> str:
     """`cell` with a single quote before it, if a spreadsheet could take it for a formula.
 
-    Numbers such as ``-5``, ``+3.5`` and ``-1e5`` stay as they are.
+    Numbers do not change, for example ``-5``, ``+3.5`` and ``-1e5``.
     """
     return f"'{cell}" if _is_formula(cell) else cell
 
@@ -57,7 +57,7 @@ def _is_formula(cell: str) -> bool:
     if cell.startswith(_BREAKS):
         return True
     first = next((each for each in cell if each.isprintable() and each != " "), "")
-    # normalize() makes plain characters of full-width and small ones
+    # normalize() turns full-width and small characters into plain characters
     return normalize("NFKC", first).startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
 
 

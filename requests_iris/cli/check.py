@@ -1,4 +1,4 @@
-"""`requests-iris check`: are the settings there, and do they work?"""
+"""`requests-iris check`: are all settings set, and do they work?"""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from .entry import Command
 from .failures import ReaderGone
 from .streams import say
 
-#: The settings that a sign-in needs, and their variables.
+#: The settings for a sign-in, and the variables of the settings.
 CREDENTIALS = {
     name: variable_of(name) for name in ("client_id", "client_secret", "username", "password")
 }
-#: Seconds to wait for the lock of the token store, which another process may hold.
+#: Seconds to wait for the lock of the token store, which other processes hold at times.
 LOCK_WAIT = 5.0
-#: Seconds that the clocks may differ without advice. An HTTP date has whole seconds.
+#: A larger difference of the clocks, in seconds, needs advice. An HTTP date has whole seconds.
 CLOCKS_APART = 5.0
 #: The result if the sign-in works, and no process can share the token.
 STORE_FAILS = "signed in, but the token store fails"
@@ -38,16 +38,16 @@ STORE_FAILS = "signed in, but the token store fails"
 
 @dataclass
 class Report:
-    """The result. What only a sign-in can show is None without one.
+    """The result. Without a sign-in, the facts of the token are None.
 
     :ivar settings: by name, whether a credential is set.
     :ivar expires_in: seconds until the access token expires.
     :ivar refresh_token: whether the response had a refresh token.
-    :ivar clock_difference: seconds that the token endpoint's clock is ahead of this machine's,
-        within about one second.
-    :ivar token_store: the token store, if one is set, without its secrets.
+    :ivar clock_difference: seconds by which the token endpoint's clock is ahead of this
+        machine's clock, within about a second.
+    :ivar token_store: the token store, if set, without secrets.
     :ivar store_error: why the token store cannot be read and written, in a few words.
-    :ivar error: why there is no token, in one line.
+    :ivar error: why the sign-in failed, in one line.
     """
 
     base_url: str
@@ -81,21 +81,20 @@ Example:
   export TRACKUNIT_CLIENT_ID=...  # and CLIENT_SECRET, USERNAME, PASSWORD
   requests-iris check && python pipeline.py
 
-Exit status: 0 if the settings work; 1 if they do not; 2 if a setting is missing
+Exit status: 0 if the settings work; 1 if they fail; 2 if a setting is missing
 or cannot be right; 130 after Ctrl-C.""",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for a program.")
 def check(as_json: bool) -> None:
     """Sign in once, and report whether the settings work.
 
     The report has the granted scope, the lifetime of the token, the difference of the clocks, and
-    whether the token store can be read and written, if one is set. If another process holds the
-    lock of the token store, check waits for at most 5 seconds. The API itself is not called.
-    Nothing secret is printed.
+    whether the token store can be read and written. If another process holds the lock of the token
+    store, check waits for at most 5 seconds. The API is not called. No secret is printed.
     """
     try:
         status = _check(as_json)
-    # a setting that cannot be right, or a setting that needs a missing extra
+    # a setting is wrong, or needs a missing extra
     except (ValueError, ModuleNotFoundError) as error:
         status, told = 2, one_line(error, None)
         if not as_json:
@@ -146,7 +145,7 @@ def examine(iris: IrisSession) -> Report:
 
 
 class _BriefStore:
-    """A token store whose lock is waited for briefly, and which after a failure is not asked again.
+    """A token store with a short wait for the lock. After a failure the store is not asked again.
 
     :ivar error: the first failure, in a few words.
     """
@@ -159,7 +158,7 @@ class _BriefStore:
         return repr(self._store)
 
     def try_out(self) -> None:
-        """Read and write under a key that no session uses."""
+        """Read and write under a key of no session."""
         key = key_of("requests-iris check")
         with suppress(Exception), self.lock(key, LOCK_WAIT):
             self.save(key, self.load(key) or {})
@@ -167,7 +166,7 @@ class _BriefStore:
     @contextmanager
     def lock(self, key: str, wait: float) -> Iterator[None]:
         if self.error is not None:
-            raise OSError(0, "it failed before")
+            raise OSError(0, "the token store failed before")
         with self._noting(), self._store.lock(key, min(wait, LOCK_WAIT)):
             yield
 
@@ -195,7 +194,7 @@ def _told(error: Exception) -> str:
 
 
 class _ClockReader(HTTPAdapter):
-    """An adapter that reads the server's time from the responses."""
+    """An adapter which reads the server's time from the responses."""
 
     difference: float | None = None
 

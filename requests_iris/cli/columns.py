@@ -12,12 +12,12 @@ from .json_text import json_text
 Row = dict[str, Any]
 
 #: Levels of objects and lists in a column. Parquet files with more than about 45 levels of lists
-#: can be written, but not read; values that are nested deeper than this become JSON text.
+#: can be written, but not read. Values with deeper nesting become JSON text.
 LEVELS = 20
 
 
 class Columns:
-    """The type of each member: the common type of its values, or text with JSON if none exists."""
+    """The type of each member: the common type of all values, or text with JSON."""
 
     def __init__(self) -> None:
         self._types: dict[str, pa.DataType] = {}
@@ -77,9 +77,9 @@ def _inside(value: Any) -> Iterable[Any]:
 
 
 def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    """The type that holds the values of both.
+    """The type which holds the values of both types.
 
-    :raises pa.ArrowException: if no such type exists, or Parquet cannot store the type.
+    :raises pa.ArrowException: if no type holds them, or Parquet cannot store the type.
     """
     fields = [pa.schema([("column", kind)]) for kind in (one, other)]
     common = pa.unify_schemas(fields, promote_options="permissive").field(0).type

@@ -1,4 +1,4 @@
-"""`requests-iris demo`: a session reads a fleet while its tokens expire, and says so."""
+"""`requests-iris demo`: a session reads a fleet, and renews expired tokens on the way."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 #: The list of the fleet.
 ASSETS = "/api/asset/v1/assets"
-#: Pages that the demo reads, and items that a page can have.
+#: Pages of the demo, and the largest number of items per page.
 PAGES, MAX_SIZE = 10, 1000
-#: Seconds between two pages, for the people who watch.
+#: Seconds between two pages, for people to watch.
 PACE = 0.1
 #: Seconds to wait after a token has expired: the API's clock for a token starts a little later.
 MARGIN = 0.2
@@ -55,7 +55,7 @@ if an extra is missing; 2 if an option is wrong; 130 after Ctrl-C.""",
     help="Seconds until an access token expires.",
 )
 def demo(machines: int, token_lifetime: float) -> None:
-    """Watch a session read a fleet while its tokens expire.
+    """Watch a session read a fleet and renew expired tokens.
 
     The demo starts a local IRIS. You need no account.
     """
@@ -65,7 +65,7 @@ def demo(machines: int, token_lifetime: float) -> None:
 
 
 class _Screen(Console):
-    """rich's console, which exits with status 1 if the reader of a pipe has closed it."""
+    """rich's console. Without this class rich exits with status 1 if the reader closes the pipe."""
 
     def on_broken_pipe(self) -> None:
         raise ReaderGone
@@ -79,12 +79,12 @@ def _without_settings() -> Iterator[None]:
         del os.environ[name]
     try:
         yield
-    finally:  # for a program that calls this inside itself
+    finally:  # a program may call the demo inside itself
         os.environ.update(before)
 
 
 class Demo:
-    """Reads the fleet so slowly that tokens expire, and reports each step.
+    """Reads the fleet more slowly than tokens expire, and reports each step.
 
     :param pace: seconds between two pages.
     :param pause: called with the seconds until a token has expired.
@@ -147,7 +147,7 @@ class Demo:
         return Progress(*columns, console=self._console, disable=not self._console.is_terminal)
 
     def _tell_token(self, token: dict[str, Any]) -> None:
-        """The session calls this with each new token."""
+        """The session calls this method with each new token."""
         grant = [seen.kind for seen in self._sandbox.seen if seen.server == "token"][-1]
         self._renewals += len(self._sandbox.issued) > 1
         self._say(

@@ -1,17 +1,17 @@
-"""The entry point: whatever happens in a command, it ends with at most one line and an exit status.
+"""The entry point: every command ends with an exit status, and with one line if it fails.
 
 ====================================================================================== ======
 how a command ends                                                                     status
 ====================================================================================== ======
-its work is done, or the reader of its output, such as ``head``, has closed the pipe   0
+the work is done, or the reader of the output, for example ``head``, closed the pipe   0
 anything failed: the network, a server, a refusal, a list, a file, standard output     1
 the command line is wrong, or a setting is missing or cannot be right                  2
-a signal: 128 and its number, such as 130 for Ctrl-C and 143 for SIGTERM               128+n
+a signal: 128 and the number, for example 130 for Ctrl-C and 143 for SIGTERM           128+n
 ====================================================================================== ======
 
-Commands raise, and handle no error only to show it. :meth:`EntryPoint.invoke` turns every exception
-into a :class:`Failure` with one line. :meth:`EntryPoint.main` writes the line, whatever state the
-standard streams are in.
+Commands raise errors and do not print errors. :meth:`EntryPoint.invoke` turns every exception into
+a :class:`Failure` with one line. :meth:`EntryPoint.main` writes the line, also if standard streams
+are closed, full or without a reader.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from .streams import complain, flush_stdout, occupy_descriptors, usable_streams,
 
 
 class Command(click.Command):
-    """A command of which ``--help`` can be written, or says why not."""
+    """A command with a ``--help`` which survives every state of standard output."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        with writing_stdout():  # --help is the only step in there that meets an OSError
+        with writing_stdout():  # only --help can meet an OSError here
             return super().make_context(*args, **kwargs)
 
 
 class EntryPoint(Command, click.Group):
-    """A group of commands of which each ends with at most one line and an exit status."""
+    """A group of commands. Each command ends with an exit status, and with one line if it fails."""
 
     def main(
         self,
@@ -52,10 +52,10 @@ class EntryPoint(Command, click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run a command and exit with its status.
+        """Run a command and exit with the status.
 
-        :param standalone_mode: False for a program that calls this inside itself: return the status
-            and raise click's exceptions.
+        :param standalone_mode: False for a call inside a program: return the status and raise
+            click's exceptions.
         """
 
         def run() -> Any:
@@ -69,7 +69,7 @@ class EntryPoint(Command, click.Group):
         with usable_streams():
             try:
                 status = _status_of(run)
-            finally:  # also after SystemExit, as a signal raises it
+            finally:  # also after a SystemExit from a signal handler
                 unwritten = flush_stdout()
             if unwritten and not status:
                 status = _show(Failure(f"Standard output cannot be written: {unwritten}."))
@@ -124,7 +124,7 @@ def _hint(error: click.ClickException) -> str:
 
 
 def _failure_of(error: Exception) -> Failure:
-    """The line for an error, whatever kind of error it is.
+    """The line for an error of any kind.
 
     :raises Exception: `error` itself in Python's development mode (``python -X dev``).
     """
@@ -140,9 +140,9 @@ def _told(error: Exception) -> str:
         return str(error) or name
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    # a UnicodeError quotes the text that it is about, which may be a secret
+    # a UnicodeError quotes the wrong text, which may be a secret
     text = "" if isinstance(error, UnicodeError) else f" ({error})"
     return (
-        f"{name}{text}. Nobody foresaw this error in requests-iris. "
-        "`python -X dev -m requests_iris` with the same arguments shows where it comes from."
+        f"{name}{text}. This is an unexpected error in requests-iris. "
+        "`python -X dev -m requests_iris` with the same arguments shows the traceback."
     )

@@ -1,6 +1,6 @@
-"""The extras that a command needs, as in ``pip install "requests-iris[cli,sandbox]"``.
+"""The extras for each command, as in ``pip install "requests-iris[cli,sandbox]"``.
 
-Imports the standard library only, because the other packages may be the missing ones.
+Imports the standard library only, because every further package may be missing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-#: The packages that each extra installs.
+#: The packages of each extra.
 PACKAGES = {
     "cli": ("click", "rich"),
     "sandbox": ("trustme", "werkzeug"),
@@ -18,16 +18,16 @@ PACKAGES = {
     "redis": ("redis",),
 }
 COMMANDS = ("check", "get", "demo", "sandbox")
-#: The commands that start a sandbox.
+#: The commands with a sandbox.
 SANDBOX_COMMANDS = ("demo", "sandbox")
 #: The variable of the token store.
 TOKEN_STORE = "TRACKUNIT_TOKEN_STORE"  # noqa: S105
 
 
 def missing_for(arguments: Sequence[str]) -> str | None:
-    """Return one line that names all missing extras of a command line, or None if none is missing.
+    """Return one line with all missing extras of a command line, or None if all are installed.
 
-    :param arguments: what follows ``requests-iris``, such as ``["demo"]``.
+    :param arguments: the words after ``requests-iris``, for example ``["demo"]``.
     """
     packages = {
         extra: [name for name in PACKAGES[extra] if find_spec(name) is None]
@@ -46,7 +46,7 @@ def _needed(arguments: Sequence[str]) -> list[str]:
         return ["cli"]
     if arguments[0] in SANDBOX_COMMANDS:
         return ["cli", "sandbox"]
-    if arguments[0] != "get":  # check reports a store that cannot be used
+    if arguments[0] != "get":  # check reports a token store without its package
         return ["cli"]
     parquet = any(argument.lower().endswith(".parquet") for argument in arguments)
     return ["cli", *(["parquet"] if parquet else []), *_needed_by_store()]

@@ -1,4 +1,4 @@
-"""How a command ends before its work is done."""
+"""Reasons to end a command early."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import click
 
 from ..text import one_line
 
-#: Characters of an error that are shown.
+#: Characters of an error message at most.
 LONGEST = 2000
 
 
 class Failure(click.ClickException):
     """The command failed: one line on standard error and exit status 1.
 
-    :param message: any text, also the text of a server.
+    :param message: any text, for example the text of a server.
     """
 
     def __init__(self, message: object) -> None:
@@ -31,4 +31,4 @@ class CannotWrite(Exception):
 
 
 class ReaderGone(Exception):
-    """The program that reads standard output, such as `head`, has closed the pipe."""
+    """The reader of standard output, for example `head`, has closed the pipe."""

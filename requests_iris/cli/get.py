@@ -27,7 +27,7 @@ from .signals import KILLS, handling
 from .streams import encoding_of, open_stdout, writing_stdout
 from .writers import FORMATS, Write, is_pipe_or_device, json_lines, replacing
 
-#: The servers send AEMP lists as XML to requests without this header.
+#: Without this header the servers send AEMP lists as XML.
 ASK_FOR_JSON = {"Accept": "application/json"}
 
 
@@ -69,15 +69,15 @@ pipe; 1 if something failed; 2 if an argument or a setting is wrong or missing;
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="With --all: pages that are read at the same time.",
+    help="With --all: number of pages to read at the same time.",
 )
 @click.option(
     "--items-path",
     "items_path",
     callback=_in_utf8,
     metavar="NAMES",
-    help="With --all: the member that holds the list, such as data.machines, for a response in "
-    "which the list is not found.",
+    help="With --all: the member with the list, for example data.machines, if the "
+    "response has an unusual form.",
 )
 @click.option(
     "-o",
@@ -104,20 +104,20 @@ def get(
 ) -> None:
     """Read from IRIS: one response as JSON, or with --all a whole list.
 
-    A path that begins with one slash belongs to TRACKUNIT_BASE_URL. A list goes to standard output
-    as JSON Lines, or to a file. The file appears when the list is complete; a pipe may have
-    received a part of a list that fails later. Progress is shown on standard error.
+    A path with one slash at the beginning belongs to TRACKUNIT_BASE_URL. A list goes to standard
+    output as JSON Lines, or to a file. The file appears when the list is complete. If a list fails
+    later, a pipe may have received a part of the list. Progress is shown on standard error.
 
-    CSV: each member is a column, and the members of an object have names with dots. A cell or a
-    column name that begins with =, +, -, @, a tab or a line break, and is not a number, gets a
-    single quote before it, so that a spreadsheet does not run it as a formula. --raw writes no
+    CSV: each member is a column, and the members of an object have names with dots. A spreadsheet
+    runs a cell as a formula if the cell begins with =, +, -, @, a tab or a line break. These cells
+    and column names get a single quote at the beginning, unless they are numbers. --raw writes no
     quotes.
 
     A terminal gets control characters and invisible characters as JSON escapes (\\u001b). Files
     and pipes get all text unchanged.
 
-    A response with NaN, or with a number beyond the range of a double such as 1e999, is refused in
-    every format, because its value is lost. The error names the item and its member.
+    A response with NaN, or with a number beyond the range of a double (1e999), is refused in every
+    format, because the value is lost. The error names the item and the member.
     """
     _check_url(url)
     query = [_name_and_value(param) for param in params]
@@ -136,7 +136,7 @@ def get(
 
 
 def _check_url(url: str) -> None:
-    """Refuse a URL that would travel in clear, or has no host, such as a path without its slash."""
+    """Refuse a URL with plain HTTP or without a host, for example a path without a slash."""
     if url.startswith("/") and not url.startswith("//"):
         return
     try:
@@ -188,9 +188,9 @@ def _json_of(response: Response, encoding: str = "utf-8") -> str:
 def _get_list(
     iris: IrisSession, url: str, output: Path | None, raw: bool, **arguments: Any
 ) -> None:
-    # before the first request: a wrong name of a file must not cost a list that was read
+    # before the first request: a wrong name of a file must not cost a whole list
     write = json_lines if output is None else _format_of(output)
-    with _progress() as progress, _option_in_the_place_of_argument():
+    with _progress() as progress, _naming_options():
         items = iris.items(url, progress=progress, **arguments)
         if output is None:
             _print(numbered_texts(items, encoding_of(sys.stdout)), raw)
@@ -211,7 +211,7 @@ def _format_of(output: Path) -> Write:
 
 
 def _print(texts: Iterable[str], raw: bool) -> None:
-    """Print JSON to a terminal, or to a pipe, which `head` closes when it has seen enough."""
+    """Print JSON to a terminal, a file or a pipe."""
     stdout = open_stdout()
     shown = stdout.isatty() and not raw
     for text in texts:
@@ -224,21 +224,21 @@ def _print(texts: Iterable[str], raw: bool) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Progress | Literal[False]]:
-    """Yield a callable that shows the progress on a terminal; False if there is no terminal."""
+    """Yield a callable which shows the progress on a terminal, or False without a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield False
         return
     columns = TextColumn("Read"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    # otherwise rich prints on standard error what goes to standard output
+    # otherwise rich prints standard output on standard error
     with Bar(*columns, console=console, redirect_stdout=False) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager
-def _option_in_the_place_of_argument() -> Iterator[None]:
-    """A NotAListError speaks of the argument of items()."""
+def _naming_options() -> Iterator[None]:
+    """A NotAListError names the argument of items(); a user needs the name of the option."""
     try:
         yield
     except ListError as error:

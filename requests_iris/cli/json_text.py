@@ -15,10 +15,10 @@ Item = Any
 
 
 def json_text(item: Item, encoding: str = "utf-8", **layout: Any) -> str:
-    """Return JSON, in ASCII if `encoding` cannot hold the text, such as half a surrogate pair.
+    """Return JSON, in ASCII if `encoding` cannot hold the text, for example half a surrogate pair.
 
-    :param layout: arguments of :func:`json.dumps`, such as ``indent``.
-    :raises CannotWrite: for a number that JSON does not have, and for items nested too deeply.
+    :param layout: arguments of :func:`json.dumps`, for example ``indent``.
+    :raises CannotWrite: for NaN, for an infinite number, and for items nested too deeply.
     """
     try:
         text = json.dumps(item, ensure_ascii=False, allow_nan=False, **layout)
@@ -50,15 +50,15 @@ def for_terminal(text: str) -> str:
     """JSON with the same value as `text`, in which every character can be seen.
 
     Control characters could move the cursor or change the colours of a terminal, and bidirectional
-    characters could show a text in another order.
+    characters could reorder a text.
     """
     return "".join(visible(text, _json_escape))
 
 
 def json_lines(items: Iterable[Item], file: IO[bytes], *, raw: bool = False) -> None:
-    """Write one line of JSON for each item.
+    """Write a line of JSON for each item.
 
-    :param raw: whether a terminal gets control characters as they are.
+    :param raw: whether a terminal gets control characters without escapes.
     """
     shown = file.isatty() and not raw
     for text in numbered_texts(items):
@@ -67,7 +67,7 @@ def json_lines(items: Iterable[Item], file: IO[bytes], *, raw: bool = False) -> 
 
 
 def _json_escape(character: str) -> str:
-    if character == "\n":  # of the layout: JSON escapes the line breaks in its strings
+    if character == "\n":  # belongs to the layout: JSON escapes line breaks in strings
         return character
     units = character.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
@@ -85,7 +85,7 @@ def _about_number(item: Item) -> str:
 
 
 def _members(item: Item) -> Iterator[tuple[str, Any]]:
-    """Every value in `item` with its path, such as ``telemetry.hours[3]``, in order."""
+    """Every value in `item` with a path, for example ``telemetry.hours[3]``, in order."""
     pending: list[tuple[str, Any]] = [("", item)]
     while pending:
         path, value = pending.pop()

@@ -1,4 +1,4 @@
-"""Signals that end a command from outside."""
+"""Signals from outside, which end a command."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-#: A kill, and a terminal that is closed. Windows has no signal for the latter.
+#: A kill, and a closed terminal. Windows has no signal for a closed terminal.
 KILLS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def in_main_thread() -> bool:
-    """Python delivers signals to the main thread only, and only that thread may set handlers."""
+    """Only the main thread receives signals and may set handlers (Python's module signal)."""
     return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
 def handling(numbers: Iterable[int], handler: Callable[[int, Any], object]) -> Iterator[None]:
-    """Call `handler` for these signals during the block, then restore the former handlers.
+    """Call `handler` for the signals during the block, then restore the former handlers.
 
-    A signal that is ignored stays ignored, as nohup wants. In another thread nothing changes.
+    An ignored signal stays ignored, because nohup ignores SIGHUP for a command. Outside the main
+    thread nothing changes.
     """
     before = {}
     if in_main_thread():
@@ -32,5 +33,5 @@ def handling(numbers: Iterable[int], handler: Callable[[int, Any], object]) -> I
         yield
     finally:
         for number, former in before.items():
-            # None is a handler that was not set from Python, and cannot be set again
+            # None stands for a handler from outside Python, which Python cannot set again
             signal.signal(number, signal.SIG_DFL if former is None else former)

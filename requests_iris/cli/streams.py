@@ -1,4 +1,4 @@
-"""The standard streams of the process, in whatever state the shell has left them."""
+"""The standard streams of the process, open or closed, with or without a reader."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .failures import CannotWrite, ReaderGone
 
 
 class ClosedOutput(io.TextIOBase):
-    """Standard output of a process that was started without one, as by ``>&-``."""
+    """Standard output of a process which was started with ``>&-``."""
 
     def write(self, text: str) -> int:  # noqa: ARG002
         raise OSError(errno.EBADF, "standard output is closed")
@@ -25,11 +25,10 @@ def usable_streams() -> Iterator[None]:
     """Replace closed streams for the time of the block.
 
     Python sets a closed stream to None. Most programs then fail with an AttributeError, or lose
-    their output without a word. Here, writing to a closed standard output is an OSError, and
-    nobody reads what goes to a closed standard error.
+    output silently. Inside the block, writing to a closed standard output raises an OSError, and
+    writing to a closed standard error does nothing.
 
-    Only streams that are None are replaced, so a program that calls the command line in one of its
-    threads keeps its own streams.
+    Open streams are not replaced, so a program may run a command in a thread.
     """
     before = sys.stdout, sys.stderr
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
@@ -42,9 +41,9 @@ def usable_streams() -> Iterator[None]:
 
 
 def occupy_descriptors() -> None:
-    """Open closed descriptors 0 to 2, so that no file or connection gets their numbers.
+    """Open closed descriptors from 0 to 2, so no file or connection gets the numbers 0 to 2.
 
-    Otherwise a library that writes to descriptor 2 would write into that file or connection.
+    Otherwise a library could write error messages into a connection with the number 2.
     """
     for number in range(3):
         try:
@@ -66,10 +65,10 @@ def encoding_of(stream: object) -> str:
 
 
 def say(text: str) -> None:
-    """Write a line to standard output at once; characters that it cannot encode are escaped.
+    """Write a line to standard output at once, with escapes for characters beyond the encoding.
 
-    :raises ReaderGone: if the reader of the pipe has closed it.
-    :raises CannotWrite: if the line cannot be written for another reason.
+    :raises ReaderGone: if the reader has closed the pipe.
+    :raises CannotWrite: if the line cannot be written for any further reason.
     """
     encoding = encoding_of(sys.stdout)
     line = text.encode(encoding, "backslashreplace").decode(encoding)
@@ -81,8 +80,8 @@ def say(text: str) -> None:
 def writing_stdout() -> Iterator[None]:
     """The block does nothing but write to standard output.
 
-    :raises ReaderGone: if the reader of the pipe has closed it.
-    :raises CannotWrite: if the text cannot be written for another reason.
+    :raises ReaderGone: if the reader has closed the pipe.
+    :raises CannotWrite: if the text cannot be written for any further reason.
     """
     try:
         yield
@@ -93,7 +92,7 @@ def writing_stdout() -> Iterator[None]:
 
 
 def complain(text: str) -> None:
-    """Write to standard error, if anybody can read it."""
+    """Write to standard error, and ignore a closed or full standard error."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -102,7 +101,7 @@ def complain(text: str) -> None:
 
 
 def flush_stdout() -> str | None:
-    """Write what standard output still holds. Return the reason if that fails for no reader."""
+    """Flush standard output. Return the reason of a failure; a closed pipe is not a failure."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -110,12 +109,12 @@ def flush_stdout() -> str | None:
         abandon(sys.stdout)
     except (OSError, ValueError) as error:
         abandon(sys.stdout)
-        return getattr(error, "strerror", None) or "it is closed"
+        return getattr(error, "strerror", None) or "standard output is closed"
     return None
 
 
 def abandon(stream: TextIO) -> None:
-    """Drop what `stream` holds, which Python would try to write once more when it ends.
+    """Drop the text in the buffer of `stream`. Python would write the text again at exit, and fail.
 
     See the note on SIGPIPE in the manual of Python's module signal.
     """

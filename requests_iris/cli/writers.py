@@ -1,7 +1,7 @@
-"""The formats that a list is written in, item by item: JSON Lines, CSV, Parquet.
+"""The formats of a list: JSON Lines, CSV, Parquet. Each is written item by item.
 
-CSV and Parquet files begin with all columns, and all columns are known only after the last item. So
-for these two formats the items go through a temporary file, and memory stays flat.
+CSV and Parquet files begin with all columns, and all columns are known only after the last item.
+Therefore the items go through a temporary file, and memory stays flat.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .json_text import Item, json_lines, json_text
 __all__ = ["FORMATS", "CannotWrite", "Write", "is_pipe_or_device", "json_lines", "json_text"]
 __all__ += ["replacing"]
 
-#: Rows that are held in memory at once.
+#: Rows in memory at the same time.
 BATCH = 10_000
 
 
 class Write(Protocol):
-    """Writes items to a file; `raw` leaves out what protects terminals and spreadsheets."""
+    """Writes items to a file; `raw` leaves out the protection of terminals and spreadsheets."""
 
     def __call__(
         self, items: Iterable[Item], file: IO[bytes], *, raw: bool = False
@@ -41,17 +41,17 @@ class Write(Protocol):
 def replacing(target: Path) -> Iterator[IO[bytes]]:
     """Yield a new file, which replaces `target` if the block succeeds and is deleted if not.
 
-    As with open(), a link is followed, an existing file keeps its mode, and a file that may not be
-    written to is refused. A pipe or a device is not replaced but written to.
+    As with open(), a link is followed, an existing file keeps the mode, and a read-only file is
+    refused. A pipe or a device is not replaced but written to.
 
-    :raises CannotWrite: if there is no such directory, or the file may not be written to.
+    :raises CannotWrite: if the directory is missing, or the file is read-only.
     """
     with target.open("wb") if is_pipe_or_device(target) else _new_file_for(target) as file:
         yield file
 
 
 def is_pipe_or_device(target: Path) -> bool:
-    """Whether `target` must not be replaced: the machine would miss its /dev/null."""
+    """Whether `target` must not be replaced: the machine needs /dev/null."""
     return target.exists() and not target.is_file()
 
 
@@ -80,14 +80,14 @@ def _file_beside(target: Path) -> tuple[int, str]:
             os.close(os.open(target, os.O_WRONLY))  # asks the system, and changes nothing
         # only the beginning of a long name, because mkstemp() adds characters to the name
         return tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)
-    except OSError as error:  # without its own text, which names the file beside the target
+    except OSError as error:  # not the text of the error, which names the file beside the target
         raise CannotWrite(f"{target} cannot be written: {error.strerror}") from error
 
 
 def comma_separated(items: Iterable[Item], file: IO[bytes], *, raw: bool = False) -> None:
     """Write a column for each member. An object has dotted names, and a list is JSON.
 
-    :param raw: whether cells that a spreadsheet takes for formulas stay as they are.
+    :param raw: whether formulas get no quote.
     """
     columns: dict[str, None] = {}  # an ordered set
     safe = str if raw else quoted
@@ -95,7 +95,7 @@ def comma_separated(items: Iterable[Item], file: IO[bytes], *, raw: bool = False
     def noted() -> Iterator[Item]:
         for item in items:
             yield item
-            # after json_lines() has written the item, and knows the number of one it cannot write
+            # after json_lines() has written the item, or has refused the item with its number
             columns.update(dict.fromkeys(cells_of(item)))
 
     with _spooled(noted()) as read:
@@ -125,7 +125,7 @@ def parquet(items: Iterable[Item], file: IO[bytes], *, raw: bool = False) -> Non
             with pyarrow.parquet.ParquetWriter(file, columns.schema) as writer:
                 for rows in _batches(read()):
                     writer.write_table(columns.table(rows))
-        # such as 2**60 in a column that has 0.5, too; or half of a surrogate pair
+        # for example 2**60 in a column with 0.5; or half of a surrogate pair
         except (pyarrow.ArrowException, UnicodeEncodeError) as error:
             raise CannotWrite(f"Parquet cannot hold this list, .jsonl can: {error}") from error
 
@@ -141,7 +141,7 @@ FORMATS: dict[str, Write] = {
 
 @contextmanager
 def _spooled(items: Iterable[Item]) -> Iterator[Callable[[], Iterator[Item]]]:
-    """Write items to a temporary file, and yield a function that reads them from the first on."""
+    """Write items to a temporary file, and yield a function which reads all items."""
     with tempfile.TemporaryFile() as spool:
         json_lines(items, spool)
 
@@ -158,7 +158,7 @@ def _batches(rows: Iterator[Item]) -> Iterator[list[Item]]:
 
 
 def _mode_of(target: Path) -> int:
-    """The mode of an existing file, else the mode that open() would give."""
+    """The mode of an existing file, else the mode of a file from open()."""
     try:
         return stat.S_IMODE(target.stat().st_mode)
     except FileNotFoundError:
@@ -166,6 +166,6 @@ def _mode_of(target: Path) -> int:
 
 
 def _umask() -> int:
-    umask = os.umask(0o077)  # a process cannot read its umask without setting it
+    umask = os.umask(0o077)  # a process can read the umask only by setting the umask
     os.umask(umask)
     return umask

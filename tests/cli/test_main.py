@@ -91,7 +91,7 @@ def test_without_a_command_the_help_is_shown():
 def test_every_help_tells_the_exit_status_and_fits_a_terminal(name):
     shown = run(*([name] if name else []), "--help").stdout
     assert re.search(r"Exit status:\s+0 ", shown)
-    examples = r"  requests-iris .*"
+    examples = r"\s+requests-iris .*"
     assert [
         line for line in shown.splitlines() if len(line) > 80 and not re.match(examples, line)
     ] == []
