@@ -99,7 +99,7 @@ def _status_of(run: Callable[[], Any]) -> int:
         result = run()
     except ReaderGone:
         return 0
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         complain("Interrupted.\n")
         return 128 + signal.SIGINT
     except click.ClickException as error:
