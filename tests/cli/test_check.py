@@ -6,9 +6,11 @@ import json
 import re
 import sys
 import time
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
@@ -160,6 +162,27 @@ def test_a_lock_that_another_process_holds_is_waited_for_briefly(
     assert told["store_error"] == f"another process held its lock for {LOCK_WAIT:g} s"
     assert told["error"] is None, "the sign-in works without the store"
     assert account.count("token") == 1
+
+
+class Recorder(FileTokenStore):
+    """A token store that notes how long its lock would be waited for."""
+
+    waits: ClassVar[list[float]] = []
+
+    def lock(self, key: str, wait: float) -> AbstractContextManager[None]:
+        self.waits.append(wait)
+        return super().lock(key, wait)
+
+
+def test_no_lock_of_the_sign_in_is_waited_for_longer(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another process may take the lock after the trial."""
+    monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", str(tmp_path / "token.json"))
+    monkeypatch.setattr(sys.modules["requests_iris.cli.check"], "open_store", Recorder)
+    assert check().exit_code == 0
+    assert len(Recorder.waits) == 2, "the trial and the sign-in"
+    assert max(Recorder.waits) <= LOCK_WAIT
 
 
 def test_help_tells_how_long_the_lock_is_waited_for() -> None:
