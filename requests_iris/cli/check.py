@@ -1,10 +1,12 @@
-"""`requests-iris check`: are the settings there, and do they work?"""
+"""`requests-iris check`: are all settings set, and do they work?"""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -17,29 +19,35 @@ from .. import IrisSession
 from ..credentials import from_environment, variable_of
 from ..sharing import reason_of
 from ..stores import TokenStore, key_of, open_store
+from ..text import one_line
+from .entry import Command
+from .failures import ReaderGone
+from .streams import say
 
-#: The settings without which there is no token, and their variables.
+#: The settings for a sign-in, and the variables of the settings.
 CREDENTIALS = {
     name: variable_of(name) for name in ("client_id", "client_secret", "username", "password")
 }
-#: Seconds that the clocks may be apart before it is worth a word; an HTTP date has whole seconds.
+#: Seconds to wait for the lock of the token store, which other processes hold at times.
+LOCK_WAIT = 5.0
+#: A larger difference of the clocks, in seconds, needs advice. An HTTP date has whole seconds.
 CLOCKS_APART = 5.0
-#: The result where a token was had, and no process can share it.
+#: The result if the sign-in works, and no process can share the token.
 STORE_FAILS = "signed in, but the token store fails"
 
 
 @dataclass
 class Report:
-    """What was found out. Without a sign-in, what it would have told is None.
+    """The result. Without a sign-in, the facts of the token are None.
 
-    :ivar settings: by name, whether a credential is there.
-    :ivar expires_in: seconds that the token lives.
-    :ivar refresh_token: whether there came one.
-    :ivar clock_difference: seconds that the token endpoint's clock is ahead of this one's, within
-        about one second.
-    :ivar token_store: the one that is set, if any, without what is secret of it.
-    :ivar store_error: what keeps it from being read and written, in a few words.
-    :ivar error: why there is no token, in one line.
+    :ivar settings: by name, whether a credential is set.
+    :ivar expires_in: seconds until the access token expires.
+    :ivar refresh_token: whether the response had a refresh token.
+    :ivar clock_difference: seconds by which the token endpoint's clock is ahead of this
+        machine's clock, within about a second.
+    :ivar token_store: the token store, if set, without secrets.
+    :ivar store_error: why the token store cannot be read and written, in a few words.
+    :ivar error: why the sign-in failed, in one line.
     """
 
     base_url: str
@@ -58,38 +66,64 @@ class Report:
     def ok(self) -> bool:
         return self.error is self.store_error is None
 
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        if self.ok:
+            return 0
+        return 1 if all(self.settings.values()) else 2
+
 
 @click.command(
+    cls=Command,
     epilog="""\b
 Example:
   export TRACKUNIT_CLIENT_ID=...  # and CLIENT_SECRET, USERNAME, PASSWORD
-  requests-iris check && python pipeline.py"""
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for a program to read.")
-def check(as_json: bool) -> None:
-    """Sign in once, and say whether the settings work.
+  requests-iris check && python pipeline.py
 
-    Tells which scope was granted, how long the token lives, how far the clocks are apart, and
-    whether the token store can be read and written, if one is set. The API itself is not called.
-    Nothing secret is printed. Ends with status 1 if the settings do not work, 2 if one is missing
-    or cannot be right.
+Exit status: 0 if the settings work; 1 if they fail; 2 if a setting is missing
+or cannot be right; 130 after Ctrl-C.""",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for a program.")
+def check(as_json: bool) -> None:
+    """Sign in once, and report whether the settings work.
+
+    The report has the granted scope, the lifetime of the token, the difference of the clocks, and
+    whether the token store can be read and written. If another process holds the lock of the token
+    store, check waits for at most 5 seconds. The API is not called. No secret is printed.
     """
     try:
-        with IrisSession() as iris:
-            report = examine(iris)
-    # a setting that cannot be right, or needs what is not installed
+        status = _check(as_json)
+    # a setting is wrong, or needs a missing extra
     except (ValueError, ModuleNotFoundError) as error:
+        status, told = 2, one_line(error, None)
         if not as_json:
-            raise click.UsageError(str(error)) from None
-        click.echo(json.dumps({"ok": False, "error": str(error)}, indent=2))
-        raise SystemExit(2) from None
-    click.echo(_json(report) if as_json else _text(report))
-    if not report.ok:
-        raise SystemExit(1 if all(report.settings.values()) else 2)
+            raise click.UsageError(told) from None
+        _say(json.dumps({"ok": False, "error": told}, indent=2))
+    raise click.exceptions.Exit(status)
+
+
+def _check(as_json: bool) -> int:
+    place = from_environment("token_store", os.environ)
+    store = _BriefStore(open_store(place)) if place else None
+    if store is not None:
+        store.try_out()
+    with IrisSession(token_store=store) as iris:
+        report = examine(iris)
+    if store is not None:
+        report.token_store, report.store_error = repr(store), store.error
+    _say(_json(report) if as_json else _text(report))
+    return report.status
+
+
+def _say(text: str) -> None:
+    # the exit status tells the result also if nobody reads the report
+    with suppress(ReaderGone):
+        say(text)
 
 
 def examine(iris: IrisSession) -> Report:
-    """Signs in by the password grant, tries out the token store, and reports."""
+    """Sign in, and report."""
     report = Report(
         base_url=iris.base_url,
         token_url=iris.auto_refresh_url,
@@ -101,31 +135,66 @@ def examine(iris: IrisSession) -> Report:
     try:
         token = iris.fetch_token()
     except RequestException as error:
-        report.error = str(error)
+        report.error = one_line(error, None)
     else:
-        report.scope_granted = " ".join(token.get("scope", ())) or None
+        report.scope_granted = one_line(" ".join(token.get("scope", ())), None) or None
         report.expires_in = token.get("expires_in")
         report.refresh_token = "refresh_token" in token
     report.clock_difference = clock.difference
-    if place := from_environment("token_store", os.environ):
-        store = open_store(place)
-        report.token_store, report.store_error = repr(store), _fault_of(store)
     return report
 
 
-def _fault_of(store: TokenStore) -> str | None:
-    """What goes wrong when it is read and written, under a key that is nobody's."""
-    key = key_of("requests-iris check")
-    try:
-        with store.lock(key, 5.0):
-            store.save(key, store.load(key) or {})
-    except Exception as error:
-        return reason_of(error)
-    return None
+class _BriefStore:
+    """A token store with a short wait for the lock. After a failure the store is not asked again.
+
+    :ivar error: the first failure, in a few words.
+    """
+
+    def __init__(self, store: TokenStore) -> None:
+        self._store = store
+        self.error: str | None = None
+
+    def __repr__(self) -> str:
+        return repr(self._store)
+
+    def try_out(self) -> None:
+        """Read and write under a key of no session."""
+        key = key_of("requests-iris check")
+        with suppress(Exception), self.lock(key, LOCK_WAIT):
+            self.save(key, self.load(key) or {})
+
+    @contextmanager
+    def lock(self, key: str, wait: float) -> Iterator[None]:
+        if self.error is not None:
+            raise OSError(0, "the token store failed before")
+        with self._noting(), self._store.lock(key, min(wait, LOCK_WAIT)):
+            yield
+
+    def load(self, key: str) -> dict[str, Any] | None:
+        with self._noting():
+            return self._store.load(key)
+
+    def save(self, key: str, token: dict[str, Any]) -> None:
+        with self._noting():
+            self._store.save(key, token)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.error = self.error or _told(error)
+            raise
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, TimeoutError) and not error.strerror:
+        return f"another process held its lock for {LOCK_WAIT:g} s"
+    return one_line(reason_of(error))
 
 
 class _ClockReader(HTTPAdapter):
-    """An adapter that reads the time of the server out of its replies."""
+    """An adapter which reads the server's time from the responses."""
 
     difference: float | None = None
 
@@ -135,7 +204,7 @@ class _ClockReader(HTTPAdapter):
         here = (sent + time.time()) / 2
         try:
             there = parsedate_to_datetime(response.headers["Date"]).timestamp()
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, IndexError, OverflowError, OSError):
             return response
         self.difference = round(there + 0.5 - here, 1)  # a date has lost half a second on average
         return response
@@ -158,14 +227,14 @@ def _text(report: Report) -> str:
         works = "can be read and written"
         rows["token store"] = f"{report.token_store}: {report.store_error or works}"
     rows["result"] = report.error or ("signed in" if report.ok else STORE_FAILS)
-    return "\n".join(f"{name:<14} {value}" for name, value in rows.items())
+    return "\n".join(f"{name:<14} {one_line(value, None)}" for name, value in rows.items())
 
 
 def _rows_of_token(report: Report) -> dict[str, str]:
-    lives = report.expires_in
+    lifetime = report.expires_in
     return {
         "scope granted": report.scope_granted or "not told",
-        "token lives": "not told" if lives is None else f"{lives:g} s",
+        "token lives": "not told" if lifetime is None else f"{lifetime:g} s",
         "refresh token": "yes" if report.refresh_token else "no",
     }
 

@@ -11,61 +11,78 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .entry import Command
+from .failures import Failure
+from .signals import handling, in_main_thread
+from .streams import complain, say
+
 if TYPE_CHECKING:
     from ..sandbox import Sandbox
 
 
-@click.command("sandbox")
+@click.command(
+    "sandbox",
+    cls=Command,
+    epilog="""\b
+Example, in two terminals:
+  requests-iris sandbox > iris.env
+  (. ./iris.env && requests-iris get /api/asset/v1/assets)
+
+Exit status: 0 after Ctrl-C or SIGTERM; 1 if the sandbox cannot start, or its
+extra is missing; 2 if an option is wrong.""",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65534),
     default=0,
-    help="Of the API; the token server takes the next one. Any free ones if not given.",
+    help="The port of the API; the token server takes the next one. By default free ports.",
 )
 @click.option(
     "--token-lifetime",
     type=click.FloatRange(min=0),
     default=3600,
     show_default=True,
-    help="Seconds that an access token lives.",
+    help="Seconds until an access token expires.",
 )
 @click.option(
-    "--machines", type=click.IntRange(min=0), default=250, show_default=True, help="In the fleet."
+    "--machines",
+    type=click.IntRange(min=0),
+    default=250,
+    show_default=True,
+    help="Machines in the fleet.",
 )
 def sandbox(port: int, token_lifetime: float, machines: int) -> None:
     """Run a local IRIS until Ctrl-C.
 
-    Prints the variables that make programs, requests and curl talk to it, to be copied into a
+    Prints the variables with which programs, requests and curl reach the sandbox. Copy them into a
     shell.
     """
-    stop = _stop_signal()
-    with running_sandbox(port=port, token_lifetime=token_lifetime, machines=machines) as sandbox:
+    if not in_main_thread():
+        raise Failure("The sandbox runs until Ctrl-C, which only the main thread receives.")
+    stop = threading.Event()
+    settings = {"port": port, "token_lifetime": token_lifetime, "machines": machines}
+    with (
+        handling((signal.SIGINT, signal.SIGTERM), lambda *_: stop.set()),
+        running_sandbox(**settings) as sandbox,
+    ):
         for name, value in {**sandbox.environ, "CURL_CA_BUNDLE": sandbox.ca_file}.items():
-            click.echo(f"export {name}={shlex.quote(value)}")
-        click.echo(f"Serving {machines} machines until Ctrl-C.", err=True)
+            say(f"export {name}={shlex.quote(value)}")
+        complain(f"Serving {machines} machines until Ctrl-C.\n")
         while not stop.wait(timeout=1):
             pass
 
 
 @contextmanager
 def running_sandbox(**settings: Any) -> Iterator[Sandbox]:
-    try:
-        from ..sandbox import Sandbox
-    except ModuleNotFoundError as error:
-        raise click.ClickException(str(error)) from None
+    """:raises Failure: if the sandbox cannot start."""
+    from ..sandbox import Sandbox  # needs an extra
+
     sandbox = Sandbox(**settings)
     try:
         sandbox.start()
     except OSError as error:
-        raise click.ClickException(f"The sandbox cannot start: {error}") from None
+        raise Failure(f"The sandbox cannot start: {error}") from None
     try:
         yield sandbox
     finally:
         sandbox.close()
-
-
-def _stop_signal() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

@@ -1,7 +1,7 @@
-"""The formats that a list is written in: JSON Lines, CSV, Parquet; element by element.
+"""The formats of a list: JSON Lines, CSV, Parquet. Each is written item by item.
 
-CSV and Parquet need to know all columns first, which nobody knows before the last element has
-come. So for these two the elements go through a temporary file, and memory stays flat.
+CSV and Parquet files begin with all columns, and all columns are known only after the last item.
+Therefore the items go through a temporary file, and memory stays flat.
 """
 
 from __future__ import annotations
@@ -16,39 +16,48 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Protocol
 
-#: One element of a list; nearly always a JSON object.
-Element = Any
-Write = Callable[[Iterable[Element], IO[bytes]], None]
+from .cells import cells_of, quoted, row_of
+from .failures import CannotWrite
+from .json_text import Item, json_lines, json_text
 
-#: Rows that are held in memory at once.
+__all__ = ["FORMATS", "CannotWrite", "Write", "is_pipe_or_device", "json_lines", "json_text"]
+__all__ += ["replacing"]
+
+#: Rows in memory at the same time.
 BATCH = 10_000
 
 
-class CannotWrite(Exception):
-    """What was read cannot be written where, or in the format, that was asked for."""
+class Write(Protocol):
+    """Writes items to a file; `raw` leaves out the protection of terminals and spreadsheets."""
+
+    def __call__(
+        self, items: Iterable[Item], file: IO[bytes], *, raw: bool = False
+    ) -> None: ...  # pragma: no cover
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `target` when the block ends well, and is gone if not.
+    """Yield a new file, which replaces `target` if the block succeeds and is deleted if not.
 
-    As with open(), a link is followed, a file that was there keeps its mode, and one that may not
-    be written to is refused. A pipe or a device is written to.
+    As with open(), a link is followed, an existing file keeps the mode, and a read-only file is
+    refused. A pipe or a device is not replaced but written to.
+
+    :raises CannotWrite: if the directory is missing, or the file is read-only.
     """
     with target.open("wb") if is_pipe_or_device(target) else _new_file_for(target) as file:
         yield file
 
 
 def is_pipe_or_device(target: Path) -> bool:
-    """What is not to be replaced: the machine would miss its /dev/null."""
+    """Whether `target` must not be replaced: the machine needs /dev/null."""
     return target.exists() and not target.is_file()
 
 
 @contextmanager
 def _new_file_for(target: Path) -> Iterator[IO[bytes]]:
-    target = Path(os.path.realpath(target))  # not before: /dev/stdout leads to no path
+    target = Path(os.path.realpath(target))  # for regular files only: /dev/stdout leads to no path
     descriptor, name = _file_beside(target)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -69,47 +78,38 @@ def _file_beside(target: Path) -> tuple[int, str]:
     try:
         with suppress(FileNotFoundError):
             os.close(os.open(target, os.O_WRONLY))  # asks the system, and changes nothing
-        # of a long name the beginning, to leave room for what comes after it
+        # only the beginning of a long name, because mkstemp() adds characters to the name
         return tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)
-    except OSError as error:  # without its own text, which names a file that nobody has asked for
+    except OSError as error:  # not the text of the error, which names the file beside the target
         raise CannotWrite(f"{target} cannot be written: {error.strerror}") from error
 
 
-def json_text(element: Element, encoding: str = "utf-8", **layout: Any) -> str:
-    """JSON; in ASCII if `encoding` cannot hold it, such as half of a surrogate pair."""
-    text = json.dumps(element, ensure_ascii=False, **layout)
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return json.dumps(element, **layout)
-    return text
+def comma_separated(items: Iterable[Item], file: IO[bytes], *, raw: bool = False) -> None:
+    """Write a column for each member. An object has dotted names, and a list is JSON.
 
-
-def json_lines(elements: Iterable[Element], file: IO[bytes]) -> None:
-    for element in elements:
-        file.write(json_text(element).encode() + b"\n")
-
-
-def comma_separated(elements: Iterable[Element], file: IO[bytes]) -> None:
-    """A column for each member; what is nested has a dotted name, and a list is JSON."""
+    :param raw: whether formulas get no quote.
+    """
     columns: dict[str, None] = {}  # an ordered set
+    safe = str if raw else quoted
 
-    def noted() -> Iterator[Element]:
-        for element in elements:
-            columns.update(dict.fromkeys(_flat(element)))
-            yield element
+    def noted() -> Iterator[Item]:
+        for item in items:
+            yield item
+            # after json_lines() has written the item, or has refused the item with its number
+            columns.update(dict.fromkeys(cells_of(item)))
 
-    with _spooled(noted()) as again:
+    with _spooled(noted()) as read:
         text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="")
-        rows = csv.DictWriter(text, list(columns))
+        rows = csv.writer(text)
         if columns:
-            rows.writeheader()
-        rows.writerows(map(_flat, again()))
-        text.detach()  # `file` is the caller's to close
+            rows.writerow(map(safe, columns))
+        for cells in map(cells_of, read()):
+            rows.writerow([safe(cells.get(name, "")) for name in columns])
+        text.detach()  # the caller closes `file`
 
 
-def parquet(elements: Iterable[Element], file: IO[bytes]) -> None:
-    """A column for each member of an element; one whose values have no common type is JSON."""
+def parquet(items: Iterable[Item], file: IO[bytes], *, raw: bool = False) -> None:  # noqa: ARG001
+    """Write a column for each member of an item. Values without a common type become JSON text."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -117,15 +117,15 @@ def parquet(elements: Iterable[Element], file: IO[bytes]) -> None:
         raise CannotWrite('Parquet needs pyarrow: pip install "requests-iris[parquet]"') from None
     from .columns import Columns
 
-    with _spooled(map(_as_row, elements)) as again:
+    with _spooled(map(row_of, items)) as read:
         columns = Columns()
         try:
-            for rows in _batches(again()):
+            for rows in _batches(read()):
                 columns.learn(rows)
             with pyarrow.parquet.ParquetWriter(file, columns.schema) as writer:
-                for rows in _batches(again()):
+                for rows in _batches(read()):
                     writer.write_table(columns.table(rows))
-        # such as 2**60 in a column that has 0.5, too; or half of a surrogate pair
+        # for example 2**60 in a column with 0.5; or half of a surrogate pair
         except (pyarrow.ArrowException, UnicodeEncodeError) as error:
             raise CannotWrite(f"Parquet cannot hold this list, .jsonl can: {error}") from error
 
@@ -140,55 +140,25 @@ FORMATS: dict[str, Write] = {
 
 
 @contextmanager
-def _spooled(elements: Iterable[Element]) -> Iterator[Callable[[], Iterator[Element]]]:
-    """Puts elements into a temporary file; what it yields reads them again, from the first."""
+def _spooled(items: Iterable[Item]) -> Iterator[Callable[[], Iterator[Item]]]:
+    """Write items to a temporary file, and yield a function which reads all items."""
     with tempfile.TemporaryFile() as spool:
-        json_lines(elements, spool)
+        json_lines(items, spool)
 
-        def again() -> Iterator[Element]:
+        def read() -> Iterator[Item]:
             spool.seek(0)
             return map(json.loads, spool)
 
-        yield again
+        yield read
 
 
-def _batches(rows: Iterator[Element]) -> Iterator[list[Element]]:
+def _batches(rows: Iterator[Item]) -> Iterator[list[Item]]:
     while batch := list(islice(rows, BATCH)):
         yield batch
 
 
-def _flat(element: Element) -> dict[str, str]:
-    row: dict[str, str] = {}
-    for name, cell in _cells(_as_row(element)):
-        if name in row:
-            raise CannotWrite(
-                f"CSV cannot hold this list, .jsonl can: an element has two values for {name!r}"
-            )
-        row[name] = cell
-    return row
-
-
-def _cells(members: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in members.items():
-        if isinstance(value, dict) and value:
-            yield from _cells(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, _cell(value)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _as_row(element: Element) -> dict[str, Any]:
-    """An element that is no object, such as a bare id, is a row of one column."""
-    return element if isinstance(element, dict) else {"value": element}
-
-
 def _mode_of(target: Path) -> int:
-    """That of a file that is there; else as open() would make it."""
+    """The mode of an existing file, else the mode of a file from open()."""
     try:
         return stat.S_IMODE(target.stat().st_mode)
     except FileNotFoundError:
@@ -196,6 +166,6 @@ def _mode_of(target: Path) -> int:
 
 
 def _umask() -> int:
-    umask = os.umask(0o077)  # there is no way to read it without setting it
+    umask = os.umask(0o077)  # a process can read the umask only by setting the umask
     os.umask(umask)
     return umask

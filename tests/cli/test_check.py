@@ -1,20 +1,25 @@
-"""`requests-iris check`: what it finds out, and how it says so."""
+"""`requests-iris check`: its report and its exit status."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
+import time
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
 
 from requests_iris import IrisSession
 from requests_iris.cli import main
+from requests_iris.cli.check import LOCK_WAIT
 from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.stores import FileTokenStore
 
 from .run import run
 
@@ -35,7 +40,7 @@ def report(result: Result) -> dict:
     return json.loads(result.stdout)
 
 
-def test_good_settings(account: Sandbox) -> None:
+def test_good_settings_are_reported_with_scope_lifetime_and_clocks(account: Sandbox) -> None:
     result = check()
     assert result.exit_code == 0
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
@@ -49,7 +54,7 @@ def test_good_settings(account: Sandbox) -> None:
     assert account.count("api") == 0
 
 
-def test_as_json(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_can_be_one_json_object(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACKUNIT_SCOPE", "api")
     told = report(check("--json"))
     assert abs(told.pop("clock_difference")) <= 1
@@ -69,7 +74,7 @@ def test_as_json(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("hours", "words"), [(3, "ahead of"), (-3, "behind")])
-def test_clocks_that_are_apart(account: Sandbox, hours: int, words: str) -> None:
+def test_clocks_that_differ_are_reported(account: Sandbox, hours: int, words: str) -> None:
     there = datetime.now(timezone.utc) + timedelta(hours=hours)
     fault = Fault(headers={"Date": format_datetime(there, usegmt=True)})
     account.inject(fault, on="token")
@@ -79,15 +84,15 @@ def test_clocks_that_are_apart(account: Sandbox, hours: int, words: str) -> None
     assert report(check("--json"))["clock_difference"] == pytest.approx(hours * 3600, abs=30)
 
 
-@pytest.mark.parametrize("date", ["yesterday", ""])
-def test_a_reply_without_a_date_says_nothing_of_clocks(account: Sandbox, date: str) -> None:
+@pytest.mark.parametrize("date", ["yesterday", "", "Mon, 99 Foo 99999 99:99:99 +9999"])
+def test_a_response_without_a_date_leaves_the_clocks_out(account: Sandbox, date: str) -> None:
     account.inject(Fault(headers={"Date": date}), on="token")
     result = check()
     assert result.exit_code == 0
     assert "clocks" not in result.stdout
 
 
-def test_refused_credentials(account: Sandbox) -> None:
+def test_refused_credentials_are_status_1(account: Sandbox) -> None:
     account.change_password("another")
     result = check("--json")
     assert result.exit_code == 1
@@ -98,7 +103,9 @@ def test_refused_credentials(account: Sandbox) -> None:
     assert told["clock_difference"] is not None, "a refusal has a date, too"
 
 
-def test_a_missing_setting(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_setting_is_named_and_status_2(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("TRACKUNIT_PASSWORD")
     result = check()
     assert result.exit_code == 2
@@ -106,7 +113,7 @@ def test_a_missing_setting(account: Sandbox, monkeypatch: pytest.MonkeyPatch) ->
     assert account.count("token") == 0
 
 
-def test_a_token_store_that_works(
+def test_a_token_store_that_works_is_reported_and_not_disturbed(
     account: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     place = tmp_path / "new" / "token.json"
@@ -116,14 +123,16 @@ def test_a_token_store_that_works(
     assert f"token store    FileTokenStore('{place}'): can be read and written" in result.stdout
     with IrisSession() as iris:
         assert iris.get("/echo").ok
-    assert account.count("token") == 1, "what is tried out does not disturb what is stored"
+    assert account.count("token") == 1, (
+        "check stores its token, and its trial touches no other entry"
+    )
 
 
 @pytest.mark.parametrize("obstacle", ["", ".token.json.requests_iris.tmp"], ids=["lock", "save"])
-def test_a_token_store_that_fails(
+def test_a_token_store_that_fails_is_status_1(
     account: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, obstacle: str
 ) -> None:
-    """A file where its directory should be, or a directory where it writes its file."""
+    """A file is where the directory should be, or a directory is where the file should be."""
     place = tmp_path / "store" / "token.json"
     if obstacle:
         (place.parent / obstacle).mkdir(parents=True)
@@ -139,7 +148,73 @@ def test_a_token_store_that_fails(
     assert lines["token lives"] == "3600 s"
 
 
-def test_a_token_store_that_is_out_of_reach(
+def test_a_lock_that_another_process_holds_is_waited_for_briefly(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "token.json"
+    monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", str(place))
+    started = time.monotonic()
+    with FileTokenStore(place).lock("any", 5):
+        result = check("--json")
+    assert LOCK_WAIT <= time.monotonic() - started < 3 * LOCK_WAIT
+    assert result.exit_code == 1
+    told = report(result)
+    assert told["store_error"] == f"another process held its lock for {LOCK_WAIT:g} s"
+    assert told["error"] is None, "the sign-in works without the store"
+    assert account.count("token") == 1
+
+
+class Recorder(FileTokenStore):
+    """A token store that notes how long its lock would be waited for."""
+
+    waits: ClassVar[list[float]] = []
+
+    def lock(self, key: str, wait: float) -> AbstractContextManager[None]:
+        self.waits.append(wait)
+        return super().lock(key, wait)
+
+
+def test_no_lock_of_the_sign_in_is_waited_for_longer(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another process may take the lock after the trial."""
+    monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", str(tmp_path / "token.json"))
+    monkeypatch.setattr(sys.modules["requests_iris.cli.check"], "open_store", Recorder)
+    assert check().exit_code == 0
+    assert len(Recorder.waits) == 2, "the trial and the sign-in"
+    assert max(Recorder.waits) <= LOCK_WAIT
+
+
+def test_help_tells_how_long_the_lock_is_waited_for() -> None:
+    assert f"at most {LOCK_WAIT:g} seconds" in " ".join(check("--help").stdout.split())
+
+
+HOSTILE = "a\x1b[31m\x9b\u202e\r\nresult         signed in\u2028\x7f\ud800"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=400, body={"error": HOSTILE, "error_description": HOSTILE}),
+        Fault(status=400, body={"error": "invalid_scope", "error_description": HOSTILE}),
+        Fault(scope=HOSTILE),
+        Fault(reply={"token_type": HOSTILE}),
+    ],
+    ids=["code", "description", "scope", "type"],
+)
+def test_text_of_the_server_stays_on_its_line_of_the_report(account: Sandbox, fault: Fault) -> None:
+    account.inject(fault, on="token", times=2)
+    shown = check().stdout
+    names = [line.split("  ")[0] for line in shown.splitlines()]
+    assert len(names) == len(set(names)), "no line is forged"
+    assert shown.replace("\n", "").isprintable()
+    text = check("--json").stdout
+    assert text.isascii()
+    assert text.replace("\n", "").isprintable()
+    json.loads(text)
+
+
+def test_a_token_store_that_cannot_be_reached_is_status_1(
     account: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", "redis://:hush@127.0.0.1:9/0")
@@ -153,7 +228,9 @@ def test_a_token_store_that_is_out_of_reach(
     assert "hush" not in result.output
 
 
-def test_a_setting_that_cannot_be_right(account: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_that_cannot_be_right_is_status_2(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TRACKUNIT_TOKEN_URL", "http://example.org/token")
     result = check()
     assert result.exit_code == 2
@@ -165,7 +242,7 @@ def test_a_setting_that_cannot_be_right(account: Sandbox, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("command", ["check", "get /api/asset/v1/assets"])
-def test_an_extra_that_is_missing(
+def test_a_missing_extra_of_the_token_store_is_one_line(
     account: Sandbox, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", "token.json")
@@ -176,14 +253,14 @@ def test_an_extra_that_is_missing(
     assert isinstance(result.exception, SystemExit)
 
 
-def test_an_endpoint_that_is_not_there(account: Sandbox) -> None:
+def test_a_token_endpoint_that_cannot_be_reached_is_status_1(account: Sandbox) -> None:
     result = run("check", TRACKUNIT_TOKEN_URL="https://127.0.0.1:9/token")
     assert result.returncode == 1
     assert "could not be reached" in result.stdout
     assert "Traceback" not in result.stderr
 
 
-def test_nothing_secret_is_printed(account: Sandbox) -> None:
+def test_check_prints_no_secret(account: Sandbox) -> None:
     shown = check().output + check("--json").output
     account.change_password("another")
     shown += check().output
@@ -193,5 +270,5 @@ def test_nothing_secret_is_printed(account: Sandbox) -> None:
     assert account.refresh_token not in shown
 
 
-def test_its_help_has_an_example() -> None:
+def test_help_of_check_has_an_example() -> None:
     assert "requests-iris check &&" in check("--help").stdout

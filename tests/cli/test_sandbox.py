@@ -21,7 +21,7 @@ from .run import COMMAND, run
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_it_prints_what_a_shell_needs_serves_and_stops(stop):
+def test_sandbox_prints_variables_serves_and_stops_at_a_signal(stop):
     arguments = ["sandbox", "--token-lifetime", "7", "--machines", "3"]
     with subprocess.Popen(
         [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -37,7 +37,7 @@ def test_it_prints_what_a_shell_needs_serves_and_stops(stop):
     assert not os.path.exists(variables["CURL_CA_BUNDLE"])
 
 
-def test_the_shell_of_the_readme_gets_there_and_keeps_nothing_of_it(tmp_path):
+def test_commands_of_the_readme_reach_the_sandbox_and_leave_no_variables(tmp_path):
     start, use = re.findall(r"^    \$ (.*iris\.env.*)$", README.read_text("utf-8"), re.MULTILINE)
     environ = {**os.environ, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
     shell = {"cwd": tmp_path, "env": environ, "stdout": subprocess.PIPE, "text": True}
@@ -83,7 +83,7 @@ def ask_for_token(variables: dict[str, str]) -> dict:
     return token
 
 
-def test_a_port_that_is_taken_is_one_line():
+def test_a_port_that_is_in_use_is_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = run("sandbox", "--port", str(taken.getsockname()[1]))
     assert result.returncode == 1

@@ -32,7 +32,7 @@ def written(suffix: str, elements: Iterable[Any], directory: Path) -> Path:
 
 
 class TestReplacing:
-    def test_the_file_is_there_at_the_end_and_not_before(self, tmp_path: Path) -> None:
+    def test_a_file_appears_when_it_is_complete_and_not_before(self, tmp_path: Path) -> None:
         target = tmp_path / "x"
         target.write_bytes(b"old")
         with replacing(target) as file:
@@ -43,7 +43,7 @@ class TestReplacing:
         assert os.listdir(tmp_path) == ["x"]
 
     @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-    def test_after_an_error_nothing_has_changed(self, tmp_path: Path, error: Any) -> None:
+    def test_after_an_error_the_directory_has_not_changed(self, tmp_path: Path, error: Any) -> None:
         target = tmp_path / "x"
         target.write_bytes(b"old")
         with pytest.raises(error), replacing(target) as file:
@@ -51,7 +51,7 @@ class TestReplacing:
         assert target.read_bytes() == b"old"
         assert os.listdir(tmp_path) == ["x"]
 
-    def test_an_error_is_told_even_if_the_file_is_gone(self, tmp_path: Path) -> None:
+    def test_an_error_is_raised_also_if_the_new_file_was_deleted(self, tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "x") as file:
             self.fail(file, KeyboardInterrupt, *tmp_path.iterdir())
 
@@ -61,7 +61,7 @@ class TestReplacing:
             path.unlink()
         raise error
 
-    def test_others_may_read_it_as_far_as_the_umask_says(self, tmp_path: Path) -> None:
+    def test_a_new_file_has_the_mode_that_the_umask_gives(self, tmp_path: Path) -> None:
         umask = os.umask(0o027)
         try:
             with replacing(tmp_path / "x"):
@@ -70,7 +70,7 @@ class TestReplacing:
             assert os.umask(umask) == 0o027
         assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
 
-    def test_a_file_that_was_there_keeps_its_mode(self, tmp_path: Path) -> None:
+    def test_an_existing_file_keeps_its_mode(self, tmp_path: Path) -> None:
         (tmp_path / "x").touch(0o600)
         with replacing(tmp_path / "x") as file:
             file.write(b"private")
@@ -95,7 +95,7 @@ class TestReplacing:
         assert pipe.is_fifo()
         assert os.listdir(tmp_path) == ["x"]
 
-    def test_a_pipe_of_the_shell_is_one_too(self) -> None:
+    def test_a_pipe_of_the_shell_is_written_to(self) -> None:
         """As in ``-o >(gzip)``, and ``-o /dev/stdout``."""
         ours, theirs = os.pipe()
         with replacing(Path(f"/dev/fd/{theirs}")) as file:
@@ -111,7 +111,7 @@ class TestReplacing:
         ):
             pass  # pragma: no cover
 
-    def test_a_name_may_be_as_long_as_one_can_be(self, tmp_path: Path) -> None:
+    def test_a_name_may_be_as_long_as_the_file_system_allows(self, tmp_path: Path) -> None:
         name = 127 * "é"  # 254 bytes of 255
         with replacing(tmp_path / name):
             pass
@@ -119,27 +119,27 @@ class TestReplacing:
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".ndjson"])
-def test_json_lines_hold_what_was_given(suffix: str, tmp_path: Path) -> None:
+def test_json_lines_hold_the_given_items(suffix: str, tmp_path: Path) -> None:
     text = written(suffix, ROWS, tmp_path).read_text("utf-8")
     assert [json.loads(line) for line in text.splitlines()] == ROWS
     assert "é" in text
 
 
 def test_json_lines_are_written_one_by_one(tmp_path: Path) -> None:
-    """Memory stays flat: no element waits for the next."""
+    """Memory stays flat: no item waits for the next."""
     file = io.BytesIO()
     sizes = []
 
-    def elements() -> Iterator[Any]:
+    def items() -> Iterator[Any]:
         for row in ROWS:
             sizes.append(len(file.getvalue()))
             yield row
 
-    writers.json_lines(elements(), file)
+    writers.json_lines(items(), file)
     assert sizes == sorted(set(sizes))
 
 
-def test_csv_has_a_column_for_each_member_that_any_element_has(tmp_path: Path) -> None:
+def test_csv_has_a_column_for_each_member_of_any_item(tmp_path: Path) -> None:
     text = written(".csv", ROWS, tmp_path).read_text("utf-8", "strict")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert list(rows[0]) == ["id", "place.lat", "place.tags", "note", "moved", "empty", "value"]
@@ -151,19 +151,19 @@ def test_csv_has_a_column_for_each_member_that_any_element_has(tmp_path: Path) -
     assert len(rows) == len(ROWS)
 
 
-def test_csv_names_what_is_deep_with_all_the_names_above(tmp_path: Path) -> None:
+def test_csv_names_a_nested_member_with_all_names_above_it(tmp_path: Path) -> None:
     rows = [{"a": {"b": {"c": ["é"]}, "d": 1}}]
     text = written(".csv", rows, tmp_path).read_text("utf-8")
     assert list(csv.reader(io.StringIO(text))) == [["a.b.c", "a.d"], ['["é"]', "1"]]
 
 
 @pytest.mark.parametrize(
-    "element",
+    "item",
     [{"a.b": 1, "a": {"b": 2}}, {"a": {"b": 2}, "a.b": None}, {"a": {"b.c": 1, "b": {"c": 1}}}],
 )
-def test_csv_has_no_column_for_two_members(element: Any, tmp_path: Path) -> None:
-    with pytest.raises(CannotWrite, match=r"\.jsonl can: an element has two values for 'a\.b"):
-        written(".csv", [{"a.b": 1}, {"a": {"b": 2}}, element], tmp_path)
+def test_csv_refuses_two_members_that_belong_into_one_column(item: Any, tmp_path: Path) -> None:
+    with pytest.raises(CannotWrite, match=r"\.jsonl can: an item has two values for 'a\.b"):
+        written(".csv", [{"a.b": 1}, {"a": {"b": 2}}, item], tmp_path)
     assert os.listdir(tmp_path) == []
 
 
@@ -180,10 +180,10 @@ def test_parquet_keeps_types_and_nesting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 1000])
-def test_parquet_has_json_where_no_type_is_common(
+def test_parquet_has_json_if_values_have_no_common_type(
     batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether the values meet in one batch or not."""
+    """Whether the values are in one batch or in several."""
     monkeypatch.setattr(writers, "BATCH", batch)
     values = [1, "one", None, {"a": [1]}, 10**30]
     table = pyarrow.parquet.read_table(written(".parquet", [{"v": v} for v in values], tmp_path))
@@ -201,7 +201,7 @@ def test_parquet_learns_columns_and_types_from_all_batches(
     assert [row["b"] for row in rows[3:]] == [{"c": 1, "d": None}, {"c": None, "d": "x"}]
 
 
-def test_what_parquet_cannot_hold_is_an_error_that_says_what_can(
+def test_a_list_that_parquet_cannot_hold_is_an_error_that_names_jsonl(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writers, "BATCH", 1)
@@ -220,7 +220,7 @@ def test_an_empty_list_is_a_file(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_an_error_of_the_list_reaches_the_caller(suffix: str, tmp_path: Path) -> None:
+def test_an_error_while_reading_the_list_reaches_the_caller(suffix: str, tmp_path: Path) -> None:
     def broken() -> Iterator[Any]:
         yield {"id": 1}
         raise OSError("lost")
@@ -230,7 +230,7 @@ def test_an_error_of_the_list_reaches_the_caller(suffix: str, tmp_path: Path) ->
     assert os.listdir(tmp_path) == []
 
 
-def test_json_keeps_its_layout_where_the_terminal_cannot_hold_it() -> None:
+def test_json_keeps_its_layout_if_the_terminal_cannot_hold_the_text() -> None:
     assert writers.json_text({"a": "é"}, "ascii", indent=1) == '{\n "a": "\\u00e9"\n}'
 
 
@@ -239,18 +239,93 @@ class TestHalfASurrogatePair:
 
     HALF: Any = json.loads(r'{"name": "\ud800 ł"}')
 
-    def test_is_json_in_ascii_beside_others_that_are_not(self, tmp_path: Path) -> None:
+    def test_half_a_surrogate_pair_is_json_in_ascii_beside_other_items(
+        self, tmp_path: Path
+    ) -> None:
         target = written(".jsonl", [self.HALF, {"name": "ł"}], tmp_path)
         first, second = target.read_text("utf-8").splitlines()
         assert json.loads(first) == self.HALF
         assert second == '{"name": "ł"}'
 
-    def test_is_told_in_csv(self, tmp_path: Path) -> None:
+    def test_half_a_surrogate_pair_is_an_escape_in_csv(self, tmp_path: Path) -> None:
         text = written(".csv", [self.HALF], tmp_path).read_text("utf-8")
         assert text == "name\n\\ud800 ł\n"
 
     @pytest.mark.parametrize("element", [HALF, {json.loads(r'"\ud800"'): 1}])
-    def test_cannot_be_held_by_parquet(self, element: Any, tmp_path: Path) -> None:
+    def test_half_a_surrogate_pair_is_refused_by_parquet(
+        self, element: Any, tmp_path: Path
+    ) -> None:
         with pytest.raises(CannotWrite, match=r"\.jsonl can"):
             written(".parquet", [element], tmp_path)
         assert os.listdir(tmp_path) == []
+
+
+FORMATS_TO_TRY = pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+
+
+@FORMATS_TO_TRY
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ('{"a": [0, {"b.c": %s}]}', "at 'a[1].b.c'"),
+        ('{"a": 1.5, "b": [[%s]]}', "at 'b[0][0]'"),
+        ("%s", "NaN or"),
+    ],
+)
+def test_a_number_that_json_cannot_hold_is_refused_with_its_place(
+    suffix: str, number: str, text: str, path: str, tmp_path: Path
+) -> None:
+    items = [{"a": [1e308]}, json.loads(text % number)]
+    with pytest.raises(CannotWrite) as refused:
+        written(suffix, items, tmp_path)
+    assert str(refused.value).startswith("Item 2 has ")
+    assert path in str(refused.value)
+    assert os.listdir(tmp_path) == []
+
+
+def nested(levels: int, kind: type) -> Any:
+    inner: Any = 1
+    for _ in range(levels):
+        inner = [inner] if kind is list else {"a": inner}
+    return inner
+
+
+@pytest.mark.parametrize("kind", [list, dict])
+@pytest.mark.parametrize("levels", [19, 20, 21, 60, 900])
+def test_parquet_of_nested_values_can_be_read(levels: int, kind: type, tmp_path: Path) -> None:
+    """Readers refuse schemas of about 90 levels, which pyarrow writes without a word."""
+    value = nested(levels, kind)
+    table = pyarrow.parquet.read_table(written(".parquet", [{"v": value}], tmp_path))
+    (found,) = table.column("v").to_pylist()
+    assert (json.loads(found) if isinstance(found, str) else found) == value
+    assert isinstance(found, str) == (levels > 20)
+
+
+@FORMATS_TO_TRY
+def test_items_beyond_all_depth_are_refused_in_one_line(suffix: str, tmp_path: Path) -> None:
+    with pytest.raises(CannotWrite, match=r"^Item 2 is nested too deeply to be written\.$"):
+        written(suffix, [{"v": 1}, {"v": nested(100_000, list)}], tmp_path)
+
+
+@pytest.mark.parametrize("value", [10**400, [10**400], {"n": [-(10**4000)]}])
+def test_parquet_has_json_for_numbers_beyond_its_types(value: Any, tmp_path: Path) -> None:
+    rows = [{"v": value}, {"v": None}]
+    table = pyarrow.parquet.read_table(written(".parquet", rows, tmp_path))
+    first, second = table.column("v").to_pylist()
+    assert (json.loads(first), second) == (value, None)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_file_gets_all_text_unchanged_but_formulas_of_csv(suffix: str, tmp_path: Path) -> None:
+    rows = [{"name": "\x1b[31m\x9b\u202e\x7f"}]
+    target = written(suffix, rows, tmp_path)
+    if suffix == ".parquet":
+        assert pyarrow.parquet.read_table(target).to_pylist() == rows
+    elif suffix == ".csv":
+        (_, (cell,)) = csv.reader(io.StringIO(target.read_text("utf-8"), newline=""))
+        assert cell == rows[0]["name"]
+    else:
+        text = target.read_text("utf-8")
+        assert json.loads(text) == rows[0]
+        assert "\u202e" in text
