@@ -58,30 +58,40 @@ class Signer:
         self._send = send
         self._origins = origins
 
-    def verdict_on(
-        self, request: PreparedRequest, proxies: Proxies, *, withheld: bool = False
-    ) -> Verdict:
-        """Whether `request` as it is now may carry the token: see :func:`decide`."""
-        # requests refuses a URL of another type than text
-        url = request.url if isinstance(request.url, str) else ""
-        authorization = authorization_of(request.headers).values()
-        return decide(url, authorization, origins=self._origins, withheld=withheld, proxies=proxies)
+    def permits(self, request: PreparedRequest, proxies: Proxies) -> bool:
+        """Whether `request` as it is now may carry the token, whatever mark it has."""
+        return self._judge(request, proxies, withheld=False)[0] is Verdict.SIGN
 
     def sign(
         self, request: PreparedRequest, proxies: Proxies, *, withheld: bool = False
     ) -> Verdict:
         """Carries out the verdict on `request`, which nobody else may hold, and returns it.
 
+        :param withheld: see :func:`decide`.
         :raises TokenError: if a token is needed and there is none, as :meth:`TokenSource.bearer`.
         """
-        verdict = self.verdict_on(request, proxies, withheld=withheld)
-        if verdict is not Verdict.LEAVE:
+        verdict, authorization = self._judge(request, proxies, withheld=withheld)
+        if authorization and verdict is not Verdict.LEAVE:
             remove_tokens(request.headers)
         if verdict is Verdict.SIGN:
             request.headers["Authorization"] = self.source.bearer(self._send)
             # the id, because a request is pickled and must take no secret along
             request._iris_signer = id(self.source)  # type: ignore[attr-defined]
         return verdict
+
+    def _judge(
+        self, request: PreparedRequest, proxies: Proxies, *, withheld: bool
+    ) -> tuple[Verdict, dict[Any, object]]:
+        authorization = authorization_of(request.headers)
+        verdict = decide(
+            # requests refuses a URL of another type than text
+            request.url if isinstance(request.url, str) else "",
+            authorization.values(),
+            origins=self._origins,
+            withheld=withheld,
+            proxies=proxies,
+        )
+        return verdict, authorization
 
     def has_signed(self, request: PreparedRequest | None) -> bool:
         """Whether `request` carries a token of this source that the session has set."""
@@ -114,20 +124,25 @@ class Signer:
 
 
 def copy_of(request: PreparedRequest) -> PreparedRequest:
-    """A copy with headers of its own.
+    """A copy with headers of its own, in a twentieth of the time of ``request.copy``.
 
-    The copy is shallow: ``request.copy`` copies the cookies too. `copy.copy` pickles, which takes
-    five times as long.
+    The copy is shallow, where ``request.copy`` also copies the cookies.
     """
     kind = type(request)  # a caller's own class may write the URL in another way
     copied = kind.__new__(kind)
-    # a request that was put together by hand may have no headers, or a plain dict
-    headers = request.headers
-    if isinstance(headers, CaseInsensitiveDict):
-        headers = headers.copy()
-    else:
-        headers = CaseInsensitiveDict(headers or {})
-    vars(copied).update(vars(request), headers=headers)
+    vars(copied).update(vars(request), headers=_copy_of_headers(request.headers))
+    return copied
+
+
+def _copy_of_headers(headers: Any) -> CaseInsensitiveDict[str | bytes]:
+    # requests' own copy writes each header anew, which takes a fiftieth of a whole request
+    store = vars(headers).get("_store") if type(headers) is CaseInsensitiveDict else None
+    if store is None:
+        # a request that was put together by hand may have no headers, or a plain dict
+        is_requests_own = isinstance(headers, CaseInsensitiveDict)
+        return headers.copy() if is_requests_own else CaseInsensitiveDict(headers or {})
+    copied = CaseInsensitiveDict.__new__(CaseInsensitiveDict)
+    vars(copied).update(_store=store.copy())
     return copied
 
 
@@ -176,7 +191,7 @@ class Resend:
             self._signer.source,
         )
         bearer = token_on(request)
-        if bearer is None or self._signer.verdict_on(request, proxies) is not Verdict.SIGN:
+        if bearer is None or not self._signer.permits(request, proxies):
             return rejected
         source.reject(bearer)
         if not rewound(request.body, self._position):

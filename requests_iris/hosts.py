@@ -84,10 +84,7 @@ def why_incomplete(url: Any) -> str:
     if _text(url).startswith("/"):
         return f"Invalid URL {shown}: start a path with one slash, and base_url with https://"
     path = _shown("/" + _text(url))
-    return (
-        f"Invalid URL {shown}: start the path with one slash ({path}), "
-        "or start the URL of another host with https://"
-    )
+    return f"Invalid URL {shown}: start the path with one slash ({path}), or the URL with https://"
 
 
 def why_not_allowed(url: str, origins: frozenset[str]) -> str:

@@ -86,7 +86,7 @@ def withhold(request: PreparedRequest) -> PreparedRequest:
 
 def is_withheld(request: Any) -> bool:
     """Whether :func:`withhold` has marked a request, or the request whose headers it got."""
-    return isinstance(request.headers, _Withheld) or hasattr(request, "_iris_withheld")
+    return isinstance(request.headers, _Withheld) or "_iris_withheld" in vars(request)
 
 
 def authorization_of(headers: Mapping[Any, Any] | None) -> dict[str | bytes, object]:
@@ -118,7 +118,8 @@ def token_on(request: PreparedRequest | None) -> Bearer | None:
 def remove_tokens(headers: Any) -> None:
     """Removes every token of this library from `headers`, and no header of the caller."""
     found = authorization_of(headers)
-    remove([name for name, value in found.items() if isinstance(value, Bearer)], headers)
+    if found:
+        remove([name for name, value in found.items() if isinstance(value, Bearer)], headers)
 
 
 def remove(names: Iterable[str | bytes], headers: Any) -> None:

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from http.cookiejar import CookieJar
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import requests
@@ -282,10 +283,11 @@ class IrisSession(OAuth2Session, requests.Session):
             auth = _left_alone
         prepare = super().prepare_request
         try:
-            prepared = prepare(_with(request, url=url, auth=auth, **self._fewer(request, prepare)))
+            prepared = prepare(_lightened(_with(request, url, auth), self, prepare))
         except MissingSchema:
             raise MissingSchema(why_incomplete(url), request=request) from None
-        self._mark(request, prepared)
+        if request.auth or self.auth or is_withheld(request):
+            self._mark(request, prepared)
         return prepared
 
     def send(self, request: PreparedRequest, **kwargs: Any) -> Response:
@@ -625,14 +627,6 @@ class IrisSession(OAuth2Session, requests.Session):
         if is_callers or isinstance(set_by_auth, Bearer) or is_withheld(request):
             withhold(prepared)
 
-    def _fewer(self, request: Request, prepare: Callable[..., Any]) -> dict[str, Any]:
-        """Saves requests the merging and encoding of two empty dicts, a tenth of a request's time.
-
-        Only requests' own method may see the empty text: another one may write to the dict.
-        """
-        is_requests_own = getattr(prepare, "__globals__", None) is vars(requests.sessions)
-        return {"params": ""} if is_requests_own and not (request.params or self.params) else {}
-
     def _needs_timeout(self, url: str) -> bool:
         return may_see_token(url, self._origins) and not _endless_call.get()
 
@@ -701,10 +695,10 @@ def _unauthenticated(request: PreparedRequest) -> PreparedRequest:
 
 def _leads_to(url: Any, origins: frozenset[str]) -> bool:
     """Whether a URL as the caller wrote it leads to an allowed host."""
+    if isinstance(url, str) and may_see_token(url, origins):
+        return True
     prepared = PreparedRequest()
     try:
-        if isinstance(url, str) and may_see_token(url, origins):
-            return True
         prepared.prepare_url(url, None)  # requests knows more spellings of the same host
     except MissingSchema:
         return True  # a mixin such as BaseUrlSession joins a relative URL after us
@@ -715,8 +709,6 @@ def _leads_to(url: Any, origins: frozenset[str]) -> bool:
 
 def _set_by_auth(request: Request, session: requests.Session, prepared: PreparedRequest) -> Any:
     """The ``Authorization`` header that an ``auth=`` or ``session.auth`` has set, if one has."""
-    if not (request.auth or session.auth):
-        return None
     given = (request.headers, session.headers)
     values = [value for headers in given for value in authorization_of(headers).values()]
     for value in authorization_of(prepared.headers).values():
@@ -725,12 +717,26 @@ def _set_by_auth(request: Request, session: requests.Session, prepared: Prepared
     return None
 
 
-def _with(request: Request, **changes: Any) -> Request:
-    """A shallow copy of a request, with changes. `copy.copy` takes four times as long."""
+def _with(request: Request, url: Any, auth: Any) -> Request:
+    """A shallow copy of a request. `copy.copy` takes four times as long."""
     kind = type(request)
-    changed = kind.__new__(kind)
-    vars(changed).update(vars(request), **changes)
-    return changed
+    copied = kind.__new__(kind)
+    vars(copied).update(vars(request), url=url, auth=auth)
+    return copied
+
+
+def _lightened(request: Request, session: requests.Session, prepare: Any) -> Request:
+    """Leaves out empty dicts, which requests takes 45 of 370 microseconds to merge and to encode.
+
+    Only requests' own method may see the request: another method may write to the dicts.
+    """
+    if getattr(prepare, "__globals__", None) is vars(requests.sessions):
+        if not (request.params or session.params):
+            request.params = ""
+        # requests drops a session header that is None, but only while merging
+        if not request.headers and None not in map(itemgetter(1), (session.headers or {}).items()):
+            request.headers = None  # type: ignore[assignment]
+    return request
 
 
 def _during(variable: ContextVar[_Value], value: _Value) -> AbstractContextManager[None]:
