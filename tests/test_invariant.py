@@ -1,13 +1,15 @@
 """What the token may touch.
 
-A token goes on a request if and only if it travels by https to an allowed host, the caller brought
-no authentication of its own, and no foreign host sent us there.
+A request carries the token only if all three hold: the request goes to an allowed host over HTTPS;
+the caller set no authentication; no other host redirected to the request.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -409,6 +411,220 @@ class TestRedirects:
         del request.headers["Authorization"]
         assert iris.send(request).ok
         assert "Authorization" not in request.headers
+
+
+class KeepsHeaders(requests.Session):
+    """What many programs do to keep headers on redirects; `rebuild_auth` calls no other one."""
+
+    def rebuild_auth(self, prepared_request, response) -> None:
+        """Keeps everything."""
+
+
+class Kept(KeepsHeaders, IrisSession):
+    pass
+
+
+class TestRedirectsWithoutRebuildAuth:
+    @pytest.mark.parametrize("kind", [IrisSession, Kept])
+    def test_only_hops_before_the_first_other_host_carry_the_token(
+        self, sandbox: Sandbox, kind: type[IrisSession]
+    ) -> None:
+        with kind(**sandbox.settings) as iris:
+            iris.verify = sandbox.ca_file
+            iris.fetch_token()
+            for length in (1, 2, 3, 4):
+                for chain in itertools.product(("api", "foreign"), repeat=length):
+                    sandbox.forget()
+                    iris.get(chained(sandbox, chain))
+                    left_at = (*chain, "foreign").index("foreign")
+                    # an unsigned request to the API gets a 401, which ends the chain
+                    back_at = (*chain[left_at:], "api").index("api") + left_at
+                    assert len(tokens_seen(sandbox, "api")) == left_at, chain
+                    assert tokens_seen(sandbox, "foreign") == [], chain
+                    arrived = sandbox.count("api") + sandbox.count("foreign")
+                    assert arrived == min(back_at + 1, length), chain
+                    assert sandbox.count("token") == 0, chain
+
+    @pytest.mark.parametrize(
+        "again",
+        [
+            lambda iris, hop: iris.send(hop),
+            lambda iris, hop: iris.send(hop.copy()),
+            lambda iris, hop: iris.send(prepared_in_place(hop)),
+            lambda iris, hop: iris.get(hop.url, headers=hop.headers),
+            lambda iris, hop: iris.send(
+                iris.prepare_request(requests.Request(hop.method, hop.url, headers=hop.headers))
+            ),
+        ],
+        ids=["next", "copy", "prepared in place", "by its headers", "prepared by its headers"],
+    )
+    @pytest.mark.parametrize("kind", [IrisSession, Kept])
+    def test_a_next_of_another_host_is_not_signed_however_it_is_sent(
+        self, sandbox: Sandbox, kind: type[IrisSession], again
+    ) -> None:
+        with kind(**sandbox.settings) as iris:
+            iris.verify = sandbox.ca_file
+            hop = iris.get(chained(sandbox, ("foreign", "api")), allow_redirects=False).next
+            assert again(iris, hop).status_code == 401
+        assert tokens_seen(sandbox, "api") == []
+
+    def test_a_next_of_an_allowed_host_carries_no_header_until_it_is_sent(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        hop = iris.get(redirect(sandbox, "/echo"), allow_redirects=False).next
+        assert "Authorization" not in hop.headers
+        assert iris.send(hop).ok
+
+
+def prepared_in_place(request: PreparedRequest) -> PreparedRequest:
+    request.prepare(method=request.method, url=request.url, headers=dict(request.headers))
+    return request
+
+
+def chained(sandbox: Sandbox, hosts: tuple[str, ...]) -> str:
+    """A URL at the first of `hosts` that redirects to the next one, and so on to /echo."""
+    base = {"api": sandbox.base_url, "foreign": sandbox.foreign_url}
+    url = f"{base[hosts[-1]]}/echo"
+    for host in reversed(hosts[:-1]):
+        url = redirect(sandbox, url, via=host)
+    return url
+
+
+class TestTheRequestThatIsSent:
+    @pytest.mark.parametrize("stale", [False, True])
+    def test_a_url_changed_during_the_sign_in_does_not_get_the_token(
+        self, iris: IrisSession, sandbox: Sandbox, stale: bool
+    ) -> None:
+        """As if another thread changed the request between the decision and the send."""
+        prepared = iris.prepare_request(requests.Request("GET", "/echo"))
+        if stale:
+            iris.send(prepared)
+            sandbox.forget()
+            iris.token = {}
+
+        def change(_: object) -> None:
+            prepared.url = f"{sandbox.foreign_url}/echo"
+            prepared.headers["X-Mine"] = "too late"
+
+        iris.token_updater = change
+        response = iris.send(prepared)
+        assert response.ok
+        assert "X-Mine" not in response.json()["headers"]
+        assert len(tokens_seen(sandbox, "api")) == 1
+        assert sandbox.count("foreign") == 0
+
+    @pytest.mark.parametrize("name", [b"authorization", b"Authorization", "AUTHORIZATION"])
+    @pytest.mark.parametrize("kind", [dict, None])
+    def test_a_header_of_the_callers_counts_in_every_spelling(
+        self, iris: IrisSession, sandbox: Sandbox, name, kind
+    ) -> None:
+        prepared = iris.prepare_request(requests.Request("GET", "/echo"))
+        if kind:
+            prepared.headers = kind(prepared.headers)
+        prepared.headers[name] = "Basic bWU6bWluZQ=="
+        assert iris.send(prepared).status_code == 401
+        assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
+        assert sandbox.count("token") == 0
+
+    def test_a_401_of_another_host_costs_the_bearer_no_token(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        """The plain session hands the token to the other host by its own wish, once."""
+        iris.fetch_token()
+        sandbox.forget()
+        sandbox.inject(Fault(status=401), on="foreign")
+        with KeepsHeaders() as plain:
+            plain.verify, plain.auth = sandbox.ca_file, iris.bearer
+            response = plain.get(redirect(sandbox, f"{sandbox.foreign_url}/echo"))
+            assert response.status_code == 401
+            assert plain.get(f"{sandbox.base_url}/echo").ok
+        assert sandbox.count("token") == 0
+        assert sandbox.count("foreign") == 1
+
+    def test_the_bearer_signs_no_plain_http_request_through_a_proxy_of_the_environment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        saved = {"access_token": "a", "token_type": "Bearer", "expires_at": time.time() + 3600}
+        with IrisSession(base_url="http://127.0.0.1:8080", token=saved) as iris:
+            request = requests.Request("GET", "http://127.0.0.1:8080/x", auth=iris.bearer)
+            assert request.prepare().headers["Authorization"] == "Bearer a"
+            monkeypatch.setenv("http_proxy", "http://127.0.0.1:3128")
+            monkeypatch.setenv("no_proxy", "")
+            assert "Authorization" not in request.prepare().headers
+
+    def test_the_bearer_replaces_a_header_as_every_auth_does(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        with requests.Session() as plain:
+            plain.verify, plain.auth = sandbox.ca_file, iris.bearer
+            plain.headers["Authorization"] = "Bearer left-over"
+            assert plain.get(f"{sandbox.base_url}/echo").ok
+            plain.get(f"{sandbox.foreign_url}/echo")
+        assert tokens_seen(sandbox, "foreign") == ["Bearer left-over"]
+
+    def test_withhold_token_takes_away_the_token_of_an_earlier_request(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        headers = iris.get("/echo").request.headers
+        sandbox.forget()
+        assert iris.get("/echo", headers=headers, withhold_token=True).status_code == 401
+        assert tokens_seen(sandbox, "api") == []
+
+    def test_withhold_token_does_not_reach_the_requests_of_a_hook(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        told = []
+
+        def hook(response: requests.Response, **_: object) -> None:
+            told.append(iris.get("/echo").status_code)
+            prepared = iris.prepare_request(requests.Request("GET", "/echo"))
+            told.append(iris.send(prepared).status_code)
+
+        iris.get("/echo", withhold_token=True, hooks={"response": hook})
+        assert told == [200, 200]
+
+
+class TestWhoseHeader:
+    """A log record after a 401 names the authentication that was sent in the token's place."""
+
+    @pytest.mark.parametrize("redirected", [False, True])
+    @pytest.mark.parametrize("auth", [("me", "mine"), lambda r: with_header(r)])
+    def test_a_header_of_session_auth_is_named(
+        self, iris: IrisSession, sandbox: Sandbox, caplog, auth, redirected
+    ) -> None:
+        iris.auth = auth
+        iris.get(redirect(sandbox, "/echo") if redirected else "/echo")
+        assert [each.getMessage() for each in caplog.records] == [
+            hidden_by(sandbox, "session.auth")
+        ]
+
+    def test_a_header_of_auth_is_named(self, iris: IrisSession, sandbox: Sandbox, caplog) -> None:
+        iris.get("/echo", auth=("me", "mine"))
+        assert [each.getMessage() for each in caplog.records] == [hidden_by(sandbox, "auth=")]
+
+    def test_a_header_beside_an_auth_without_effect_is_the_callers_own(
+        self, iris: IrisSession, sandbox: Sandbox, caplog
+    ) -> None:
+        iris.auth = lambda request: request
+        iris.get("/echo", headers={"Authorization": "Basic bWU6bWluZQ=="})
+        own = "an Authorization header of your own"
+        assert [each.getMessage() for each in caplog.records] == [hidden_by(sandbox, own)]
+
+    def test_an_auth_without_effect_hides_no_stale_token(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        """The Singer SDK sets such an auth; the headers come from an earlier response."""
+        iris.auth = lambda request: request
+        headers = iris.get("/echo").request.headers
+        sandbox.revoke_access_tokens()
+        iris.get("/echo")
+        again = iris.get("/echo", headers=headers)
+        assert (again.status_code, again.history) == (200, [])
+
+
+def with_header(request: PreparedRequest) -> PreparedRequest:
+    request.headers["Authorization"] = "Basic bWU6bWluZQ=="
+    return request
 
 
 class TestPlainHttp:
