@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
+import inspect
 import io
 import pickle
 import threading
@@ -415,6 +417,195 @@ class TestMixins:
     def test_requests_futures_around_a_session(self, iris, sandbox) -> None:
         with FuturesSession(session=iris) as futures:
             assert futures.get(f"{sandbox.base_url}/echo").result().ok
+
+
+class Between(requests.Session):
+    """A user's class between IrisSession and requests.Session. It keeps what it is passed."""
+
+    passed: list[dict[str, object]]
+
+    def request(self, method, url, **kwargs):
+        vars(self).setdefault("passed", []).append(dict(kwargs))
+        return super().request(method, url, **kwargs)
+
+
+class TestCalledAsRequestsIsCalled:
+    """Subclasses, mixins and monkeypatches are written against requests' own calls."""
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda session, url: session.get(url),
+            lambda session, url: session.get(url, params={"a": "1"}, timeout=None),
+            lambda session, url: session.get(url, auth=("me", "mine"), timeout=5),
+            lambda session, url: session.head(url),
+            lambda session, url: session.post(url, json={"a": 1}, headers={"X-Mine": "1"}),
+            lambda session, url: session.put(url, b"body", stream=True, verify=True),
+            lambda session, url: session.request("GET", url),
+            lambda session, url: session.request(method="GET", url=url, cookies={"a": "1"}),
+        ],
+    )
+    def test_what_the_caller_passes_is_passed_on_and_nothing_else(
+        self, iris, sandbox, call
+    ) -> None:
+        class Ours(IrisSession, Between):
+            pass
+
+        url = f"{sandbox.base_url}/echo"
+        with Ours(token=iris.fetch_token()) as ours, Between() as plain:
+            for session in (ours, plain):
+                session.mount("https://", Canned())
+                call(session, url)
+            assert ours.passed == plain.passed
+
+    def test_arguments_by_position_are_passed_on_by_name(self, iris, sandbox) -> None:
+        class Ours(IrisSession, Between):
+            pass
+
+        with Ours(**sandbox.settings) as ours:
+            ours.verify = sandbox.ca_file
+            told = ours.request("POST", "/echo", {"q": "1"}, b"body", {"X-Mine": "1"}).json()
+        assert (told["args"], told["size"], told["headers"]["X-Mine"]) == ({"q": "1"}, 4, "1")
+        names = {"params": {"q": "1"}, "data": b"body", "headers": {"X-Mine": "1"}}
+        assert ours.passed == [names]
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            lambda iris: iris.request("GET", "/echo", *[None] * 15),
+            lambda iris: iris.request("GET", "/echo", None, params=None),
+            lambda iris: iris.request("GET", "/echo", worker=3),
+            lambda iris: iris.request("GET"),
+        ],
+        ids=["too many", "twice", "unknown", "missing"],
+    )
+    def test_wrong_arguments_are_a_type_error(self, iris, wrong) -> None:
+        with pytest.raises(TypeError):
+            wrong(iris)
+
+    def test_the_signature_is_that_of_requests_and_two_more(self, iris) -> None:
+        ours = inspect.signature(iris.request).parameters
+        theirs = inspect.signature(requests.Session().request).parameters
+        added = {"withhold_token", "idempotent"}
+        assert list(ours)[: len(theirs)] == list(theirs)
+        assert set(ours) - set(theirs) == added
+        for name, parameter in theirs.items():
+            assert (ours[name].kind, ours[name].default) == (parameter.kind, parameter.default)
+
+    @pytest.mark.parametrize("first", [True, False])
+    @pytest.mark.parametrize(
+        ("given", "used"), [({}, 9), ({"timeout": 3}, 3), ({"timeout": None}, None)]
+    )
+    def test_a_default_timeout_of_a_subclass_is_in_force(self, sandbox, first, given, used) -> None:
+        class Team(requests.Session):
+            def request(self, method, url, **kwargs):
+                return super().request(method, url, **{"timeout": 9, **kwargs})
+
+        kind = type("Mine", (Team, IrisSession) if first else (IrisSession, Team), {})
+        assert self.timeout_of(kind, **given) == used
+
+    @pytest.mark.parametrize(
+        ("given", "used"), [({}, 9), ({"timeout": 3}, 3), ({"timeout": None}, None)]
+    )
+    def test_a_default_timeout_by_partialmethod_is_in_force(self, monkeypatch, given, used) -> None:
+        patched = functools.partialmethod(requests.Session.request, timeout=9)
+        monkeypatch.setattr(requests.Session, "request", patched)
+        assert self.timeout_of(IrisSession, **given) == used
+
+    @pytest.mark.parametrize(("given", "used"), [({}, (10.0, 60.0)), ({"timeout": None}, None)])
+    def test_a_timeout_of_none_waits_without_limit_as_in_requests(self, given, used) -> None:
+        assert self.timeout_of(IrisSession, **given) == used
+
+    def timeout_of(self, kind: type[IrisSession], **arguments: object) -> object:
+        with kind(token={"access_token": "saved"}) as session:
+            canned = Canned()
+            session.mount("https://", canned)
+            session.get("/echo", **arguments)
+        return canned.asked[0][1]["timeout"]
+
+    def test_send_and_the_adapter_get_what_requests_gives_them(self) -> None:
+        class Sent(requests.Session):
+            def send(self, request, **kwargs):
+                vars(self).setdefault("sent", []).append(dict(kwargs))
+                return super().send(request, **kwargs)
+
+        class Ours(IrisSession, Sent):
+            pass
+
+        with Ours(token={"access_token": "saved"}) as ours, Sent() as plain:
+            for session in (ours, plain):
+                session.mount("https://", Canned())
+                session.get("https://iris.trackunit.com/echo", timeout=5)
+            assert ours.sent == plain.sent
+            canned = [session.get_adapter("https://").asked for session in (ours, plain)]
+            assert canned[0][0][1] == canned[1][0][1]
+
+    @pytest.mark.parametrize("name", ["params", "headers"])
+    def test_a_subclass_may_write_to_the_dicts_of_a_request(self, iris, sandbox, name) -> None:
+        class Adds(requests.Session):
+            def prepare_request(self, request):
+                getattr(request, name)["x-mine"] = "1"
+                return super().prepare_request(request)
+
+        class Ours(IrisSession, Adds):
+            pass
+
+        with Ours(**sandbox.settings) as ours:
+            ours.verify = sandbox.ca_file
+            told = ours.get("/echo").json()
+        told = {**told["args"], **told["headers"]}
+        assert {name.lower(): value for name, value in told.items()}["x-mine"] == "1"
+
+    def test_a_patched_prepare_request_may_write_to_them_too(self, iris, monkeypatch) -> None:
+        original = requests.Session.prepare_request
+
+        @functools.wraps(original)
+        def patched(session, request):
+            request.params["q"] = "1"
+            return original(session, request)
+
+        monkeypatch.setattr(requests.Session, "prepare_request", patched)
+        assert iris.get("/echo").json()["args"] == {"q": "1"}
+
+    def test_a_header_of_the_session_that_is_none_is_not_sent(self, iris) -> None:
+        iris.headers["Accept"] = None
+        assert "Accept" not in iris.get("/echo").json()["headers"]
+
+    def test_an_adapter_may_pickle_the_request(self, iris, sandbox) -> None:
+        class Pickling(HTTPAdapter):
+            def send(self, request, **kwargs):
+                pickled = pickle.dumps(request)
+                assert sandbox.issued[-1].encode() not in pickled
+                (hook,) = pickle.loads(pickled).hooks["response"]
+                assert hook("a response") == "a response"
+                return super().send(request, **kwargs)
+
+        iris.fetch_token()
+        iris.mount(sandbox.base_url, Pickling())
+        assert iris.get("/echo").ok
+
+    def test_the_base_url_is_a_plain_attribute_and_moves_no_permission(self, sandbox) -> None:
+        base_url = f"{sandbox.base_url}/api/"
+        with IrisSession(**{**sandbox.settings, "base_url": base_url}) as iris:
+            iris.verify = sandbox.ca_file
+            assert (iris.base_url, vars(iris)["base_url"]) == (base_url, base_url)
+            assert iris.get("/asset/v1/assets").ok
+            iris.base_url = f"{sandbox.foreign_url}//"
+            assert iris.get("/echo").url == f"{sandbox.foreign_url}/echo"
+        assert tokens_seen(sandbox, "foreign") == []
+
+
+class TestUrlsThatLackSomething:
+    @pytest.mark.parametrize("url", ["api/asset/v1/assets", b"api/asset/v1/assets", "a?b=c"])
+    @pytest.mark.parametrize(
+        "read", [lambda iris, url: iris.get(url), lambda iris, url: next(iris.items(url))]
+    )
+    def test_a_path_without_its_slash_is_told_so(self, iris, url, read) -> None:
+        with pytest.raises(requests.exceptions.MissingSchema) as caught:
+            read(iris, url)
+        assert "start the path with one slash ('/a" in str(caught.value)
+        assert "Perhaps" not in str(caught.value)
+        assert "b=c" not in str(caught.value), "a query may be private"
 
 
 class TestOAuth2Session:
