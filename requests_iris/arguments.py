@@ -1,4 +1,4 @@
-"""A method that knows which of its arguments the caller passed."""
+"""Methods with a full signature, called with the arguments from the caller only."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def passes_on_to(name: str) -> Callable[[Method], Method]:
-    """Makes a method call the method `name` with exactly the arguments that its caller passed.
+    """Makes a method call the method `name` with exactly the arguments from the caller.
 
-    The decorated method only declares parameters, types and documentation; its body never runs.
+    The decorated method declares parameters, types and documentation. The body never runs.
     Arguments after the URL are passed on by name.
 
     Subclasses, mixins and monkeypatches of users stand between IrisSession and requests.Session,
-    and are written against requests' own calls: ``{"timeout": 9, **kwargs}`` sets a timeout only if
-    `kwargs` has no timeout. A default in a signature cannot tell whether the caller passed None.
+    and expect requests' own calls: ``{"timeout": 9, **kwargs}`` sets a timeout only if `kwargs` has
+    no timeout. With a default in the signature, an omitted argument looks like None.
     """
 
     def decorate(declared: Method) -> Method:

@@ -1,10 +1,9 @@
 """Signs requests, and sends a request once more after a 401.
 
-Facts that a request or a response has no field for are attributes on the object. Only this module
-reads and writes these two:
+Requests and responses have no fields for two facts, so this module keeps them in attributes:
 
-* ``_iris_signer``: which source the token on the request comes from;
-* ``_iris_rejected``: the 401 that led to this response.
+* ``_iris_signer`` of a request: the source of the token on the request;
+* ``_iris_rejected`` of a response: the 401 before the response.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ Proxies = Mapping[str, str] | None
 
 
 class Signer:
-    """Puts the tokens of one source on requests. Every place that signs asks this class.
+    """Puts the tokens of one source on requests. All signing goes through this class.
 
-    A Signer has no state of its own. Threads may share a Signer, as they share the source.
+    A Signer has no state of its own, so threads may share a Signer.
 
     :param source: where the tokens come from.
     :param send: how to reach the token endpoint.
@@ -59,14 +58,15 @@ class Signer:
         self._origins = origins
 
     def permits(self, request: PreparedRequest, proxies: Proxies) -> bool:
-        """Whether `request` as it is now may carry the token, whatever mark it has."""
+        """Whether `request` may carry the token now, without regard to :func:`withhold`."""
         return self._judge(request, proxies, withheld=False)[0] is Verdict.SIGN
 
     def sign(
         self, request: PreparedRequest, proxies: Proxies, *, withheld: bool = False
     ) -> Verdict:
-        """Carries out the verdict on `request`, which nobody else may hold, and returns it.
+        """Carries out the verdict on `request` and returns the verdict.
 
+        :param request: a private copy, because the headers change.
         :param withheld: see :func:`decide`.
         :raises TokenError: if a token is needed and there is none, as :meth:`TokenSource.bearer`.
         """
@@ -75,7 +75,7 @@ class Signer:
             remove_tokens(request.headers)
         if verdict is Verdict.SIGN:
             request.headers["Authorization"] = self.source.bearer(self._send)
-            # the id, because a request is pickled and must take no secret along
+            # the id, because a pickle of the request must contain no secret
             request._iris_signer = id(self.source)  # type: ignore[attr-defined]
         return verdict
 
@@ -94,7 +94,7 @@ class Signer:
         return verdict, authorization
 
     def has_signed(self, request: PreparedRequest | None) -> bool:
-        """Whether `request` carries a token of this source that the session has set."""
+        """Whether the session has set a token of this source on `request`."""
         return (
             token_on(request) is not None
             and vars(request).get("_iris_signer") == id(self.source)
@@ -102,19 +102,19 @@ class Signer:
         )
 
     def sign_again(self, request: PreparedRequest) -> None:
-        """Signs a request with the current token after a wait, if this source has signed it before.
+        """Puts the current token on a request that this source has signed, after a wait.
 
         The token of another session stays: two sessions may share an adapter.
         """
         if self.has_signed(request):
-            # the proxies are those of the first signing, and the request has not changed since
+            # the first signing has checked the proxies
             self.sign(request, None)
 
     def follow(self, response: Response, hop: PreparedRequest) -> None:
-        """Prepares the next hop of a redirect: only a host that saw the token may lead to another.
+        """Marks the next hop of a redirect, unless the host that redirected saw the token.
 
-        A hop is signed by the send that follows. If another host, or a request with the caller's
-        authentication, led here, the hop and all hops after it are not signed.
+        The session signs a hop when it sends the hop. If another host redirects, or the caller set
+        the authentication, neither the hop nor a later hop is signed.
         """
         withheld = is_withheld(hop)
         if not withheld:
@@ -124,21 +124,21 @@ class Signer:
 
 
 def copy_of(request: PreparedRequest) -> PreparedRequest:
-    """A copy with headers of its own, in a twentieth of the time of ``request.copy``.
+    """A copy of `request` with its own headers.
 
-    The copy is shallow, where ``request.copy`` also copies the cookies.
+    The copy is shallow: ``request.copy`` copies the cookies too, and takes 20 times as long.
     """
-    kind = type(request)  # a caller's own class may write the URL in another way
+    kind = type(request)  # a subclass of a caller may write the URL differently
     copied = kind.__new__(kind)
     vars(copied).update(vars(request), headers=_copy_of_headers(request.headers))
     return copied
 
 
 def _copy_of_headers(headers: Any) -> CaseInsensitiveDict[str | bytes]:
-    # requests' own copy writes each header anew, which takes a fiftieth of a whole request
+    # requests' own copy sets each header again: a fiftieth of the time of a whole request
     store = vars(headers).get("_store") if type(headers) is CaseInsensitiveDict else None
     if store is None:
-        # a request that was put together by hand may have no headers, or a plain dict
+        # a caller may have built the request by hand, without headers or with a plain dict
         is_requests_own = isinstance(headers, CaseInsensitiveDict)
         return headers.copy() if is_requests_own else CaseInsensitiveDict(headers or {})
     copied = CaseInsensitiveDict.__new__(CaseInsensitiveDict)
@@ -147,14 +147,14 @@ def _copy_of_headers(headers: Any) -> CaseInsensitiveDict[str | bytes]:
 
 
 class Resend:
-    """The response hook that renews the token after a 401 and sends the request once more.
+    """The response hook of the resend: renews the token after a 401 and sends the request again.
 
-    A body that cannot be sent twice is not sent again, and a second 401 is final: then the caller
-    gets the 401. The first 401 stays in the ``history`` of the second response.
+    The caller gets the 401 if the body cannot be sent twice, or if the second response is a 401
+    too. The first 401 is in the ``history`` of the second response.
 
     :param signer: signs the request again.
-    :param position: of the body, from :func:`position_of`, taken before the request was sent.
-    :param adapter_send: sends the request again; without it, the adapter of the response does.
+    :param position: the position of the body before the first send, from :func:`position_of`.
+    :param adapter_send: sends the request again. The default is the adapter of the response.
     """
 
     def __init__(
@@ -173,23 +173,19 @@ class Resend:
         return response if adapter_send is None else self._resent(response, adapter_send, settings)
 
     def __reduce__(self) -> Any:
-        # a Response is pickled with its request and the request's hooks, and must not take a
-        # session along
+        # a pickle of a Response contains the hooks of the request, and must contain no session
         return (_NoHook, ())
 
     def _resent(
         self, rejected: Response, adapter_send: AdapterSend, settings: dict[str, Any]
     ) -> Response:
-        """The response to the request sent once more, or `rejected`.
+        """The response to the resend, or `rejected` if the request may not or cannot be sent again.
 
         A token from a store may have been revoked long ago. If the API rejects such a token, the
         request is sent a third time.
         """
-        request, proxies, source = (
-            _copy_after(rejected),
-            settings.get("proxies"),
-            self._signer.source,
-        )
+        source, proxies = self._signer.source, settings.get("proxies")
+        request = _copy_after(rejected)
         bearer = token_on(request)
         if bearer is None or not self._signer.permits(request, proxies):
             return rejected
@@ -213,12 +209,12 @@ class Resend:
 
 
 class FirstHook:
-    """Makes `hook` see the response before the caller's hooks, while a ``with`` block lasts.
+    """Runs `hook` before the caller's hooks, inside a ``with`` block.
 
-    The hook is gone from the request when the caller's hooks run and when the block ends: a process
-    pool pickles a response, or an error, with its request and the request's hooks.
+    The request loses the hook before the caller's hooks run, and when the block ends: a process
+    pool pickles a response, or an error, together with the hooks of its request.
 
-    :param request: nobody else must hold the request, because its ``hooks`` are replaced.
+    :param request: a private copy, because ``hooks`` changes.
     """
 
     __slots__ = ("_hook", "_hooks", "_request")
@@ -245,26 +241,26 @@ class FirstHook:
 
 
 class _NoHook:
-    """A hook of this module after pickling: a response hook that changes nothing."""
+    """A hook of this module after pickling. The hook returns each response unchanged."""
 
     def __call__(self, response: Response, **_: Any) -> Response:
         return response
 
 
 def _copy_after(response: Response) -> PreparedRequest:
-    """A copy of the request of `response`, with the cookies that the response has set."""
+    """A copy of the request of `response`, with the new cookies from the response."""
     request = copy_of(response.request)
     cookies = request.copy()._cookies
-    if cookies is not None:  # None: a request put together by hand
+    if cookies is not None:  # a caller may have built the request by hand
         extract_cookies_to_jar(cookies, response.request, response.raw)
         request.prepare_cookies(cookies)
     return request
 
 
 def with_rejected(response: Response) -> Response:
-    """Puts the 401s back into a history that requests has written for redirects.
+    """Puts the 401s back into the history: requests replaces the history after redirects.
 
-    A history shows no tokens, because requests-cache stores the history as it is.
+    The history contains no tokens, because requests-cache stores the whole history.
     """
     history: list[Response] = []
     for hop in (*response.history, response):
@@ -279,9 +275,9 @@ def with_rejected(response: Response) -> Response:
 
 
 def _conceal_token(response: Response) -> None:
-    """Replaces the token on the request of `response` by its fingerprint, as pickling does.
+    """Replaces the token on the request of `response` by the fingerprint, as pickling does.
 
-    The request is replaced by a copy: others may hold the request, such as a mock.
+    The response gets a copy of the request, because a mock may keep the request.
     """
     bearer = token_on(response.request)
     if bearer:
@@ -291,13 +287,13 @@ def _conceal_token(response: Response) -> None:
 
 
 class BearerAuth(AuthBase):
-    """``auth=`` for libraries that take no session: signs, renews and resends as the session does.
+    """``auth=`` for libraries without a session: signs, renews and resends as the session does.
 
-    A request to a host that is not allowed is left unchanged. On a redirect to another host,
-    requests removes the header. Threads may share a BearerAuth, as they share the session's tokens.
+    A request to another host is left unchanged. On a redirect to another host, requests removes the
+    header. Threads may share a BearerAuth, because the session's tokens are safe to share.
 
-    An ``auth=`` does not see the proxies of the request. Over plain HTTP, which is accepted for an
-    allowed loopback address only, the proxies of the environment count; do not set others for a
+    An ``auth=`` cannot see the proxies of a session. For plain HTTP, which is accepted for an
+    allowed loopback address only, the proxies of the environment count. Set no other proxy for a
     loopback address.
     """
 
@@ -307,7 +303,7 @@ class BearerAuth(AuthBase):
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         # proxies count over plain HTTP only, and reading the environment takes time
         proxies = resolve_proxies(r, {}) if is_plain_http(r.url or "") else None
-        # as with every auth= of requests, the token replaces a header of the caller
+        # every auth= of requests replaces a header of the caller
         replaced = authorization_of(r.headers)
         remove(replaced, r.headers)
         if self._signer.sign(r, proxies) is Verdict.SIGN:

@@ -1,4 +1,4 @@
-"""Bodies: whether the body of a request can be sent again, and how a response is discarded."""
+"""Bodies: the body of a request before the second send, and the body of a discarded response."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from requests import RequestException, Response
 
-#: Bytes of a discarded response that are read at most, so that its connection can be used again.
+#: Largest body of a discarded response, in bytes, for which the connection is kept.
 DISCARD_AT_MOST = 16 * 1024
 
 
 def position_of(body: Any) -> int | None:
-    """The position of a file; None for a body in memory, or a body without a position."""
+    """The position of a file. None for a body in memory, and for a body without a position."""
     try:
         position: int | None = None if _is_in_memory(body) else body.tell()
     except (AttributeError, OSError, ValueError):
@@ -21,9 +21,9 @@ def position_of(body: Any) -> int | None:
 
 
 def rewound(body: Any, position: int | None) -> bool:
-    """Moves a file back to `position`, and returns whether the whole body can be sent again.
+    """Moves a file back to `position`. Returns whether the whole body can be sent again.
 
-    :param position: from :func:`position_of`, taken before the body was sent.
+    :param position: the position before the first send, from :func:`position_of`.
     """
     if _is_in_memory(body):
         return True
@@ -39,14 +39,14 @@ def _is_in_memory(body: object) -> bool:
 
 
 def discard(response: Response) -> None:
-    """Closes a response that the caller will not read, without waiting for the end of a long body.
+    """Closes a response, without reading a long body to the end.
 
-    A body of up to :data:`DISCARD_AT_MOST` bytes is read, so that the connection can be used again.
-    If the body is longer, the connection is closed. The response keeps the bytes that were read.
+    A body of less than :data:`DISCARD_AT_MOST` bytes is read, and the connection can be used again.
+    For a longer body the connection is closed. ``response.content`` has the beginning of the body.
     """
     if not response._content_consumed:
         read = bytearray()
-        # nobody needs this body, so nobody needs to know that it broke off
+        # the caller never asked for this body, so an error while reading the body is no error
         with suppress(RequestException, OSError):
             for chunk in response.iter_content(DISCARD_AT_MOST):
                 read += chunk

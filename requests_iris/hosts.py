@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 from .errors import SettingError
 from .text import one_line
 
-# Every URL parser finds the same host in a URL of this form. The form excludes everything that
-# parsers disagree on or that has another meaning: user:password@, a backslash, %2e, other
-# alphabets.
+# All URL parsers find the same host in a URL of this form. Parsers disagree on other forms, or the
+# forms mean another host: user:password@, a backslash, %2e, other alphabets.
 _ORIGIN = re.compile(
     r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]+))?(?=[/?#]|\Z)", re.ASCII | re.IGNORECASE
 )
@@ -22,7 +21,7 @@ _DEFAULT_PORTS = {"https": "443", "http": "80"}
 
 
 def may_see_token(url: str, origins: frozenset[str]) -> bool:
-    """Whether `url` leads to one of the allowed hosts, and every URL parser agrees on that.
+    """Whether `url` leads to an allowed host for every URL parser.
 
     :param origins: the allowed hosts, from :func:`origins_of`.
     """
@@ -34,7 +33,7 @@ def may_see_token(url: str, origins: frozenset[str]) -> bool:
 
 
 def is_plain_http(url: str) -> bool:
-    """Whether a request to `url` can be read on its way.
+    """Whether a request to `url` travels without TLS.
 
     Plain HTTP may carry a secret only to a loopback address and without a proxy.
     """
@@ -44,8 +43,8 @@ def is_plain_http(url: str) -> bool:
 def origins_of(hosts: Iterable[str], *, setting: str = "allowed_hosts") -> frozenset[str]:
     """The origins of hosts such as ``example.org``, ``example.org:8443``, ``http://127.0.0.1:80``.
 
-    A host without a scheme means HTTPS. The default port is in the result in both spellings, so
-    that a URL can be compared as text.
+    A host without a scheme means HTTPS. A host with the default port is in the result in both
+    spellings, with and without the port: :func:`may_see_token` compares text.
 
     :param hosts: hosts or URLs; one host needs no list. An empty list allows no host.
     :raises SettingError: if an entry is not a host, or needs plain HTTP and is not a loopback
@@ -67,10 +66,10 @@ def check_url(url: str, *, setting: str) -> str:
 
 
 def joined(base_url: str | None, url: Any) -> Any:
-    """`url` behind `base_url`, with one slash between them, if `url` starts with one slash.
+    """Joins a path to `base_url` with exactly one slash.
 
-    :param url: as callers of requests pass a URL: text, bytes, or an object with a ``str()``.
-    :return: the whole URL as text; any other URL unchanged.
+    :param url: a URL as for requests: text, bytes, or an object with a ``str()``.
+    :return: the whole URL as text if `url` starts with one slash. Otherwise `url` unchanged.
     """
     text = _text(url)
     if not text.startswith("/") or text.startswith("//") or base_url is None:
@@ -79,7 +78,7 @@ def joined(base_url: str | None, url: Any) -> Any:
 
 
 def why_incomplete(url: Any) -> str:
-    """What to change in a URL that has no scheme and was not joined to `base_url`."""
+    """The message for a URL without a scheme."""
     shown = _shown(_text(url))
     if _text(url).startswith("/"):
         return f"Invalid URL {shown}: start a path with one slash, and base_url with https://"
@@ -88,7 +87,7 @@ def why_incomplete(url: Any) -> str:
 
 
 def why_not_allowed(url: str, origins: frozenset[str]) -> str:
-    """The reason why the host of `url` is not an allowed host; an empty text if the host is one."""
+    """The reason why the host of `url` is another host. An empty text for an allowed host."""
     if may_see_token(url, origins):
         return ""
     scheme, name, port = _parts(url)
@@ -98,17 +97,17 @@ def why_not_allowed(url: str, origins: frozenset[str]) -> str:
         return f"allowed_hosts has {name} with port {ports}, and not with port {port}"
     if allowed:
         return f"allowed_hosts has {name} with {allowed[0][0]}, and not with {scheme}"
-    return f"{name} is not in allowed_hosts"
+    return f"{name or 'the host'} is not in allowed_hosts"
 
 
 def host_of(url: str) -> str:
     """The host and port of `url` for a message."""
     _, name, port = _parts(url)
-    return f"{name}:{port}" if port else name
+    return f"{name}:{port}" if port else name or "the host"
 
 
 def _parts(url: str) -> tuple[str, str, str]:
-    """Scheme, host name and port of a URL for a message; empty texts if a part is not readable."""
+    """Scheme, host name and port of a URL for a message. Empty texts for a malformed URL."""
     with suppress(ValueError):
         parts = urlsplit(url)
         port = str(parts.port or _DEFAULT_PORTS.get(parts.scheme, ""))
@@ -159,9 +158,9 @@ def _is_loopback(name: str) -> bool:
 
 
 def _shown(url: object) -> str:
-    """A URL for a message, without query and fragment, and without a user and password.
+    """A URL for a message, without query, fragment, user and password.
 
-    Everything before the last @ goes, because a wrong URL may have a password anywhere.
+    The text before the last @ is removed: a malformed URL may contain a password anywhere.
     """
     if not isinstance(url, str):
         return type(url).__name__

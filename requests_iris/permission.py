@@ -1,7 +1,7 @@
 """Who may see the token.
 
-:func:`decide` is the rule, as one pure function. ``Signer`` in auth.py is the only caller, and asks
-about the request that is sent. The rest of this module reads the facts that the rule needs from a
+:func:`decide` is the rule: one pure function. ``Signer`` in auth.py is the only caller, and asks
+about the very request of the next send. The other functions read the facts for the rule from a
 request.
 """
 
@@ -24,11 +24,11 @@ _SHORTEST = len("authorization")
 
 
 class Verdict(Enum):
-    """What happens to a request before it is sent."""
+    """What the session does with a request before the send."""
 
-    SIGN = "the session sets its token"
-    LEAVE = "the request is sent unchanged"
-    STRIP = "the request is sent without the token that an earlier send has set"
+    SIGN = "the session sets the token"
+    LEAVE = "the session sends the request unchanged"
+    STRIP = "the session removes the token of an earlier send"
 
 
 def decide(
@@ -43,13 +43,14 @@ def decide(
 
     A request carries the token only if all three hold: the request goes to an allowed host over
     HTTPS; the caller set no authentication; no other host redirected to the request. Plain HTTP is
-    accepted for an allowed loopback address, and only without a proxy, which could read the token.
+    accepted for an allowed loopback address, and only without a proxy, because a proxy could read
+    the token.
 
-    :param url: the URL that is sent.
+    :param url: the URL of the request.
     :param authorization: the values of all ``Authorization`` headers of the request.
     :param origins: the allowed hosts, from :func:`origins_of`.
     :param withheld: whether the request has the mark of :func:`withhold`: the caller set an
-        authentication that no header shows, or another host redirected to the request.
+        authentication without a header, or another host redirected to the request.
     :param proxies: the proxies of the request, as in requests.
     """
     if withheld:
@@ -66,10 +67,10 @@ def _is_overheard(url: str, proxies: Mapping[str, str] | None) -> bool:
 
 
 class _Withheld(CaseInsensitiveDict["str | bytes"]):
-    """The headers of a request that the session must not sign.
+    """The headers of a marked request: see :func:`withhold`.
 
     The class of the headers is the mark, because ``PreparedRequest.copy`` copies headers and drops
-    other attributes.
+    unknown attributes.
     """
 
     def copy(self) -> _Withheld:
@@ -77,7 +78,7 @@ class _Withheld(CaseInsensitiveDict["str | bytes"]):
 
 
 def withhold(request: PreparedRequest) -> PreparedRequest:
-    """Marks a request, and every copy of the request, as one that the session must not sign."""
+    """Marks a request and its copies: the session must not sign them."""
     request.headers = _Withheld(request.headers or {})
     # `PreparedRequest.prepare` gives the same request new headers
     request._iris_withheld = True  # type: ignore[attr-defined]
@@ -85,14 +86,14 @@ def withhold(request: PreparedRequest) -> PreparedRequest:
 
 
 def is_withheld(request: Any) -> bool:
-    """Whether :func:`withhold` has marked a request, or the request whose headers it got."""
+    """Whether a request, or the request behind its headers, has the mark of :func:`withhold`."""
     return isinstance(request.headers, _Withheld) or "_iris_withheld" in vars(request)
 
 
 def authorization_of(headers: Mapping[Any, Any] | None) -> dict[str | bytes, object]:
-    """All ``Authorization`` headers in `headers`, by their names as spelled there.
+    """All ``Authorization`` headers in `headers`, by name.
 
-    Callers also write the name as bytes, in lower case into a plain dict, or with a space.
+    A caller may spell the name as bytes, in lower case in a plain dict, or with a space.
     """
     if not headers:
         return {}
@@ -105,9 +106,9 @@ def authorization_of(headers: Mapping[Any, Any] | None) -> dict[str | bytes, obj
 
 
 def token_on(request: PreparedRequest | None) -> Bearer | None:
-    """The token that a session of this library has set on `request`, if any.
+    """The token on `request` from a session of this library, if any.
 
-    A response of a caller's own adapter may have no request.
+    :param request: None for a response without a request, from an adapter of a caller.
     """
     for value in authorization_of(request.headers if request else None).values():
         if isinstance(value, Bearer):
@@ -116,18 +117,18 @@ def token_on(request: PreparedRequest | None) -> Bearer | None:
 
 
 def remove_tokens(headers: Any) -> None:
-    """Removes every token of this library from `headers`, and no header of the caller."""
+    """Removes all tokens of this library from `headers`. Headers of the caller stay."""
     found = authorization_of(headers)
     if found:
         remove([name for name, value in found.items() if isinstance(value, Bearer)], headers)
 
 
 def remove(names: Iterable[str | bytes], headers: Any) -> None:
-    """Removes headers by their names, as :func:`authorization_of` has found them."""
+    """Removes headers by name."""
     for name in names:
         del headers[name]
 
 
 def without_tokens(authorization: Mapping[Any, object]) -> dict[Any, object]:
-    """The headers of the caller in what :func:`authorization_of` has found."""
+    """The caller's headers among the headers from :func:`authorization_of`."""
     return {name: each for name, each in authorization.items() if not isinstance(each, Bearer)}

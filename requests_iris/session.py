@@ -318,7 +318,7 @@ class IrisSession(OAuth2Session, requests.Session):
             kwargs["timeout"] = self.default_timeout or None
         signer = self._signer
         proxies = self._proxies_of(copied, kwargs) if is_plain_http(url) else None
-        verdict = signer.sign(copied, proxies, withheld=is_withheld(request))
+        verdict = signer.sign(copied, proxies, withheld=is_withheld(copied))
         if verdict is not Verdict.SIGN:
             return self._send_unsigned(request if verdict is Verdict.LEAVE else copied, **kwargs)
         resend = Resend(signer, position_of(copied.body), self._adapter_send)
@@ -344,24 +344,33 @@ class IrisSession(OAuth2Session, requests.Session):
             log.warning("%s answered 401: %s hid the session's token", host_of(url), whose)
 
     def rebuild_method(self, prepared_request: PreparedRequest, response: Response) -> None:
-        """As in requests. Before, the hop is marked if it must not be signed.
-
-        This is the first method that requests calls for a hop. Many programs override
-        `rebuild_auth` without calling ours, to keep headers on redirects.
-        """
-        self._signer.follow(response, prepared_request)
-        whose = getattr(response.request, "_iris_whose", None)
-        if whose is not None:
-            prepared_request._iris_whose = whose  # type: ignore[attr-defined]
+        """As in requests, after :meth:`_follow`."""
+        self._follow(prepared_request, response)
         super().rebuild_method(prepared_request, response)
 
     def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
-        """As in requests, but netrc has no say for allowed hosts. :meth:`send` signs the hop."""
+        """As in requests, after :meth:`_follow`, but without netrc for allowed hosts."""
+        self._follow(prepared_request, response)
         url, authorization = prepared_request.url or "", authorization_of(prepared_request.headers)
         if not may_see_token(url, self._origins):
             super().rebuild_auth(prepared_request, response)
         elif authorization and self.should_strip_auth(response.request.url or "", url):
             remove(authorization, prepared_request.headers)
+
+    def _follow(self, hop: PreparedRequest, response: Response) -> None:
+        """Marks a hop of a redirect, so that :meth:`send` signs the hop only where this is allowed.
+
+        Called twice for each hop: many programs override `rebuild_auth` or `rebuild_method` without
+        calling ours. The second call changes nothing.
+        """
+        self._signer.follow(response, hop)
+        before = response.request
+        if before is None:  # an adapter of a caller may leave the request out
+            return
+        if self.should_strip_auth(before.url or "", hop.url or ""):
+            remove_tokens(hop.headers)
+        if hasattr(before, "_iris_whose"):
+            hop._iris_whose = before._iris_whose  # type: ignore[attr-defined]
 
     def pages(
         self,

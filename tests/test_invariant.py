@@ -67,14 +67,14 @@ class TestFirstHop:
         assert iris.get("/echo").ok
         assert tokens_seen(sandbox, "api") == [f"Bearer {sandbox.issued[-1]}"]
 
-    def test_another_host_sees_none_and_none_is_fetched(
+    def test_another_host_sees_no_token_and_no_token_is_fetched(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         assert iris.get(f"{sandbox.foreign_url}/echo").ok
         assert tokens_seen(sandbox, "foreign") == []
         assert sandbox.count("token") == 0
 
-    def test_that_it_lacks_one_is_logged_if_it_refuses(
+    def test_a_401_of_another_host_logs_that_the_host_saw_no_token(
         self, iris: IrisSession, sandbox: Sandbox, caplog
     ) -> None:
         """Who has left a host out of the settings could look for the fault in his password."""
@@ -87,7 +87,7 @@ class TestFirstHop:
         assert record.levelname == "WARNING"
         assert record.getMessage() == lacks_token(sandbox)
 
-    def test_that_the_callers_header_hid_it_is_logged_if_it_is_refused(
+    def test_a_401_to_the_callers_own_header_logs_that_the_header_hid_the_token(
         self, iris: IrisSession, sandbox: Sandbox, caplog
     ) -> None:
         """Code that has signed by itself may still do so after it has moved over."""
@@ -100,7 +100,7 @@ class TestFirstHop:
         assert [record.getMessage() for record in caplog.records] == [told, told]
         assert caplog.records[0].levelname == "WARNING"
 
-    def test_a_refusal_after_a_redirect_is_logged_once(
+    def test_a_401_after_a_redirect_is_logged_once(
         self, iris: IrisSession, sandbox: Sandbox, caplog
     ) -> None:
         iris.headers["Authorization"] = "Bearer left-over"
@@ -115,7 +115,7 @@ class TestFirstHop:
             lacks_token(sandbox),
         ]
 
-    def test_a_token_that_is_refused_is_not_taken_for_the_callers_header(
+    def test_a_rejected_token_is_not_logged_as_the_callers_header(
         self, iris: IrisSession, sandbox: Sandbox, caplog
     ) -> None:
         """A body that cannot be sent twice leaves no 401 in the history."""
@@ -126,7 +126,7 @@ class TestFirstHop:
             assert iris.post("/echo", data=iter([b"once"]), auth=auth).status_code == 401
         assert not caplog.records
 
-    def test_the_token_host_is_no_api_host(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_the_token_host_is_not_an_api_host(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.get("/echo")
         sandbox.forget()
         iris.get(sandbox.token_url)
@@ -147,7 +147,9 @@ class TestFirstHop:
             assert iris.get("/echo").status_code == 401
         assert sandbox.count("token") == 0
 
-    def test_the_same_port_by_http_sees_none(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_the_same_port_over_plain_http_sees_no_token(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         with pytest.raises(requests.ConnectionError):
             iris.get(sandbox.base_url.replace("https", "http") + "/echo")
         assert sandbox.count("token") == 0
@@ -163,24 +165,30 @@ class TestAuthenticationOfTheCallers:
         ],
         ids=["auth", "header", "lower-case header"],
     )
-    def test_it_is_left_alone(self, iris: IrisSession, sandbox: Sandbox, arguments) -> None:
+    def test_the_callers_authentication_is_left_alone(
+        self, iris: IrisSession, sandbox: Sandbox, arguments
+    ) -> None:
         assert iris.get("/echo", **arguments).status_code == 401
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
         assert sandbox.count("token") == 0
 
-    def test_it_may_stand_in_a_plain_dict(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_the_callers_header_counts_in_a_plain_dict(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         request = iris.prepare_request(requests.Request("GET", "/echo"))
         request.headers = {"authorization": "Basic bWU6bWluZQ=="}
         assert iris.send(request).status_code == 401
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
 
-    def test_an_auth_that_leaves_no_header_is_one_too(
+    def test_an_auth_without_a_header_counts_as_the_callers_authentication(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         assert iris.get("/echo", auth=lambda request: request).status_code == 401
         assert tokens_seen(sandbox, "api") == []
 
-    def test_user_and_password_in_the_url(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_user_and_password_in_the_url_win_over_the_token(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         iris.get(sandbox.base_url.replace("//", "//me:mine@") + "/echo")
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
 
@@ -191,7 +199,7 @@ class TestAuthenticationOfTheCallers:
         assert iris.get(redirect(sandbox, "/echo"), auth=iris.bearer).ok
         assert tokens_seen(sandbox, "api") == [f"Bearer {sandbox.issued[0]}"] * 2
 
-    def test_withhold_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_withhold_token_sends_no_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
         assert iris.get("/echo", withhold_token=True).status_code == 401
         assert tokens_seen(sandbox, "api") == []
 
@@ -201,7 +209,7 @@ class TestAuthenticationOfTheCallers:
         ids=["withhold_token", "auth"],
     )
     @pytest.mark.parametrize("odd", ["//@127.0.0.1:", "//127.0.0.1:0"])
-    def test_whatever_the_spelling_of_the_url(
+    def test_the_callers_authentication_wins_in_every_spelling_of_the_url(
         self, iris: IrisSession, sandbox: Sandbox, odd, arguments
     ) -> None:
         """requests writes these as it writes the usual ones."""
@@ -211,7 +219,7 @@ class TestAuthenticationOfTheCallers:
         assert iris.get(url).ok
 
     @pytest.mark.parametrize("copied", [PreparedRequest.copy, copy.copy, through_pickle])
-    def test_no_copy_of_a_request_forgets_it(
+    def test_a_copy_of_a_request_keeps_the_callers_authentication(
         self,
         iris: IrisSession,
         sandbox: Sandbox,
@@ -221,14 +229,14 @@ class TestAuthenticationOfTheCallers:
         assert iris.send(copied(iris.prepare_request(request))).status_code == 401
         assert tokens_seen(sandbox, "api") == []
 
-    def test_a_session_auth_that_leaves_a_header_stands(
+    def test_a_session_auth_with_a_header_wins_over_the_token(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         iris.auth = ("me", "mine")
         assert iris.get("/echo").status_code == 401
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
 
-    def test_so_does_the_bearer_of_another_session(
+    def test_the_bearer_of_another_session_wins_over_the_token(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         with IrisSession(**sandbox.settings) as other:
@@ -243,7 +251,7 @@ class TestAuthenticationOfTheCallers:
         assert not iris.authorized
 
     @pytest.mark.parametrize("by", ["request", "session"])
-    def test_nor_is_it_taken_from_a_host_that_is_not_ours(
+    def test_the_bearer_of_another_session_stays_on_requests_to_its_own_host(
         self, iris: IrisSession, sandbox: Sandbox, by: str
     ) -> None:
         settings = {**sandbox.settings, "allowed_hosts": [sandbox.foreign_url]}
@@ -254,7 +262,7 @@ class TestAuthenticationOfTheCallers:
             iris.get(redirect(sandbox, "/echo", via="foreign"), auth=auth)
             assert tokens_seen(sandbox, "foreign") == [f"Bearer {other.access_token}"] * 2
 
-    def test_a_session_auth_that_leaves_none_does_not(
+    def test_a_session_auth_without_a_header_lets_the_session_sign(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         iris.auth = lambda request: request
@@ -265,7 +273,7 @@ class TestAuthenticationOfTheCallers:
         [(("me", "mine"), ["Basic bWU6bWluZQ=="] * 2), (lambda request: request, [])],
         ids=["a header", "no trace"],
     )
-    def test_the_token_does_not_take_its_place_on_a_redirect(
+    def test_the_token_does_not_replace_the_callers_authentication_on_a_redirect(
         self, iris: IrisSession, sandbox: Sandbox, auth, seen
     ) -> None:
         sandbox.inject(Fault(redirect=f"{sandbox.base_url}/echo"), on="api")
@@ -278,7 +286,7 @@ class TestAuthenticationOfTheCallers:
         [{"auth": ("me", "mine")}, {"headers": {"Authorization": "Basic bWU6bWluZQ=="}}],
         ids=["auth", "header"],
     )
-    def test_what_was_meant_for_another_host_does_not_come_to_ours(
+    def test_authentication_for_another_host_does_not_follow_a_redirect_to_an_allowed_host(
         self, iris: IrisSession, sandbox: Sandbox, arguments
     ) -> None:
         to_us = redirect(sandbox, f"{sandbox.base_url}/echo", via="foreign")
@@ -289,7 +297,7 @@ class TestAuthenticationOfTheCallers:
 
 class TestRedirects:
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-    def test_on_the_same_host_it_is_signed_again(
+    def test_a_hop_on_the_same_host_is_signed_again(
         self, iris: IrisSession, sandbox: Sandbox, status: int
     ) -> None:
         response = iris.get(redirect(sandbox, "/echo", status=status))
@@ -313,29 +321,35 @@ class TestRedirects:
         assert len(tokens_seen(sandbox, "api")) == 2
         assert tokens_seen(sandbox, "foreign") == []
 
-    def test_to_another_host_the_token_stays_behind(
+    def test_the_token_does_not_follow_a_redirect_to_another_host(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         assert iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo")).ok
         assert tokens_seen(sandbox, "foreign") == []
 
-    def test_another_host_cannot_make_us_sign(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_a_redirect_from_another_host_is_not_signed(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         target = f"{sandbox.base_url}/echo"
         assert iris.get(redirect(sandbox, target, via="foreign")).status_code == 401
         assert tokens_seen(sandbox, "api") == []
 
-    def test_there_and_back_is_not_signed(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_a_redirect_to_another_host_and_back_is_not_signed(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         back = redirect(sandbox, f"{sandbox.base_url}/echo", via="foreign")
         assert iris.get(redirect(sandbox, back)).status_code == 401
         assert len(tokens_seen(sandbox, "api")) == 1
 
-    def test_to_another_host_none_is_made_up(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_a_withheld_token_is_not_fetched_for_a_redirect(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         sandbox.inject(Fault(redirect=f"{sandbox.foreign_url}/echo"), on="api")
         assert iris.get("/echo", withhold_token=True).ok
         assert tokens_seen(sandbox, "api") == tokens_seen(sandbox, "foreign") == []
         assert sandbox.count("token") == 0
 
-    def test_between_allowed_hosts_the_callers_own_stays_behind_and_no_token_follows(
+    def test_between_allowed_hosts_neither_the_callers_header_nor_a_token_follows_a_redirect(
         self, sandbox: Sandbox
     ) -> None:
         both = [sandbox.base_url, sandbox.foreign_url]
@@ -374,7 +388,7 @@ class TestRedirects:
         (headers,) = sent
         assert "Authorization" not in headers
 
-    def test_a_next_that_the_caller_sends_is_judged_alike(
+    def test_a_next_sent_by_the_caller_is_signed_for_an_allowed_host_only(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         there = iris.get(redirect(sandbox, "/echo"), allow_redirects=False)
@@ -383,7 +397,7 @@ class TestRedirects:
         assert iris.send(away.next).ok
         assert tokens_seen(sandbox, "foreign") == []
 
-    def test_a_foreign_host_sends_no_copy_of_a_next_here_with_a_token(
+    def test_a_copy_of_a_next_from_another_host_is_not_signed(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         to_us = redirect(sandbox, f"{sandbox.base_url}/echo", via="foreign")
@@ -402,7 +416,7 @@ class TestRedirects:
         assert tokens_seen(sandbox, "foreign") == []
         assert request.headers["Authorization"] == signature, "it is the caller's"
 
-    def test_a_request_of_a_response_is_the_callers_and_is_not_written_to(
+    def test_the_request_of_a_response_is_not_changed_by_a_second_send(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         """Though the session has made it, and has not signed it then."""
@@ -424,8 +438,15 @@ class Kept(KeepsHeaders, IrisSession):
     pass
 
 
+class KeepsMethods(IrisSession):
+    """What programs do to send a POST again after a 302."""
+
+    def rebuild_method(self, prepared_request, response) -> None:
+        """Keeps the method."""
+
+
 class TestRedirectsWithoutRebuildAuth:
-    @pytest.mark.parametrize("kind", [IrisSession, Kept])
+    @pytest.mark.parametrize("kind", [IrisSession, Kept, KeepsMethods])
     def test_only_hops_before_the_first_other_host_carry_the_token(
         self, sandbox: Sandbox, kind: type[IrisSession]
     ) -> None:
@@ -458,7 +479,7 @@ class TestRedirectsWithoutRebuildAuth:
         ],
         ids=["next", "copy", "prepared in place", "by its headers", "prepared by its headers"],
     )
-    @pytest.mark.parametrize("kind", [IrisSession, Kept])
+    @pytest.mark.parametrize("kind", [IrisSession, Kept, KeepsMethods])
     def test_a_next_of_another_host_is_not_signed_however_it_is_sent(
         self, sandbox: Sandbox, kind: type[IrisSession], again
     ) -> None:
@@ -467,6 +488,15 @@ class TestRedirectsWithoutRebuildAuth:
             hop = iris.get(chained(sandbox, ("foreign", "api")), allow_redirects=False).next
             assert again(iris, hop).status_code == 401
         assert tokens_seen(sandbox, "api") == []
+
+    def test_a_bearer_given_as_auth_follows_no_redirect_to_another_host(
+        self, sandbox: Sandbox
+    ) -> None:
+        with Kept(**sandbox.settings) as iris:
+            iris.verify = sandbox.ca_file
+            assert iris.get(chained(sandbox, ("api", "foreign")), auth=iris.bearer).ok
+        assert len(tokens_seen(sandbox, "api")) == 1
+        assert tokens_seen(sandbox, "foreign") == []
 
     def test_a_next_of_an_allowed_host_carries_no_header_until_it_is_sent(
         self, iris: IrisSession, sandbox: Sandbox
@@ -686,18 +716,20 @@ class TestNetrc:
         netrc.write_text("machine 127.0.0.1 login me password mine\n")
         monkeypatch.setenv("NETRC", str(netrc))
 
-    def test_it_does_not_replace_the_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_netrc_does_not_replace_the_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
         assert iris.get("/echo").ok
 
-    def test_nor_on_a_redirect(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_netrc_does_not_replace_the_token_on_a_redirect(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         assert iris.get(redirect(sandbox, "/echo")).ok
 
-    def test_it_serves_other_hosts(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_netrc_serves_other_hosts(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.get(f"{sandbox.foreign_url}/echo")
         iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo"))
         assert tokens_seen(sandbox, "foreign") == ["Basic bWU6bWluZQ=="] * 2
 
-    def test_it_has_no_say_in_the_token_call(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_netrc_has_no_say_in_a_token_request(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.fetch_token()
         (seen,) = tokens_seen(sandbox, "token")
         assert seen != "Basic bWU6bWluZQ=="
