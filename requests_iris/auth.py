@@ -97,7 +97,7 @@ class Signer:
         """Whether the session has set a token of this source on `request`."""
         return (
             token_on(request) is not None
-            and vars(request).get("_iris_signer") == id(self.source)
+            and getattr(request, "_iris_signer", None) == id(self.source)
             and not is_withheld(request)
         )
 

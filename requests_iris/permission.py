@@ -87,7 +87,7 @@ def withhold(request: PreparedRequest) -> PreparedRequest:
 
 def is_withheld(request: Any) -> bool:
     """Whether a request, or the request behind its headers, has the mark of :func:`withhold`."""
-    return isinstance(request.headers, _Withheld) or "_iris_withheld" in vars(request)
+    return isinstance(request.headers, _Withheld) or getattr(request, "_iris_withheld", False)
 
 
 def authorization_of(headers: Mapping[Any, Any] | None) -> dict[str | bytes, object]:
