@@ -154,6 +154,8 @@ class IrisSession(OAuth2Session, requests.Session):
         clock: Clock | None = None,
     ) -> None:
         """Takes the arguments that the class describes, and sends nothing."""
+        if base_url is None:  # a mixin before us, such as BaseUrlSession, may keep the argument
+            base_url = vars(self).get("base_url")
         base_url = _setting("base_url", base_url, BASE_URL)
         token_url = _setting("token_url", token_url, TOKEN_URL)
         token_store = _setting("token_store", token_store, None)

@@ -75,6 +75,21 @@ def test_a_base_url_session_joins_relative_urls(
     assert sandbox.count("password") == 1
 
 
+def test_the_base_url_of_a_base_url_session_is_ours_too(sandbox, monkeypatch) -> None:
+    """BaseUrlSession keeps the argument, and hands no argument on."""
+
+    class Both(BaseUrlSession, IrisSession):
+        pass
+
+    for name, value in sandbox.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TRACKUNIT_BASE_URL", "https://elsewhere.example")
+    with Both(f"{sandbox.base_url}/api/") as session:
+        session.verify = sandbox.ca_file
+        assert session.base_url == f"{sandbox.base_url}/api/"
+        assert session.get("asset/v1/assets").json()["totalElements"] == 250
+
+
 def test_a_path_with_a_slash_belongs_to_the_base_url_if_ours_comes_first(sandbox) -> None:
     with OursFirst(**{**sandbox.settings, "base_url": f"{sandbox.base_url}/api/"}) as session:
         session.verify = sandbox.ca_file
