@@ -130,9 +130,8 @@ def _spellings(url: str, setting: str) -> set[str]:
     scheme, name, port = match[1].lower(), match[2].lower(), match[3]
     if scheme == "http" and not _is_loopback(name):
         raise SettingError(
-            f"{setting} {_shown(url)} would send secrets in clear text. Start the URL with "
-            "https://. Plain HTTP is accepted for a loopback address, such as "
-            "http://127.0.0.1:8080, only.",
+            f"{setting} must begin with https://: {_shown(url)} would send secrets in clear text. "
+            "Only a loopback address such as http://127.0.0.1:8080 may do without TLS",
             setting=setting,
         )
     default = _DEFAULT_PORTS[scheme]
@@ -142,12 +141,8 @@ def _spellings(url: str, setting: str) -> set[str]:
 
 def _why_not_a_host(url: object, setting: str) -> str:
     if isinstance(url, str) and _ORIGIN.match(f"https://{url}"):
-        whole = _shown(f"https://{url}")
-        return f"{setting} {_shown(url)} is not a URL: https:// is missing. Use {whole}."
-    return (
-        f"{setting} {_shown(url)} has no host that is safe to use. "
-        "Use a plain host name, as in https://example.org."
-    )
+        return f"{setting} must begin with https://: https:// is missing before {_shown(url)}"
+    return f"{setting} must name a plain host, as https://example.org does, not {_shown(url)}"
 
 
 def _is_loopback(name: str) -> bool:

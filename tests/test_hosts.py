@@ -220,18 +220,11 @@ def test_a_refusal_does_not_show_a_password(url: str) -> None:
         assert "hush" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("iris.trackunit.com", "https://iris.trackunit.com"),
-        ("iris.trackunit.com:8443/api", "https://iris.trackunit.com:8443/api"),
-        ("localhost", "https://localhost"),
-    ],
-)
-def test_a_url_without_a_scheme_is_refused_with_the_url_to_use(url: str, shown: str) -> None:
+@pytest.mark.parametrize("url", ["iris.trackunit.com", "iris.trackunit.com:8443/api", "localhost"])
+def test_a_url_without_a_scheme_is_refused_because_of_that(url: str) -> None:
     with pytest.raises(SettingError, match="https:// is missing") as caught:
         check_url(url, setting="base_url")
-    assert f"'{shown}'" in str(caught.value)
+    assert f"'{url}'" in str(caught.value)
 
 
 @pytest.mark.parametrize("base_url", ["https://h", "https://h/", "https://h//", b"https://h/"])
