@@ -1,186 +1,274 @@
-"""Signing a request, and replaying it once when the token was not accepted.
+"""Signs requests, and sends a request once more after a 401.
 
-What is to be known of a request or a response, and stands nowhere in it, is a mark on it. Only this
-module reads and writes them:
+Requests and responses have no fields for two facts, so this module keeps them in attributes:
 
-* headers of the class `_Unsigned`: the request must not be signed;
-* ``_iris_made_here``: the request was made by a session, and nobody else holds it yet;
-* ``_iris_signer``: which source the token on the request comes from;
-* ``_iris_rejected``: the 401 after which the response came.
+* ``_iris_signer`` of a request: the source of the token on the request;
+* ``_iris_rejected`` of a response: the 401 before the response.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from requests import PreparedRequest, RequestException, Response
+from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
+from requests.utils import resolve_proxies
 
-from .body import position_of, rewound
-from .hosts import may_see_token
-from .secret import Bearer
+from .body import discard, position_of, rewound
+from .hosts import is_plain_http
+from .permission import (
+    Verdict,
+    authorization_of,
+    decide,
+    is_withheld,
+    remove,
+    remove_tokens,
+    token_on,
+    withhold,
+    without_tokens,
+)
 from .source import TokenSource
 from .token_endpoint import Send
 
-#: Sends a request once more, with the settings that a response hook is given.
-Resend = Callable[..., Response]
+#: Sends a request, with the settings that requests hands to response hooks.
+AdapterSend = Callable[..., Response]
+Proxies = Mapping[str, str] | None
 
 
-def takes_token(request: PreparedRequest) -> bool:
-    """Whether a request to an allowed host may be signed: nobody else has, or forbids it.
+class Signer:
+    """Puts the tokens of one source on requests. All signing goes through this class.
 
-    A signature of ours, of an earlier sending, does not count: it is replaced.
-    """
-    headers = request.headers
-    if not isinstance(headers, CaseInsensitiveDict):  # a plain dict that somebody has put there
-        headers = CaseInsensitiveDict(headers)
-    own = "Authorization" in headers and not signature_of(request)
-    return not (own or isinstance(headers, _Unsigned))
+    A Signer has no state of its own, so threads may share a Signer.
 
-
-class _Unsigned(CaseInsensitiveDict["str | bytes"]):
-    """The headers of a request that must not be signed, for a reason that they do not show.
-
-    They carry the mark, since `PreparedRequest.copy` takes along its headers, and no attribute.
+    :param source: where the tokens come from.
+    :param send: how to reach the token endpoint.
+    :param origins: the allowed hosts, from :func:`origins_of`.
     """
 
-    def copy(self) -> _Unsigned:
-        return _Unsigned(self.items())
+    __slots__ = ("_origins", "_send", "source")
 
+    def __init__(self, source: TokenSource, send: Send, origins: frozenset[str]) -> None:
+        self.source = source
+        self._send = send
+        self._origins = origins
 
-def withhold_token(request: PreparedRequest) -> PreparedRequest:
-    """Marks a request, and with it all copies, as one that must not be signed."""
-    request.headers = _Unsigned(request.headers)
-    return request
+    def permits(self, request: PreparedRequest, proxies: Proxies) -> bool:
+        """Whether `request` may carry the token now, without regard to :func:`withhold`."""
+        return self._judge(request, proxies, withheld=False)[0] is Verdict.SIGN
 
+    def sign(
+        self, request: PreparedRequest, proxies: Proxies, *, withheld: bool = False
+    ) -> Verdict:
+        """Carries out the verdict on `request` and returns the verdict.
 
-def made_here(request: PreparedRequest) -> PreparedRequest:
-    """An ``auth=`` for requests that a session makes itself, so that nobody else holds them.
+        :param request: a private copy, because the headers change.
+        :param withheld: see :func:`decide`.
+        :raises TokenError: if a token is needed and there is none, as :meth:`TokenSource.bearer`.
+        """
+        verdict, authorization = self._judge(request, proxies, withheld=withheld)
+        if authorization and verdict is not Verdict.LEAVE:
+            remove_tokens(request.headers)
+        if verdict is Verdict.SIGN:
+            request.headers["Authorization"] = self.source.bearer(self._send)
+            # the id, because a pickle of the request must contain no secret
+            request._iris_signer = id(self.source)  # type: ignore[attr-defined]
+        return verdict
 
-    Being there, it keeps requests from looking into netrc.
-    """
-    request._iris_made_here = True  # type: ignore[attr-defined]
-    return request
+    def _judge(
+        self, request: PreparedRequest, proxies: Proxies, *, withheld: bool
+    ) -> tuple[Verdict, dict[Any, object]]:
+        authorization = authorization_of(request.headers)
+        verdict = decide(
+            # requests refuses a URL of another type than text
+            request.url if isinstance(request.url, str) else "",
+            authorization.values(),
+            origins=self._origins,
+            withheld=withheld,
+            proxies=proxies,
+        )
+        return verdict, authorization
 
+    def has_signed(self, request: PreparedRequest | None) -> bool:
+        """Whether the session has set a token of this source on `request`."""
+        return (
+            token_on(request) is not None
+            and getattr(request, "_iris_signer", None) == id(self.source)
+            and not is_withheld(request)
+        )
 
-def is_unshared(request: PreparedRequest) -> bool:
-    """Whether it was made here and nobody else holds it: so it is once, when it is first sent."""
-    return bool(vars(request).pop("_iris_made_here", False))
+    def sign_again(self, request: PreparedRequest) -> None:
+        """Puts the current token on a request that this source has signed, after a wait.
+
+        The token of another session stays: two sessions may share an adapter.
+        """
+        if self.has_signed(request):
+            # the first signing has checked the proxies
+            self.sign(request, None)
+
+    def follow(self, response: Response, hop: PreparedRequest) -> None:
+        """Marks the next hop of a redirect, unless the host that redirected saw the token.
+
+        The session signs a hop when it sends the hop. If another host redirects, or the caller set
+        the authentication, neither the hop nor a later hop is signed.
+        """
+        withheld = is_withheld(hop)
+        if not withheld:
+            remove_tokens(hop.headers)
+        if withheld or not self.has_signed(response.request):
+            withhold(hop)
 
 
 def copy_of(request: PreparedRequest) -> PreparedRequest:
-    """A copy with headers of its own.
+    """A copy of `request` with its own headers.
 
-    A shallow copy, as `request.copy` copies the cookies too, and not by `copy.copy`, which takes
-    the way of pickles at five times the price.
+    The copy is shallow: ``request.copy`` copies the cookies too, and takes 20 times as long.
     """
-    kind = type(request)  # a caller's own may write its URL in another way
+    kind = type(request)  # a subclass of a caller may write the URL differently
     copied = kind.__new__(kind)
-    # one that was put together by hand may have none
-    headers = CaseInsensitiveDict() if request.headers is None else request.headers.copy()
-    vars(copied).update(vars(request), headers=headers)
+    vars(copied).update(vars(request), headers=_copy_of_headers(request.headers))
     return copied
 
 
-def sign(request: PreparedRequest, source: TokenSource, send: Send) -> None:
-    """Puts a token of `source` on a request.
-
-    :raises TokenError: as :meth:`TokenSource.bearer` does, among others.
-    """
-    request.headers["Authorization"] = source.bearer(send)
-    # by its id: a request is pickled, and must take no secrets along
-    request._iris_signer = id(source)  # type: ignore[attr-defined]
-
-
-def is_signed_by(source: TokenSource, request: PreparedRequest) -> bool:
-    """Whether a request has a token of `source` on it, and not that of another session."""
-    return signature_of(request) is not None and vars(request).get("_iris_signer") == id(source)
-
-
-def unsigned(request: PreparedRequest) -> PreparedRequest:
-    """`request`; or a copy without our signature, if it has one of an earlier sending.
-
-    A caller may have given it another URL since, or a proxy that would see it.
-    """
-    if signature_of(request) is None or not takes_token(request):
-        return request
-    copied = copy_of(request)
-    del copied.headers["Authorization"]
+def _copy_of_headers(headers: Any) -> CaseInsensitiveDict[str | bytes]:
+    # requests' own copy sets each header again: a fiftieth of the time of a whole request
+    store = vars(headers).get("_store") if type(headers) is CaseInsensitiveDict else None
+    if store is None:
+        # a caller may have built the request by hand, without headers or with a plain dict
+        is_requests_own = isinstance(headers, CaseInsensitiveDict)
+        return headers.copy() if is_requests_own else CaseInsensitiveDict(headers or {})
+    copied = CaseInsensitiveDict.__new__(CaseInsensitiveDict)
+    vars(copied).update(_store=store.copy())
     return copied
 
 
-def signature_of(request: PreparedRequest) -> Bearer | None:
-    """The ``Authorization`` header of a request, if it is one of ours."""
-    # a request put together by hand may have no headers
-    value = request.headers.get("Authorization") if request.headers else None
-    return value if isinstance(value, Bearer) else None
+class Resend:
+    """The response hook of the resend: renews the token after a 401 and sends the request again.
 
+    The caller gets the 401 if the body cannot be sent twice, or if the second response is a 401
+    too. The first 401 is in the ``history`` of the second response.
 
-def replayed(
-    response: Response,
-    position: int | None,
-    source: TokenSource,
-    send: Send,
-    resend: Resend,
-    **send_settings: Any,
-) -> Response:
-    """After a 401 to a request with our token: renews the token and sends the request once more.
-
-    A body that cannot be rewound is not sent again, and a second 401 is final: then the caller gets
-    the 401. The first one stays in the ``history`` of the second response. A token that comes from
-    a store does not count: it may have been revoked long ago.
-
-    :param position: of :func:`position_of`, taken before the request was sent.
+    :param signer: signs the request again.
+    :param position: the position of the body before the first send, from :func:`position_of`.
+    :param adapter_send: sends the request again. The default is the adapter of the response.
     """
-    bearer = signature_of(response.request)
-    if bearer is None:
+
+    def __init__(
+        self, signer: Signer, position: int | None, adapter_send: AdapterSend | None = None
+    ) -> None:
+        self._signer = signer
+        self._position = position
+        self._adapter_send = adapter_send
+        #: How many tokens were issued before the request was sent.
+        self._issued = signer.source.issued
+
+    def __call__(self, response: Response, **settings: Any) -> Response:
+        if response.ok:
+            self._signer.source.accept(response.url)
+        if response.status_code != 401 or token_on(response.request) is None:
+            return response
+        # a response from a cache has no connection
+        connection = getattr(response, "connection", None)
+        adapter_send = self._adapter_send or getattr(connection, "send", None)
+        return response if adapter_send is None else self._resent(response, adapter_send, settings)
+
+    def __reduce__(self) -> Any:
+        # a pickle of a Response contains the hooks of the request, and must contain no session
+        return (_NoHook, ())
+
+    def _resent(
+        self, rejected: Response, adapter_send: AdapterSend, settings: dict[str, Any]
+    ) -> Response:
+        """The response to the resend, or `rejected` if the request may not or cannot be sent again.
+
+        A token from a store may have been revoked long ago. If the API rejects such a token, the
+        request is sent a third time. If the API rejects a brand-new token, the 401 is final.
+        """
+        source, proxies = self._signer.source, settings.get("proxies")
+        request = _copy_after(rejected)
+        bearer, url = token_on(request), request.url or ""
+        if bearer is None or not self._signer.permits(request, proxies):
+            return rejected
+        if not source.reject(bearer, url) or not rewound(request.body, self._position):
+            return rejected
+        discard(rejected)  # before a renewal that may fail
+        self._signer.sign(request, proxies)
+        source.count("replays")
+        start = time.perf_counter()
+        response = adapter_send(request, **settings)
+        response.elapsed = timedelta(seconds=time.perf_counter() - start)
+        _conceal_token(rejected)
+        response.history.append(rejected)
+        response.request = request
+        response._iris_rejected = rejected  # type: ignore[attr-defined]
+        if response.ok:
+            source.accept(url)
+        renewed = token_on(request)
+        if response.status_code != 401 or renewed is None:
+            return response
+        issued, self._issued = self._issued, source.issued
+        if source.reject_resend(renewed, url, issued):
+            return self._resent(response, adapter_send, settings)
         return response
-    url = response.request.url or ""
-    if not source.reject(bearer, url):
-        return response
-    issued_before = source.issued
-    if not rewound(response.request.body, position):
-        return response
-    # before a renewal that may fail: read to its end, so that the connection can be used again
-    with suppress(RequestException):  # a body that breaks off: nobody has asked for it
-        _ = response.content
-    response.close()
-    renewed = source.bearer(send)
-    source.count("replays")
-    request = _answered_by(response)
-    request.headers["Authorization"] = renewed
-    start = time.perf_counter()
-    again = resend(request, **send_settings)
-    again.elapsed = timedelta(seconds=time.perf_counter() - start)
-    _conceal_token(response)
-    again.history.append(response)
-    again.request = request
-    again._iris_rejected = response  # type: ignore[attr-defined]
-    if again.status_code == 401 and source.reject_resend(renewed, url, issued_before):
-        return replayed(again, position, source, send, resend, **send_settings)
-    return again
 
 
-def _answered_by(response: Response) -> PreparedRequest:
-    """A copy of the request, with the cookies that the response has set."""
+class FirstHook:
+    """Runs `hook` before the caller's hooks, inside a ``with`` block.
+
+    The request loses the hook before the caller's hooks run, and when the block ends: a process
+    pool pickles a response, or an error, together with the hooks of its request.
+
+    :param request: a private copy, because ``hooks`` changes.
+    """
+
+    __slots__ = ("_hook", "_hooks", "_request")
+
+    def __init__(self, request: PreparedRequest, hook: Callable[..., Response]) -> None:
+        self._request = request
+        self._hook = hook
+        self._hooks = request.hooks
+
+    def __enter__(self) -> None:
+        others = (self._hooks or {}).get("response") or ()
+        hooks: Any = [self, others] if callable(others) else [self, *others]
+        self._request.hooks = {**(self._hooks or {}), "response": hooks}
+
+    def __exit__(self, *_: object) -> None:
+        self._request.hooks = self._hooks
+
+    def __call__(self, response: Response, **settings: Any) -> Response:
+        self._request.hooks = self._hooks
+        return self._hook(response, **settings)
+
+    def __reduce__(self) -> Any:
+        return (_NoHook, ())  # an adapter may pickle the request
+
+
+class _NoHook:
+    """A hook of this module after pickling. The hook returns each response unchanged."""
+
+    def __call__(self, response: Response, **_: Any) -> Response:
+        return response
+
+
+def _copy_after(response: Response) -> PreparedRequest:
+    """A copy of the request of `response`, with the new cookies from the response."""
     request = copy_of(response.request)
     cookies = request.copy()._cookies
-    if cookies is not None:  # None: a request put together by hand
+    if cookies is not None:  # a caller may have built the request by hand
         extract_cookies_to_jar(cookies, response.request, response.raw)
         request.prepare_cookies(cookies)
     return request
 
 
 def with_rejected(response: Response) -> Response:
-    """Puts the 401s back into a history that requests has written anew for redirects.
+    """Puts the 401s back into the history: requests replaces the history after redirects.
 
-    A history shows no tokens: requests-cache stores it as it is.
+    The history contains no tokens, because requests-cache stores the whole history.
     """
     history: list[Response] = []
     for hop in (*response.history, response):
@@ -195,57 +283,39 @@ def with_rejected(response: Response) -> Response:
 
 
 def _conceal_token(response: Response) -> None:
-    """Leaves only the fingerprint of the token it was asked for with, as pickling does.
+    """Replaces the token on the request of `response` by the fingerprint, as pickling does.
 
-    In a copy of the request: others may have kept that one, such as a mock.
+    The response gets a copy of the request, because a mock may keep the request.
     """
-    bearer = signature_of(response.request)
+    bearer = token_on(response.request)
     if bearer:
         response.request = copy_of(response.request)
+        remove_tokens(response.request.headers)
         response.request.headers["Authorization"] = bearer.redacted
 
 
-class _Replay:
-    """The response hook of :class:`BearerAuth`."""
-
-    def __init__(self, source: TokenSource, send: Send, position: int | None) -> None:
-        self._source = source
-        self._send = send
-        self._position = position
-
-    def __call__(self, response: Response, **send_settings: Any) -> Response:
-        connection = getattr(response, "connection", None)  # a reply out of a cache has none
-        if response.status_code != 401 or connection is None:
-            return response
-        parts = self._source, self._send, connection.send
-        return replayed(response, self._position, *parts, **send_settings)
-
-    def __reduce__(self) -> Any:
-        # a Response is pickled with its request and the hooks of that; a session is not to go along
-        return (_NoReplay, ())
-
-
-class _NoReplay:
-    """What a :class:`_Replay` is after pickling: a response hook that changes nothing."""
-
-    def __call__(self, response: Response, **_: Any) -> Response:
-        return response
-
-
 class BearerAuth(AuthBase):
-    """``auth=`` for libraries that take no session: signs, renews and replays as the session does.
+    """``auth=`` for libraries without a session: signs, renews and resends as the session does.
 
-    A request to a host that is not allowed is left as it is. requests itself takes the header away
-    on a redirect to another host. Threads may share it, as they share the session's tokens.
+    A request to another host is left unchanged. On a redirect to another host, requests removes the
+    header. Threads may share a BearerAuth, because the session's tokens are safe to share.
+
+    An ``auth=`` cannot see the proxies of a session. For plain HTTP, which is accepted for an
+    allowed loopback address only, the proxies of the environment count. Set no other proxy for a
+    loopback address.
     """
 
     def __init__(self, source: TokenSource, send: Send, origins: frozenset[str]) -> None:
-        self._source = source
-        self._send = send
-        self._origins = origins
+        self._signer = Signer(source, send, origins)
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        if may_see_token(r.url or "", self._origins):
-            r.headers["Authorization"] = self._source.bearer(self._send)
-            r.register_hook("response", _Replay(self._source, self._send, position_of(r.body)))
+        # proxies count over plain HTTP only, and reading the environment takes time
+        proxies = resolve_proxies(r, {}) if is_plain_http(r.url or "") else None
+        # every auth= of requests replaces a header of the caller
+        replaced = authorization_of(r.headers)
+        remove(replaced, r.headers)
+        if self._signer.sign(r, proxies) is Verdict.SIGN:
+            r.register_hook("response", Resend(self._signer, position_of(r.body)))
+        else:
+            r.headers.update(without_tokens(replaced))
         return r

@@ -210,6 +210,11 @@ class TokenSource:
                 self._held = replace(held, expiring_at=-math.inf, expired_at=-math.inf)
         return True
 
+    def accept(self, url: str) -> None:
+        """Records that an API accepted a token. A look at one attribute for nearly all requests."""
+        if self.rejections:
+            self.rejections.forget(url)
+
     def reject_resend(self, bearer: Bearer, url: str, issued_before: int) -> bool:
         """Records that a resend with `bearer` was rejected. Returns whether another can help.
 
@@ -218,7 +223,9 @@ class TokenSource:
         :param issued_before: :attr:`issued` when the rejected request was sent.
         """
         held = self._held
-        is_new = held is None or held.bearer != bearer or held.number > issued_before
+        if held is None or held.bearer != bearer:
+            return held is not None  # another thread has replaced the token
+        is_new = held.number > issued_before
         if is_new:
             self.rejections.add(url, bearer, "password")
         return not is_new

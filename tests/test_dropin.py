@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
+import inspect
 import io
 import pickle
 import threading
@@ -44,7 +46,7 @@ class Canned(BaseAdapter):
 
 
 class TestRequest:
-    def test_its_arguments_have_requests_own_order(self, iris, sandbox) -> None:
+    def test_the_arguments_of_request_have_requests_own_order(self, iris, sandbox) -> None:
         """OAuth2Session puts `data` where requests has `params`."""
         told = iris.request("POST", "/echo", {"q": "1"}, b"body", {"X-Mine": "1"}).json()
         assert told["args"] == {"q": "1"}
@@ -65,7 +67,7 @@ class TestRequest:
         assert "Authorization" not in canned.asked[0][0].headers
         assert sandbox.count("token") == 0
 
-    def test_bytes_urls_of_ours_are_signed(self, iris, sandbox) -> None:
+    def test_a_bytes_url_of_an_allowed_host_is_signed(self, iris, sandbox) -> None:
         assert iris.get(f"{sandbox.base_url}/echo".encode()).ok
 
     def test_a_request_prepared_elsewhere_is_signed(self, iris, sandbox) -> None:
@@ -84,7 +86,9 @@ class TestRequest:
         sandbox.revoke_access_tokens()
         assert iris.send(request).ok
 
-    def test_one_prepared_two_hours_ago_goes_with_a_fresh_token(self, iris, sandbox, clock) -> None:
+    def test_a_request_prepared_two_hours_ago_gets_a_fresh_token(
+        self, iris, sandbox, clock
+    ) -> None:
         prepared = iris.prepare_request(requests.Request("GET", "/echo"))
         iris.send(prepared)
         clock.sleep(7200)
@@ -127,7 +131,7 @@ class TestRequest:
             assert not response._content_consumed
             assert response.raw.read(1) == b"{"
 
-    def test_it_works_again_after_close(self, iris, sandbox) -> None:
+    def test_a_session_works_again_after_close(self, iris, sandbox) -> None:
         iris.get("/echo")
         iris.close()
         assert iris.get("/echo").ok
@@ -135,7 +139,7 @@ class TestRequest:
 
 
 class TestMount:
-    def test_before_the_first_request(self, iris, sandbox) -> None:
+    def test_an_adapter_mounted_before_the_first_request_is_used(self, iris, sandbox) -> None:
         canned = Canned()
         iris.token = {"access_token": "saved"}
         iris.mount(sandbox.base_url, canned)
@@ -144,16 +148,16 @@ class TestMount:
         assert request.headers["Authorization"] == "Bearer saved"
         assert settings["timeout"] == (10.0, 60.0)
 
-    def test_after_it(self, iris, sandbox) -> None:
+    def test_an_adapter_mounted_after_a_request_is_used(self, iris, sandbox) -> None:
         iris.get("/echo")
         canned = Canned()
         iris.mount("https://", canned)
         assert iris.get("/echo").text == "canned"
 
-    def test_a_new_session_has_the_two_of_requests(self) -> None:
+    def test_a_new_session_has_adapters_for_the_prefixes_of_requests(self) -> None:
         assert list(IrisSession().adapters) == list(requests.Session().adapters)
 
-    def test_the_token_call_goes_through_it(self, iris, sandbox) -> None:
+    def test_the_token_request_goes_through_a_mounted_adapter(self, iris, sandbox) -> None:
         hosts = []
 
         class Watching(HTTPAdapter):
@@ -169,20 +173,22 @@ class TestMount:
 class TestRedirects:
     @pytest.mark.parametrize(("status", "size"), [(303, 0), (307, 4), (308, 4)])
     @pytest.mark.parametrize("kind", ["bytes", "file"])
-    def test_bodies_go_along_as_in_requests(self, iris, sandbox, status, size, kind) -> None:
+    def test_bodies_follow_a_redirect_as_in_requests(
+        self, iris, sandbox, status, size, kind
+    ) -> None:
         body = b"body" if kind == "bytes" else io.BytesIO(b"body")
         response = iris.post(redirect(sandbox, "/echo", status=status), data=body)
         assert response.json()["size"] == size
         assert response.json()["method"] == ("GET" if status == 303 else "POST")
 
-    def test_allowed_to_allowed_is_signed(self, sandbox: Sandbox) -> None:
+    def test_a_redirect_between_allowed_hosts_is_signed(self, sandbox: Sandbox) -> None:
         hosts = [sandbox.base_url, sandbox.foreign_url]
         with IrisSession(**sandbox.settings, allowed_hosts=hosts) as iris:
             iris.verify = sandbox.ca_file
             assert iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo")).ok
         assert tokens_seen(sandbox, "foreign") == [f"Bearer {sandbox.issued[-1]}"]
 
-    def test_a_401_on_a_hop_is_mended_and_in_the_history(self, iris, sandbox) -> None:
+    def test_a_hop_is_resent_after_a_401_which_is_in_the_history(self, iris, sandbox) -> None:
         iris.get("/echo")
         sandbox.inject(Fault(status=401, body="{}"), on="api", path="/echo")
         response = iris.post(redirect(sandbox, "/echo", status=307), data=io.BytesIO(b"body"))
@@ -278,7 +284,9 @@ class TestBodiesAfterA401:
             assert response.status_code == 401
             assert iris.post("/echo", **body()).json()["sha256"] == whole["sha256"]
 
-    def test_and_so_it_is_with_the_bearer(self, iris, sandbox, body, again) -> None:
+    def test_the_bearer_resends_the_same_bytes_or_the_caller_gets_the_401(
+        self, iris, sandbox, body, again
+    ) -> None:
         with requests.Session() as plain:
             plain.verify, plain.auth = sandbox.ca_file, iris.bearer
             whole = plain.post(f"{sandbox.base_url}/echo", **body()).json()
@@ -289,7 +297,7 @@ class TestBodiesAfterA401:
 
 
 class TestBearer:
-    def test_it_serves_a_bare_call(self, iris, sandbox) -> None:
+    def test_the_bearer_serves_a_call_of_requests_get(self, iris, sandbox) -> None:
         url = f"{sandbox.base_url}/echo"
         assert requests.get(url, auth=iris.bearer, verify=sandbox.ca_file).ok
         sandbox.expire_access_tokens()
@@ -298,7 +306,7 @@ class TestBearer:
         assert sandbox.count("refresh_token") == 1
 
     @pytest.mark.parametrize("via", ["api", "foreign"])
-    def test_it_signs_for_no_other_host(self, iris, sandbox, via) -> None:
+    def test_the_bearer_signs_for_no_other_host(self, iris, sandbox, via) -> None:
         target = f"{sandbox.foreign_url}/echo" if via == "api" else f"{sandbox.base_url}/echo"
         url = redirect(sandbox, target, via=via)
         requests.get(url, auth=iris.bearer, verify=sandbox.ca_file)
@@ -321,7 +329,9 @@ class TestCopies:
         [copy.copy, copy.deepcopy, lambda session: pickle.loads(pickle.dumps(session))],
         ids=["copy", "deepcopy", "pickle"],
     )
-    def test_while_another_thread_renews(self, iris, sandbox, copied) -> None:
+    def test_a_session_can_be_copied_while_another_thread_renews(
+        self, iris, sandbox, copied
+    ) -> None:
         iris.get("/echo")
         sandbox.expire_access_tokens()
         iris.token = {**iris.token, "expires_at": time.time()}
@@ -348,7 +358,7 @@ class Labelled(requests.Session):
 
 
 class TestMixins:
-    def test_one_that_overrides_request(self, sandbox) -> None:
+    def test_a_mixin_that_overrides_request_works(self, sandbox) -> None:
         class Mixin(requests.Session):
             def request(self, method, url, *args, **kwargs):
                 kwargs.setdefault("headers", {"X-Mixed": "1"})
@@ -356,7 +366,7 @@ class TestMixins:
 
         self.check(type("Mixed", (Mixin, IrisSession), {}), sandbox)
 
-    def test_one_that_overrides_send(self, sandbox) -> None:
+    def test_a_mixin_that_overrides_send_works(self, sandbox) -> None:
         class Mixin(requests.Session):
             def send(self, request, **kwargs):
                 request.headers["X-Mixed"] = "1"
@@ -365,7 +375,7 @@ class TestMixins:
         self.check(type("Mixed", (Mixin, IrisSession), {}), sandbox)
 
     @pytest.mark.parametrize("first", [True, False])
-    def test_one_with_attributes_of_its_own_in_pickles(self, sandbox, first) -> None:
+    def test_a_mixin_keeps_its_own_attributes_in_pickles(self, sandbox, first) -> None:
         bases = (Labelled, IrisSession) if first else (IrisSession, Labelled)
         with type("Mixed", bases, {})(**sandbox.settings) as session:
             session.verify, session.label = sandbox.ca_file, "mine"
@@ -373,7 +383,7 @@ class TestMixins:
                 assert other.get("/echo").ok
                 assert other.label == "mine"
 
-    def test_a_subclass(self, sandbox) -> None:
+    def test_a_subclass_works(self, sandbox) -> None:
         class Sub(IrisSession):
             def __init__(self, **settings) -> None:
                 super().__init__(**settings)
@@ -381,7 +391,7 @@ class TestMixins:
 
         self.check(Sub, sandbox)
 
-    def test_a_subclass_with_an_equality_of_its_own(self, sandbox) -> None:
+    def test_a_subclass_may_define_equality(self, sandbox) -> None:
         """Python then takes away its hash."""
 
         class Sub(IrisSession):
@@ -402,7 +412,7 @@ class TestMixins:
         assert len(token_requests) == 2
         assert not [seen for seen in token_requests if "X-Mixed" in seen.headers]
 
-    def test_requests_futures(self, sandbox) -> None:
+    def test_requests_futures_as_a_mixin_signs_in_once(self, sandbox) -> None:
         class Futures(FuturesSession, IrisSession):
             pass
 
@@ -412,13 +422,202 @@ class TestMixins:
             assert all(future.result().ok for future in futures)
         assert sandbox.count("token") == 1
 
-    def test_requests_futures_around_a_session(self, iris, sandbox) -> None:
+    def test_requests_futures_works_around_a_session(self, iris, sandbox) -> None:
         with FuturesSession(session=iris) as futures:
             assert futures.get(f"{sandbox.base_url}/echo").result().ok
 
 
+class Between(requests.Session):
+    """A user's class between IrisSession and requests.Session. It keeps what it is passed."""
+
+    passed: list[dict[str, object]]
+
+    def request(self, method, url, **kwargs):
+        vars(self).setdefault("passed", []).append(dict(kwargs))
+        return super().request(method, url, **kwargs)
+
+
+class TestCalledAsRequestsIsCalled:
+    """Subclasses, mixins and monkeypatches are written against requests' own calls."""
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda session, url: session.get(url),
+            lambda session, url: session.get(url, params={"a": "1"}, timeout=None),
+            lambda session, url: session.get(url, auth=("me", "mine"), timeout=5),
+            lambda session, url: session.head(url),
+            lambda session, url: session.post(url, json={"a": 1}, headers={"X-Mine": "1"}),
+            lambda session, url: session.put(url, b"body", stream=True, verify=True),
+            lambda session, url: session.request("GET", url),
+            lambda session, url: session.request(method="GET", url=url, cookies={"a": "1"}),
+        ],
+    )
+    def test_what_the_caller_passes_is_passed_on_and_nothing_else(
+        self, iris, sandbox, call
+    ) -> None:
+        class Ours(IrisSession, Between):
+            pass
+
+        url = f"{sandbox.base_url}/echo"
+        with Ours(token=iris.fetch_token()) as ours, Between() as plain:
+            for session in (ours, plain):
+                session.mount("https://", Canned())
+                call(session, url)
+            assert ours.passed == plain.passed
+
+    def test_arguments_by_position_are_passed_on_by_name(self, iris, sandbox) -> None:
+        class Ours(IrisSession, Between):
+            pass
+
+        with Ours(**sandbox.settings) as ours:
+            ours.verify = sandbox.ca_file
+            told = ours.request("POST", "/echo", {"q": "1"}, b"body", {"X-Mine": "1"}).json()
+        assert (told["args"], told["size"], told["headers"]["X-Mine"]) == ({"q": "1"}, 4, "1")
+        names = {"params": {"q": "1"}, "data": b"body", "headers": {"X-Mine": "1"}}
+        assert ours.passed == [names]
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            lambda iris: iris.request("GET", "/echo", *[None] * 15),
+            lambda iris: iris.request("GET", "/echo", None, params=None),
+            lambda iris: iris.request("GET", "/echo", worker=3),
+            lambda iris: iris.request("GET"),
+        ],
+        ids=["too many", "twice", "unknown", "missing"],
+    )
+    def test_wrong_arguments_are_a_type_error(self, iris, wrong) -> None:
+        with pytest.raises(TypeError):
+            wrong(iris)
+
+    def test_the_signature_is_that_of_requests_and_two_more(self, iris) -> None:
+        ours = inspect.signature(iris.request).parameters
+        theirs = inspect.signature(requests.Session().request).parameters
+        added = {"withhold_token", "idempotent"}
+        assert list(ours)[: len(theirs)] == list(theirs)
+        assert set(ours) - set(theirs) == added
+        for name, parameter in theirs.items():
+            assert (ours[name].kind, ours[name].default) == (parameter.kind, parameter.default)
+
+    @pytest.mark.parametrize("first", [True, False])
+    @pytest.mark.parametrize(
+        ("given", "used"), [({}, 9), ({"timeout": 3}, 3), ({"timeout": None}, None)]
+    )
+    def test_a_default_timeout_of_a_subclass_is_in_force(self, sandbox, first, given, used) -> None:
+        class Team(requests.Session):
+            def request(self, method, url, **kwargs):
+                return super().request(method, url, **{"timeout": 9, **kwargs})
+
+        kind = type("Mine", (Team, IrisSession) if first else (IrisSession, Team), {})
+        assert self.timeout_of(kind, **given) == used
+
+    @pytest.mark.parametrize(
+        ("given", "used"), [({}, 9), ({"timeout": 3}, 3), ({"timeout": None}, None)]
+    )
+    def test_a_default_timeout_by_partialmethod_is_in_force(self, monkeypatch, given, used) -> None:
+        patched = functools.partialmethod(requests.Session.request, timeout=9)
+        monkeypatch.setattr(requests.Session, "request", patched)
+        assert self.timeout_of(IrisSession, **given) == used
+
+    @pytest.mark.parametrize(("given", "used"), [({}, (10.0, 60.0)), ({"timeout": None}, None)])
+    def test_a_timeout_of_none_waits_without_limit_as_in_requests(self, given, used) -> None:
+        assert self.timeout_of(IrisSession, **given) == used
+
+    def timeout_of(self, kind: type[IrisSession], **arguments: object) -> object:
+        with kind(token={"access_token": "saved"}) as session:
+            canned = Canned()
+            session.mount("https://", canned)
+            session.get("/echo", **arguments)
+        return canned.asked[0][1]["timeout"]
+
+    def test_send_and_the_adapter_get_what_requests_gives_them(self) -> None:
+        class Sent(requests.Session):
+            def send(self, request, **kwargs):
+                vars(self).setdefault("sent", []).append(dict(kwargs))
+                return super().send(request, **kwargs)
+
+        class Ours(IrisSession, Sent):
+            pass
+
+        with Ours(token={"access_token": "saved"}) as ours, Sent() as plain:
+            for session in (ours, plain):
+                session.mount("https://", Canned())
+                session.get("https://iris.trackunit.com/echo", timeout=5)
+            assert ours.sent == plain.sent
+            canned = [session.get_adapter("https://").asked for session in (ours, plain)]
+            assert canned[0][0][1] == canned[1][0][1]
+
+    @pytest.mark.parametrize("name", ["params", "headers"])
+    def test_a_subclass_may_write_to_the_dicts_of_a_request(self, iris, sandbox, name) -> None:
+        class Adds(requests.Session):
+            def prepare_request(self, request):
+                getattr(request, name)["x-mine"] = "1"
+                return super().prepare_request(request)
+
+        class Ours(IrisSession, Adds):
+            pass
+
+        with Ours(**sandbox.settings) as ours:
+            ours.verify = sandbox.ca_file
+            told = ours.get("/echo").json()
+        told = {**told["args"], **told["headers"]}
+        assert {name.lower(): value for name, value in told.items()}["x-mine"] == "1"
+
+    def test_a_patched_prepare_request_may_write_to_them_too(self, iris, monkeypatch) -> None:
+        original = requests.Session.prepare_request
+
+        @functools.wraps(original)
+        def patched(session, request):
+            request.params["q"] = "1"
+            return original(session, request)
+
+        monkeypatch.setattr(requests.Session, "prepare_request", patched)
+        assert iris.get("/echo").json()["args"] == {"q": "1"}
+
+    def test_a_header_of_the_session_that_is_none_is_not_sent(self, iris) -> None:
+        iris.headers["Accept"] = None
+        assert "Accept" not in iris.get("/echo").json()["headers"]
+
+    def test_an_adapter_may_pickle_the_request(self, iris, sandbox) -> None:
+        class Pickling(HTTPAdapter):
+            def send(self, request, **kwargs):
+                pickled = pickle.dumps(request)
+                assert sandbox.issued[-1].encode() not in pickled
+                (hook,) = pickle.loads(pickled).hooks["response"]
+                assert hook("a response") == "a response"
+                return super().send(request, **kwargs)
+
+        iris.fetch_token()
+        iris.mount(sandbox.base_url, Pickling())
+        assert iris.get("/echo").ok
+
+    def test_the_base_url_is_a_plain_attribute_and_moves_no_permission(self, sandbox) -> None:
+        base_url = f"{sandbox.base_url}/api/"
+        with IrisSession(**{**sandbox.settings, "base_url": base_url}) as iris:
+            iris.verify = sandbox.ca_file
+            assert (iris.base_url, vars(iris)["base_url"]) == (base_url, base_url)
+            assert iris.get("/asset/v1/assets").ok
+            iris.base_url = f"{sandbox.foreign_url}//"
+            assert iris.get("/echo").url == f"{sandbox.foreign_url}/echo"
+        assert tokens_seen(sandbox, "foreign") == []
+
+
+class TestUrlsThatLackSomething:
+    @pytest.mark.parametrize("url", ["api/asset/v1/assets", b"api/asset/v1/assets", "a?b=c"])
+    @pytest.mark.parametrize(
+        "read", [lambda iris, url: iris.get(url), lambda iris, url: next(iris.items(url))]
+    )
+    def test_a_path_without_its_slash_is_told_so(self, iris, url, read) -> None:
+        with pytest.raises(requests.exceptions.MissingSchema) as caught:
+            read(iris, url)
+        assert "start the path with one slash ('/a" in str(caught.value)
+        assert "Perhaps" not in str(caught.value)
+        assert "b=c" not in str(caught.value), "a query may be private"
+
+
 class TestOAuth2Session:
-    def test_what_it_offers_works(self, iris, sandbox) -> None:
+    def test_the_methods_of_oauth2session_work(self, iris, sandbox) -> None:
         iris.get("/echo")
         assert iris.authorized
         assert iris.access_token == iris.token["access_token"]
@@ -456,12 +655,12 @@ class TestOAuth2Session:
             lambda iris: setattr(iris, "auto_refresh_kwargs", {"client_id": "x"}),
         ],
     )
-    def test_what_cannot_work_is_refused_in_one_line(self, iris, ask) -> None:
+    def test_methods_that_iris_cannot_have_are_refused_in_one_line(self, iris, ask) -> None:
         with pytest.raises(NotImplementedError) as caught:
             ask(iris)
         assert "\n" not in str(caught.value)
 
-    def test_another_place_to_renew_is_refused(self, iris) -> None:
+    def test_another_refresh_url_is_refused(self, iris) -> None:
         with pytest.raises(ValueError, match="token_url"):
             iris.auto_refresh_url = "https://elsewhere.example/token"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import string
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +15,14 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from requests_iris.errors import SettingError
-from requests_iris.hosts import check_url, may_see_token, origins_of
+from requests_iris.hosts import (
+    check_url,
+    joined,
+    may_see_token,
+    origins_of,
+    why_incomplete,
+    why_not_allowed,
+)
 
 IRIS = "https://iris.trackunit.com"
 ORIGINS = origins_of([IRIS])
@@ -210,6 +218,59 @@ def test_a_refusal_does_not_show_a_password(url: str) -> None:
         with pytest.raises(SettingError) as caught:
             refused()
         assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["iris.trackunit.com", "iris.trackunit.com:8443/api", "localhost"])
+def test_a_url_without_a_scheme_is_refused_because_of_that(url: str) -> None:
+    with pytest.raises(SettingError, match="https:// is missing") as caught:
+        check_url(url, setting="base_url")
+    assert f"'{url}'" in str(caught.value)
+
+
+@pytest.mark.parametrize("base_url", ["https://h", "https://h/", "https://h//", b"https://h/"])
+@pytest.mark.parametrize("path", ["/a/b", b"/a/b", Path("/a/b")])
+def test_a_path_is_joined_with_exactly_one_slash(base_url, path) -> None:
+    assert joined(base_url, path) == "https://h/a/b"
+
+
+@pytest.mark.parametrize("url", ["a/b", "", "//h/a", b"https://i/a", "https://i/a", Path("a")])
+def test_another_url_is_not_joined(url: object) -> None:
+    assert joined("https://h/", url) is url
+    assert joined(None, "/a") == "/a"
+
+
+@pytest.mark.parametrize(
+    "url", ["me:hush@h/a", b"me:hush@h/a", "a?token=hush", "a#hush", "/a?hush"]
+)
+def test_a_message_about_an_incomplete_url_shows_no_password_and_no_query(url) -> None:
+    assert "hush" not in why_incomplete(url)
+    assert "slash" in why_incomplete(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (IRIS, ""),
+        (f"{IRIS}:443/a", ""),
+        (
+            f"{IRIS}:8443/a",
+            "allowed_hosts has iris.trackunit.com with port 443, and not with port 8443",
+        ),
+        (
+            f"{IRIS}:80/a",
+            "allowed_hosts has iris.trackunit.com with port 443, and not with port 80",
+        ),
+        (
+            "http://iris.trackunit.com/a",
+            "allowed_hosts has iris.trackunit.com with https, and not with http",
+        ),
+        ("https://evil.example/a", "evil.example is not in allowed_hosts"),
+        ("https://evil.example\x1b2J/a", "evil.example 2j is not in allowed_hosts"),
+        ("https://h:port/", "the host is not in allowed_hosts"),
+    ],
+)
+def test_the_reason_why_a_host_is_not_allowed(url: str, reason: str) -> None:
+    assert why_not_allowed(url, ORIGINS) == reason
 
 
 _AUTHORITIES = ["iris.trackunit.com", "IRIS.trackunit.com", "evil.example", "user:pw", "[::1]", "K"]

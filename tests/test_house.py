@@ -23,9 +23,9 @@ FLOORS: list[set[str]] = [
     {"renewal"},
     {"token_endpoint", "sharing"},
     {"token_response", "deadline", "transport", "stores"},
-    {"retry", "tls", "forms", "rejections", "single_flight"},
+    {"retry", "tls", "forms", "rejections", "single_flight", "permission"},
     {"token", "hosts", "credentials", "call"},
-    {"errors", "problems", "body", "clock", "hints", "secret", "forks", "text"},
+    {"errors", "problems", "body", "clock", "hints", "secret", "forks", "text", "arguments"},
     {"types"},
 ]
 #: What only the session's room may know: the inside of requests.Session.

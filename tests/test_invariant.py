@@ -1,13 +1,15 @@
 """What the token may touch.
 
-A token goes on a request if and only if it travels by https to an allowed host, the caller brought
-no authentication of its own, and no foreign host sent us there.
+A request carries the token only if all three hold: the request goes to an allowed host over HTTPS;
+the caller set no authentication; no other host redirected to the request.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -29,19 +31,36 @@ def through_pickle(request: PreparedRequest) -> PreparedRequest:
     return pickle.loads(pickle.dumps(request))
 
 
+def host_of(url: str) -> str:
+    return url.removeprefix("https://")
+
+
+def lacks_token(sandbox: Sandbox) -> str:
+    """The log record after a 401 from the foreign server, which differs by its port only."""
+    allowed, asked = (
+        host_of(url).rpartition(":")[2] for url in (sandbox.base_url, sandbox.foreign_url)
+    )
+    reason = f"allowed_hosts has 127.0.0.1 with port {allowed}, and not with port {asked}"
+    return f"{host_of(sandbox.foreign_url)} answered 401 and saw no token: {reason}"
+
+
+def hidden_by(sandbox: Sandbox, whose: str) -> str:
+    return f"{host_of(sandbox.base_url)} answered 401: {whose} hid the session's token"
+
+
 class TestFirstHop:
     def test_an_allowed_host_sees_the_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
         assert iris.get("/echo").ok
         assert tokens_seen(sandbox, "api") == [f"Bearer {sandbox.issued[-1]}"]
 
-    def test_another_host_sees_none_and_none_is_fetched(
+    def test_another_host_sees_no_token_and_no_token_is_fetched(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         assert iris.get(f"{sandbox.foreign_url}/echo").ok
         assert tokens_seen(sandbox, "foreign") == []
         assert sandbox.count("token") == 0
 
-    def test_that_it_lacks_one_is_logged_if_it_refuses(
+    def test_a_401_of_another_host_logs_that_the_host_saw_no_token(
         self, iris: IrisSession, sandbox: Sandbox, caplog
     ) -> None:
         """Who has left a host out of the settings could look for the fault in his password."""
@@ -51,10 +70,10 @@ class TestFirstHop:
             assert iris.get(url, **arguments).status_code == 401
         assert iris.get(url).ok
         (record,) = caplog.records
-        told = "127.0.0.1 answered 401; it is none of allowed_hosts, and saw no token"
-        assert (record.levelname, record.getMessage()) == ("WARNING", told)
+        assert record.levelname == "WARNING"
+        assert record.getMessage() == lacks_token(sandbox)
 
-    def test_that_the_callers_header_hid_it_is_logged_if_it_is_refused(
+    def test_a_401_to_the_callers_own_header_logs_that_the_header_hid_the_token(
         self, iris: IrisSession, sandbox: Sandbox, caplog
     ) -> None:
         """Code that has signed by itself may still do so after it has moved over."""
@@ -63,11 +82,11 @@ class TestFirstHop:
         assert iris.get("/api/asset/v1/assets", withhold_token=True).status_code == 401
         del iris.headers["Authorization"]
         assert iris.get("/api/asset/v1/assets", withhold_token=True).status_code == 401
-        told = "127.0.0.1 answered 401; an Authorization header of your own hid the token"
+        told = hidden_by(sandbox, "an Authorization header of your own")
         assert [record.getMessage() for record in caplog.records] == [told, told]
         assert caplog.records[0].levelname == "WARNING"
 
-    def test_a_refusal_after_a_redirect_is_logged_once(
+    def test_a_401_after_a_redirect_is_logged_once(
         self, iris: IrisSession, sandbox: Sandbox, caplog
     ) -> None:
         iris.headers["Authorization"] = "Bearer left-over"
@@ -78,11 +97,11 @@ class TestFirstHop:
         to_us = f"{sandbox.base_url}/api/asset/v1/assets"
         assert iris.get(redirect(sandbox, to_us, via="foreign")).status_code == 401
         assert [record.getMessage() for record in caplog.records] == [
-            "127.0.0.1 answered 401; an Authorization header of your own hid the token",
-            "127.0.0.1 answered 401; it is none of allowed_hosts, and saw no token",
+            hidden_by(sandbox, "an Authorization header of your own"),
+            lacks_token(sandbox),
         ]
 
-    def test_a_token_that_is_refused_is_not_taken_for_the_callers_header(
+    def test_a_rejected_token_is_not_logged_as_the_callers_header(
         self, iris: IrisSession, sandbox: Sandbox, caplog
     ) -> None:
         """A body that cannot be sent twice leaves no 401 in the history."""
@@ -93,7 +112,7 @@ class TestFirstHop:
             assert iris.post("/echo", data=iter([b"once"]), auth=auth).status_code == 401
         assert not caplog.records
 
-    def test_the_token_host_is_no_api_host(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_the_token_host_is_not_an_api_host(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.get("/echo")
         sandbox.forget()
         iris.get(sandbox.token_url)
@@ -114,7 +133,9 @@ class TestFirstHop:
             assert iris.get("/echo").status_code == 401
         assert sandbox.count("token") == 0
 
-    def test_the_same_port_by_http_sees_none(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_the_same_port_over_plain_http_sees_no_token(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         with pytest.raises(requests.ConnectionError):
             iris.get(sandbox.base_url.replace("https", "http") + "/echo")
         assert sandbox.count("token") == 0
@@ -130,24 +151,30 @@ class TestAuthenticationOfTheCallers:
         ],
         ids=["auth", "header", "lower-case header"],
     )
-    def test_it_is_left_alone(self, iris: IrisSession, sandbox: Sandbox, arguments) -> None:
+    def test_the_callers_authentication_is_left_alone(
+        self, iris: IrisSession, sandbox: Sandbox, arguments
+    ) -> None:
         assert iris.get("/echo", **arguments).status_code == 401
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
         assert sandbox.count("token") == 0
 
-    def test_it_may_stand_in_a_plain_dict(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_the_callers_header_counts_in_a_plain_dict(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         request = iris.prepare_request(requests.Request("GET", "/echo"))
         request.headers = {"authorization": "Basic bWU6bWluZQ=="}
         assert iris.send(request).status_code == 401
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
 
-    def test_an_auth_that_leaves_no_header_is_one_too(
+    def test_an_auth_without_a_header_counts_as_the_callers_authentication(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         assert iris.get("/echo", auth=lambda request: request).status_code == 401
         assert tokens_seen(sandbox, "api") == []
 
-    def test_user_and_password_in_the_url(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_user_and_password_in_the_url_win_over_the_token(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         iris.get(sandbox.base_url.replace("//", "//me:mine@") + "/echo")
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
 
@@ -158,7 +185,7 @@ class TestAuthenticationOfTheCallers:
         assert iris.get(redirect(sandbox, "/echo"), auth=iris.bearer).ok
         assert tokens_seen(sandbox, "api") == [f"Bearer {sandbox.issued[0]}"] * 2
 
-    def test_withhold_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_withhold_token_sends_no_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
         assert iris.get("/echo", withhold_token=True).status_code == 401
         assert tokens_seen(sandbox, "api") == []
 
@@ -168,7 +195,7 @@ class TestAuthenticationOfTheCallers:
         ids=["withhold_token", "auth"],
     )
     @pytest.mark.parametrize("odd", ["//@127.0.0.1:", "//127.0.0.1:0"])
-    def test_whatever_the_spelling_of_the_url(
+    def test_the_callers_authentication_wins_in_every_spelling_of_the_url(
         self, iris: IrisSession, sandbox: Sandbox, odd, arguments
     ) -> None:
         """requests writes these as it writes the usual ones."""
@@ -178,7 +205,7 @@ class TestAuthenticationOfTheCallers:
         assert iris.get(url).ok
 
     @pytest.mark.parametrize("copied", [PreparedRequest.copy, copy.copy, through_pickle])
-    def test_no_copy_of_a_request_forgets_it(
+    def test_a_copy_of_a_request_keeps_the_callers_authentication(
         self,
         iris: IrisSession,
         sandbox: Sandbox,
@@ -188,14 +215,14 @@ class TestAuthenticationOfTheCallers:
         assert iris.send(copied(iris.prepare_request(request))).status_code == 401
         assert tokens_seen(sandbox, "api") == []
 
-    def test_a_session_auth_that_leaves_a_header_stands(
+    def test_a_session_auth_with_a_header_wins_over_the_token(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         iris.auth = ("me", "mine")
         assert iris.get("/echo").status_code == 401
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
 
-    def test_so_does_the_bearer_of_another_session(
+    def test_the_bearer_of_another_session_wins_over_the_token(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         with IrisSession(**sandbox.settings) as other:
@@ -210,7 +237,7 @@ class TestAuthenticationOfTheCallers:
         assert not iris.authorized
 
     @pytest.mark.parametrize("by", ["request", "session"])
-    def test_nor_is_it_taken_from_a_host_that_is_not_ours(
+    def test_the_bearer_of_another_session_stays_on_requests_to_its_own_host(
         self, iris: IrisSession, sandbox: Sandbox, by: str
     ) -> None:
         settings = {**sandbox.settings, "allowed_hosts": [sandbox.foreign_url]}
@@ -221,7 +248,7 @@ class TestAuthenticationOfTheCallers:
             iris.get(redirect(sandbox, "/echo", via="foreign"), auth=auth)
             assert tokens_seen(sandbox, "foreign") == [f"Bearer {other.access_token}"] * 2
 
-    def test_a_session_auth_that_leaves_none_does_not(
+    def test_a_session_auth_without_a_header_lets_the_session_sign(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         iris.auth = lambda request: request
@@ -232,7 +259,7 @@ class TestAuthenticationOfTheCallers:
         [(("me", "mine"), ["Basic bWU6bWluZQ=="] * 2), (lambda request: request, [])],
         ids=["a header", "no trace"],
     )
-    def test_the_token_does_not_take_its_place_on_a_redirect(
+    def test_the_token_does_not_replace_the_callers_authentication_on_a_redirect(
         self, iris: IrisSession, sandbox: Sandbox, auth, seen
     ) -> None:
         sandbox.inject(Fault(redirect=f"{sandbox.base_url}/echo"), on="api")
@@ -245,7 +272,7 @@ class TestAuthenticationOfTheCallers:
         [{"auth": ("me", "mine")}, {"headers": {"Authorization": "Basic bWU6bWluZQ=="}}],
         ids=["auth", "header"],
     )
-    def test_what_was_meant_for_another_host_does_not_come_to_ours(
+    def test_authentication_for_another_host_does_not_follow_a_redirect_to_an_allowed_host(
         self, iris: IrisSession, sandbox: Sandbox, arguments
     ) -> None:
         to_us = redirect(sandbox, f"{sandbox.base_url}/echo", via="foreign")
@@ -256,7 +283,7 @@ class TestAuthenticationOfTheCallers:
 
 class TestRedirects:
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-    def test_on_the_same_host_it_is_signed_again(
+    def test_a_hop_on_the_same_host_is_signed_again(
         self, iris: IrisSession, sandbox: Sandbox, status: int
     ) -> None:
         response = iris.get(redirect(sandbox, "/echo", status=status))
@@ -280,29 +307,35 @@ class TestRedirects:
         assert len(tokens_seen(sandbox, "api")) == 2
         assert tokens_seen(sandbox, "foreign") == []
 
-    def test_to_another_host_the_token_stays_behind(
+    def test_the_token_does_not_follow_a_redirect_to_another_host(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         assert iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo")).ok
         assert tokens_seen(sandbox, "foreign") == []
 
-    def test_another_host_cannot_make_us_sign(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_a_redirect_from_another_host_is_not_signed(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         target = f"{sandbox.base_url}/echo"
         assert iris.get(redirect(sandbox, target, via="foreign")).status_code == 401
         assert tokens_seen(sandbox, "api") == []
 
-    def test_there_and_back_is_not_signed(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_a_redirect_to_another_host_and_back_is_not_signed(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         back = redirect(sandbox, f"{sandbox.base_url}/echo", via="foreign")
         assert iris.get(redirect(sandbox, back)).status_code == 401
         assert len(tokens_seen(sandbox, "api")) == 1
 
-    def test_to_another_host_none_is_made_up(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_a_withheld_token_is_not_fetched_for_a_redirect(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         sandbox.inject(Fault(redirect=f"{sandbox.foreign_url}/echo"), on="api")
         assert iris.get("/echo", withhold_token=True).ok
         assert tokens_seen(sandbox, "api") == tokens_seen(sandbox, "foreign") == []
         assert sandbox.count("token") == 0
 
-    def test_between_allowed_hosts_the_callers_own_stays_behind_and_no_token_follows(
+    def test_between_allowed_hosts_neither_the_callers_header_nor_a_token_follows_a_redirect(
         self, sandbox: Sandbox
     ) -> None:
         both = [sandbox.base_url, sandbox.foreign_url]
@@ -341,7 +374,7 @@ class TestRedirects:
         (headers,) = sent
         assert "Authorization" not in headers
 
-    def test_a_next_that_the_caller_sends_is_judged_alike(
+    def test_a_next_sent_by_the_caller_is_signed_for_an_allowed_host_only(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         there = iris.get(redirect(sandbox, "/echo"), allow_redirects=False)
@@ -350,7 +383,7 @@ class TestRedirects:
         assert iris.send(away.next).ok
         assert tokens_seen(sandbox, "foreign") == []
 
-    def test_a_foreign_host_sends_no_copy_of_a_next_here_with_a_token(
+    def test_a_copy_of_a_next_from_another_host_is_not_signed(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         to_us = redirect(sandbox, f"{sandbox.base_url}/echo", via="foreign")
@@ -369,7 +402,7 @@ class TestRedirects:
         assert tokens_seen(sandbox, "foreign") == []
         assert request.headers["Authorization"] == signature, "it is the caller's"
 
-    def test_a_request_of_a_response_is_the_callers_and_is_not_written_to(
+    def test_the_request_of_a_response_is_not_changed_by_a_second_send(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         """Though the session has made it, and has not signed it then."""
@@ -378,6 +411,236 @@ class TestRedirects:
         del request.headers["Authorization"]
         assert iris.send(request).ok
         assert "Authorization" not in request.headers
+
+
+class KeepsHeaders(requests.Session):
+    """What many programs do to keep headers on redirects; `rebuild_auth` calls no other one."""
+
+    def rebuild_auth(self, prepared_request, response) -> None:
+        """Keeps everything."""
+
+
+class Kept(KeepsHeaders, IrisSession):
+    pass
+
+
+class KeepsMethods(IrisSession):
+    """What programs do to send a POST again after a 302."""
+
+    def rebuild_method(self, prepared_request, response) -> None:
+        """Keeps the method."""
+
+
+class TestRedirectsWithoutRebuildAuth:
+    @pytest.mark.parametrize("kind", [IrisSession, Kept, KeepsMethods])
+    def test_only_hops_before_the_first_other_host_carry_the_token(
+        self, sandbox: Sandbox, kind: type[IrisSession]
+    ) -> None:
+        with kind(**sandbox.settings) as iris:
+            iris.verify = sandbox.ca_file
+            iris.fetch_token()
+            for length in (1, 2, 3, 4):
+                for chain in itertools.product(("api", "foreign"), repeat=length):
+                    sandbox.forget()
+                    iris.get(chained(sandbox, chain))
+                    left_at = (*chain, "foreign").index("foreign")
+                    # an unsigned request to the API gets a 401, which ends the chain
+                    back_at = (*chain[left_at:], "api").index("api") + left_at
+                    assert len(tokens_seen(sandbox, "api")) == left_at, chain
+                    assert tokens_seen(sandbox, "foreign") == [], chain
+                    arrived = sandbox.count("api") + sandbox.count("foreign")
+                    assert arrived == min(back_at + 1, length), chain
+                    assert sandbox.count("token") == 0, chain
+
+    @pytest.mark.parametrize(
+        "again",
+        [
+            lambda iris, hop: iris.send(hop),
+            lambda iris, hop: iris.send(hop.copy()),
+            lambda iris, hop: iris.send(prepared_in_place(hop)),
+            lambda iris, hop: iris.get(hop.url, headers=hop.headers),
+            lambda iris, hop: iris.send(
+                iris.prepare_request(requests.Request(hop.method, hop.url, headers=hop.headers))
+            ),
+        ],
+        ids=["next", "copy", "prepared in place", "by its headers", "prepared by its headers"],
+    )
+    @pytest.mark.parametrize("kind", [IrisSession, Kept, KeepsMethods])
+    def test_a_next_of_another_host_is_not_signed_however_it_is_sent(
+        self, sandbox: Sandbox, kind: type[IrisSession], again
+    ) -> None:
+        with kind(**sandbox.settings) as iris:
+            iris.verify = sandbox.ca_file
+            hop = iris.get(chained(sandbox, ("foreign", "api")), allow_redirects=False).next
+            assert again(iris, hop).status_code == 401
+        assert tokens_seen(sandbox, "api") == []
+
+    def test_a_bearer_given_as_auth_follows_no_redirect_to_another_host(
+        self, sandbox: Sandbox
+    ) -> None:
+        with Kept(**sandbox.settings) as iris:
+            iris.verify = sandbox.ca_file
+            assert iris.get(chained(sandbox, ("api", "foreign")), auth=iris.bearer).ok
+        assert len(tokens_seen(sandbox, "api")) == 1
+        assert tokens_seen(sandbox, "foreign") == []
+
+    def test_a_next_of_an_allowed_host_carries_no_header_until_it_is_sent(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        hop = iris.get(redirect(sandbox, "/echo"), allow_redirects=False).next
+        assert "Authorization" not in hop.headers
+        assert iris.send(hop).ok
+
+
+def prepared_in_place(request: PreparedRequest) -> PreparedRequest:
+    request.prepare(method=request.method, url=request.url, headers=dict(request.headers))
+    return request
+
+
+def chained(sandbox: Sandbox, hosts: tuple[str, ...]) -> str:
+    """A URL at the first of `hosts` that redirects to the next one, and so on to /echo."""
+    base = {"api": sandbox.base_url, "foreign": sandbox.foreign_url}
+    url = f"{base[hosts[-1]]}/echo"
+    for host in reversed(hosts[:-1]):
+        url = redirect(sandbox, url, via=host)
+    return url
+
+
+class TestTheRequestThatIsSent:
+    @pytest.mark.parametrize("stale", [False, True])
+    def test_a_url_changed_during_the_sign_in_does_not_get_the_token(
+        self, iris: IrisSession, sandbox: Sandbox, stale: bool
+    ) -> None:
+        """As if another thread changed the request between the decision and the send."""
+        prepared = iris.prepare_request(requests.Request("GET", "/echo"))
+        if stale:
+            iris.send(prepared)
+            sandbox.forget()
+            iris.token = {}
+
+        def change(_: object) -> None:
+            prepared.url = f"{sandbox.foreign_url}/echo"
+            prepared.headers["X-Mine"] = "too late"
+
+        iris.token_updater = change
+        response = iris.send(prepared)
+        assert response.ok
+        assert "X-Mine" not in response.json()["headers"]
+        assert len(tokens_seen(sandbox, "api")) == 1
+        assert sandbox.count("foreign") == 0
+
+    @pytest.mark.parametrize("name", [b"authorization", b"Authorization", "AUTHORIZATION"])
+    @pytest.mark.parametrize("kind", [dict, None])
+    def test_a_header_of_the_callers_counts_in_every_spelling(
+        self, iris: IrisSession, sandbox: Sandbox, name, kind
+    ) -> None:
+        prepared = iris.prepare_request(requests.Request("GET", "/echo"))
+        if kind:
+            prepared.headers = kind(prepared.headers)
+        prepared.headers[name] = "Basic bWU6bWluZQ=="
+        assert iris.send(prepared).status_code == 401
+        assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
+        assert sandbox.count("token") == 0
+
+    def test_a_401_of_another_host_costs_the_bearer_no_token(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        """The plain session hands the token to the other host by its own wish, once."""
+        iris.fetch_token()
+        sandbox.forget()
+        sandbox.inject(Fault(status=401), on="foreign")
+        with KeepsHeaders() as plain:
+            plain.verify, plain.auth = sandbox.ca_file, iris.bearer
+            response = plain.get(redirect(sandbox, f"{sandbox.foreign_url}/echo"))
+            assert response.status_code == 401
+            assert plain.get(f"{sandbox.base_url}/echo").ok
+        assert sandbox.count("token") == 0
+        assert sandbox.count("foreign") == 1
+
+    def test_the_bearer_signs_no_plain_http_request_through_a_proxy_of_the_environment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        saved = {"access_token": "a", "token_type": "Bearer", "expires_at": time.time() + 3600}
+        with IrisSession(base_url="http://127.0.0.1:8080", token=saved) as iris:
+            request = requests.Request("GET", "http://127.0.0.1:8080/x", auth=iris.bearer)
+            assert request.prepare().headers["Authorization"] == "Bearer a"
+            monkeypatch.setenv("http_proxy", "http://127.0.0.1:3128")
+            monkeypatch.setenv("no_proxy", "")
+            assert "Authorization" not in request.prepare().headers
+
+    def test_the_bearer_replaces_a_header_as_every_auth_does(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        with requests.Session() as plain:
+            plain.verify, plain.auth = sandbox.ca_file, iris.bearer
+            plain.headers["Authorization"] = "Bearer left-over"
+            assert plain.get(f"{sandbox.base_url}/echo").ok
+            plain.get(f"{sandbox.foreign_url}/echo")
+        assert tokens_seen(sandbox, "foreign") == ["Bearer left-over"]
+
+    def test_withhold_token_takes_away_the_token_of_an_earlier_request(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        headers = iris.get("/echo").request.headers
+        sandbox.forget()
+        assert iris.get("/echo", headers=headers, withhold_token=True).status_code == 401
+        assert tokens_seen(sandbox, "api") == []
+
+    def test_withhold_token_does_not_reach_the_requests_of_a_hook(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        told = []
+
+        def hook(response: requests.Response, **_: object) -> None:
+            told.append(iris.get("/echo").status_code)
+            prepared = iris.prepare_request(requests.Request("GET", "/echo"))
+            told.append(iris.send(prepared).status_code)
+
+        iris.get("/echo", withhold_token=True, hooks={"response": hook})
+        assert told == [200, 200]
+
+
+class TestWhoseHeader:
+    """A log record after a 401 names the authentication that was sent in the token's place."""
+
+    @pytest.mark.parametrize("redirected", [False, True])
+    @pytest.mark.parametrize("auth", [("me", "mine"), lambda r: with_header(r)])
+    def test_a_header_of_session_auth_is_named(
+        self, iris: IrisSession, sandbox: Sandbox, caplog, auth, redirected
+    ) -> None:
+        iris.auth = auth
+        iris.get(redirect(sandbox, "/echo") if redirected else "/echo")
+        assert [each.getMessage() for each in caplog.records] == [
+            hidden_by(sandbox, "session.auth")
+        ]
+
+    def test_a_header_of_auth_is_named(self, iris: IrisSession, sandbox: Sandbox, caplog) -> None:
+        iris.get("/echo", auth=("me", "mine"))
+        assert [each.getMessage() for each in caplog.records] == [hidden_by(sandbox, "auth=")]
+
+    def test_a_header_beside_an_auth_without_effect_is_the_callers_own(
+        self, iris: IrisSession, sandbox: Sandbox, caplog
+    ) -> None:
+        iris.auth = lambda request: request
+        iris.get("/echo", headers={"Authorization": "Basic bWU6bWluZQ=="})
+        own = "an Authorization header of your own"
+        assert [each.getMessage() for each in caplog.records] == [hidden_by(sandbox, own)]
+
+    def test_an_auth_without_effect_hides_no_stale_token(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
+        """The Singer SDK sets such an auth; the headers come from an earlier response."""
+        iris.auth = lambda request: request
+        headers = iris.get("/echo").request.headers
+        sandbox.revoke_access_tokens()
+        iris.get("/echo")
+        again = iris.get("/echo", headers=headers)
+        assert (again.status_code, again.history) == (200, [])
+
+
+def with_header(request: PreparedRequest) -> PreparedRequest:
+    request.headers["Authorization"] = "Basic bWU6bWluZQ=="
+    return request
 
 
 class TestPlainHttp:
@@ -439,18 +702,20 @@ class TestNetrc:
         netrc.write_text("machine 127.0.0.1 login me password mine\n")
         monkeypatch.setenv("NETRC", str(netrc))
 
-    def test_it_does_not_replace_the_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_netrc_does_not_replace_the_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
         assert iris.get("/echo").ok
 
-    def test_nor_on_a_redirect(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_netrc_does_not_replace_the_token_on_a_redirect(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         assert iris.get(redirect(sandbox, "/echo")).ok
 
-    def test_it_serves_other_hosts(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_netrc_serves_other_hosts(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.get(f"{sandbox.foreign_url}/echo")
         iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo"))
         assert tokens_seen(sandbox, "foreign") == ["Basic bWU6bWluZQ=="] * 2
 
-    def test_it_has_no_say_in_the_token_call(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_netrc_has_no_say_in_a_token_request(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.fetch_token()
         (seen,) = tokens_seen(sandbox, "token")
         assert seen != "Basic bWU6bWluZQ=="

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -107,3 +110,36 @@ def test_an_auth_is_asked_before_the_cache_is(store, sandbox, iris) -> None:
         assert session.get(sandbox.base_url + ASSETS).from_cache
         session.cache.close()
     assert sandbox.count("token") == 2
+
+
+#: A program that installs a cache for everything, and imports our library afterwards.
+PROGRAM = """
+import sys, requests_cache
+requests_cache.install_cache(sys.argv[1], backend="filesystem", allowable_methods=("GET", "POST"))
+from requests_iris import IrisSession
+
+with IrisSession(token_url=sys.argv[2]) as iris:
+    iris.verify = sys.argv[3]
+    replies = [iris.get("/api/asset/v1/assets") for _ in range(2)]
+    print([(reply.status_code, reply.from_cache) for reply in replies])
+    iris.refresh_token()
+    print(iris.get("/api/asset/v1/assets").from_cache)
+"""
+
+
+def test_a_cache_installed_before_our_import_serves_and_keeps_no_secret(sandbox, tmp_path) -> None:
+    """Token requests go around the cache, though the cache keeps responses to POST."""
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "kept"), sandbox.token_url]
+    environ = {**os.environ, **sandbox.environ}
+    ran = subprocess.run(
+        [*command, sandbox.ca_file], env=environ, capture_output=True, text=True, check=False
+    )
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines() == ["[(200, False), (200, True)]", "True"]
+    assert sandbox.count("api") == 1
+    assert sandbox.count("token") == 2
+    kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"serialNumber" in kept
+    secrets = [*sandbox.issued, sandbox.refresh_token]
+    secrets += [sandbox.settings[name] for name in ("client_secret", "username", "password")]
+    assert [secret for secret in secrets if secret.encode() in kept] == []

@@ -81,3 +81,29 @@ def test_requests_mock_of_one_session_takes_the_place_of_its_token_too() -> None
         mock.get(API, json={"content": [1]})
         assert iris.get(API).json() == {"content": [1]}
     assert "Authorization" not in mock.last_request.headers
+
+
+MOVED = "https://iris.trackunit.com/api/moved"
+AWAY = {"status_code": 302, "headers": {"Location": API}}
+
+
+@pytest.mark.parametrize("moved", [MOVED, "https://other.example/moved"])
+def test_requests_mock_shows_which_hop_of_a_redirect_is_signed(moved: str) -> None:
+    """A mock's response names a proxy object in the place of the request."""
+    with requests_mock.Mocker() as mock, IrisSession(token={"access_token": "fixed"}) as iris:
+        mock.get(moved, **AWAY)
+        api = mock.get(API, json={"content": [1]})
+        assert iris.get(moved).ok
+    signed = api.last_request.headers.get("Authorization")
+    assert signed == ("Bearer fixed" if moved == MOVED else None)
+
+
+@pytest.mark.parametrize("moved", [MOVED, "https://other.example/moved"])
+@responses.activate
+def test_responses_shows_which_hop_of_a_redirect_is_signed(moved: str) -> None:
+    responses.get(moved, status=302, headers=AWAY["headers"])
+    responses.get(API, json={"content": [1]})
+    with IrisSession(token={"access_token": "fixed"}) as iris:
+        assert iris.get(moved).ok
+    signed = responses.calls[-1].request.headers.get("Authorization")
+    assert signed == ("Bearer fixed" if moved == MOVED else None)

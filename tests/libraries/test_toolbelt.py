@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+import requests
 from requests_toolbelt import MultipartEncoder, MultipartEncoderMonitor, threaded
 from requests_toolbelt.sessions import BaseUrlSession
 from requests_toolbelt.utils import dump
@@ -42,17 +43,57 @@ def test_a_monitored_one_reports_its_progress(iris, upload) -> None:
     assert steps[-1] == upload.len
 
 
-def test_a_base_url_session_and_ours_in_one(sandbox) -> None:
-    """Ours comes first: both have a `base_url`, and BaseUrlSession hands no settings on."""
+class OursFirst(IrisSession, BaseUrlSession):
+    """Both have a `base_url`."""
 
-    class Both(IrisSession, BaseUrlSession):
+
+class OursSecond(BaseUrlSession, IrisSession):
+    """BaseUrlSession takes no argument but `base_url`."""
+
+    def __init__(self, **settings) -> None:
+        IrisSession.__init__(self, **settings)
+
+
+@pytest.mark.parametrize("kind", [OursFirst, OursSecond])
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_base_url_session_joins_relative_urls(
+    sandbox, monkeypatch, tmp_path, kind, prepared
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password mine\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    base_url = f"{sandbox.base_url}/api/"
+    with kind(**{**sandbox.settings, "base_url": base_url}) as session:
+        session.verify = sandbox.ca_file
+        assert session.base_url == base_url
+        request = requests.Request("GET", "asset/v1/assets")
+        response = (
+            session.send(session.prepare_request(request)) if prepared else session.get(request.url)
+        )
+        assert response.url == f"{base_url}asset/v1/assets"
+        assert response.json()["totalElements"] == 250
+    assert sandbox.count("password") == 1
+
+
+def test_the_base_url_of_a_base_url_session_is_ours_too(sandbox, monkeypatch) -> None:
+    """BaseUrlSession keeps the argument, and hands no argument on."""
+
+    class Both(BaseUrlSession, IrisSession):
         pass
 
-    with Both(**sandbox.settings) as session:
+    for name, value in sandbox.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TRACKUNIT_BASE_URL", "https://elsewhere.example")
+    with Both(f"{sandbox.base_url}/api/") as session:
         session.verify = sandbox.ca_file
-        for url in ("api/asset/v1/assets", "/api/asset/v1/assets"):
-            assert session.get(url).json()["totalElements"] == 250
-    assert sandbox.count("password") == 1
+        assert session.base_url == f"{sandbox.base_url}/api/"
+        assert session.get("asset/v1/assets").json()["totalElements"] == 250
+
+
+def test_a_path_with_a_slash_belongs_to_the_base_url_if_ours_comes_first(sandbox) -> None:
+    with OursFirst(**{**sandbox.settings, "base_url": f"{sandbox.base_url}/api/"}) as session:
+        session.verify = sandbox.ca_file
+        assert session.get("/asset/v1/assets").json()["totalElements"] == 250
 
 
 def test_a_pool_of_threads_shares_one_sign_in(iris, sandbox) -> None:
