@@ -13,16 +13,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from requests import PreparedRequest, RequestException, Response
+from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 
 from .body import position_of, rewound
+from .discard import discard
 from .hosts import may_see_token
 from .secret import Bearer
 from .source import TokenSource
@@ -144,10 +144,7 @@ def replayed(
     source.reject(bearer)
     if not rewound(response.request.body, position):
         return response
-    # before a renewal that may fail: read to its end, so that the connection can be used again
-    with suppress(RequestException):  # a body that breaks off: nobody has asked for it
-        _ = response.content
-    response.close()
+    discard(response)  # before a renewal that may fail
     renewed = source.bearer(send)
     source.count("replays")
     request = _answered_by(response)

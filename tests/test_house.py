@@ -21,9 +21,9 @@ FLOORS: list[set[str]] = [
     {"source"},
     {"sharing"},
     {"token_endpoint", "transport", "stores"},
-    {"retry", "tls", "forms"},
+    {"retry", "connection", "forms"},
     {"token", "hosts", "credentials", "call"},
-    {"errors", "problems", "body", "clock", "hints", "secret", "forks", "text"},
+    {"errors", "problems", "body", "clock", "discard", "hints", "secret", "forks", "text"},
 ]
 #: What only the session's room may know: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}
