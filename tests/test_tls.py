@@ -69,7 +69,9 @@ def get_at_once(session: requests.Session, url: str, connections: int) -> None:
 def context_of(session: requests.Session, url: str, **settings) -> ssl.SSLContext:
     """The TLS context of the connection that delivers a response."""
     with session.get(url, stream=True, **settings) as response:
-        return response.raw.connection.sock.context
+        context = response.raw.connection.sock.context
+        _ = response.content
+        return context
 
 
 def living_contexts() -> int:
