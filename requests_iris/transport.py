@@ -197,10 +197,8 @@ def _read(response: Response) -> None:
 
 def _with_history(response: Response, retries: Retry) -> Response:
     """``response.raw.retries.history`` lists the retries, as in urllib3."""
-    if retries.history and response.raw is not None:
-        url = getattr(response.raw, "url", None)
+    if retries.history:
         response.raw.retries = retries
-        response.raw.url = url  # urllib3 takes the last entry of a history for a redirect
     return response
 
 

@@ -11,9 +11,11 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from typing import Any, ClassVar
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 from requests_futures.sessions import FuturesSession
 from urllib3.exceptions import MaxRetryError, SSLError
 from urllib3.response import HTTPResponse
@@ -597,3 +599,216 @@ def test_token_request_is_not_retried_by_the_adapter_too(sandbox: Sandbox, path:
         with pytest.raises(TokenResponseError):
             list(iris.items("/api/asset/v1/assets"))
     assert sandbox.count("token") == 3
+
+
+class Told(Retry):
+    """A policy that notes each call that it gets. Its pauses take no time."""
+
+    calls: ClassVar[list[tuple]] = []
+
+    def note(self, name: str, arguments: tuple, named: dict) -> None:
+        shown = [each if isinstance(each, (str, int)) else type(each) for each in arguments]
+        named = {
+            key: each if isinstance(each, (str, int)) else type(each) for key, each in named.items()
+        }
+        self.calls.append((name, shown, named, len(self.history)))
+
+    def is_retry(self, *arguments, **named):
+        self.note("is_retry", arguments, named)
+        return super().is_retry(*arguments, **named)
+
+    def increment(self, *arguments, **named):
+        self.note("increment", arguments, named)
+        return super().increment(*arguments, **named)
+
+    def get_retry_after(self, *arguments, **named):
+        self.note("get_retry_after", arguments, named)
+        return super().get_retry_after(*arguments, **named)
+
+    def get_backoff_time(self, *arguments, **named):
+        self.note("get_backoff_time", arguments, named)
+        return super().get_backoff_time(*arguments, **named)
+
+
+class ToldAll(Told):
+    def sleep(self, *arguments, **named):
+        self.note("sleep", arguments, named)
+        return super().sleep(*arguments, **named)
+
+    def sleep_for_retry(self, *arguments, **named):
+        self.note("sleep_for_retry", arguments, named)
+        return bool(self.get_retry_after(*arguments))
+
+    def _sleep_backoff(self, *arguments, **named):
+        self.note("_sleep_backoff", arguments, named)
+        self.get_backoff_time()
+
+
+class TestPoliciesOfUsers:
+    """A policy of the user gets the calls that it gets from urllib3 in a plain session."""
+
+    @pytest.fixture
+    def told(self, session, sandbox) -> Callable[..., list[tuple[Any, list]]]:
+        """What happens to a policy in a plain session and in ours: the results and the calls."""
+
+        def run(one: requests.Session, method: str, path: str, faults: list[Fault]) -> tuple:
+            for fault in faults:
+                sandbox.inject(fault, on="api")
+            Told.calls.clear()
+            try:
+                response = one.request(method, sandbox.base_url + path)
+            except requests.RequestException as error:
+                return type(error), list(Told.calls)
+            history = response.raw.retries.history
+            shown = [(each.method, each.url, type(each.error), each.status) for each in history]
+            return (response.status_code, response.raw.url, shown), list(Told.calls)
+
+        def told(policy: Retry, method: str, path: str, faults: list[Fault]) -> list[tuple]:
+            plain, token = requests.Session(), session().fetch_token()
+            plain.verify = sandbox.ca_file
+            plain.mount("https://", HTTPAdapter(max_retries=policy))
+            plain.headers["Authorization"] = f"Bearer {token['access_token']}"
+            ours = session(retry=policy, token=token)
+            return [run(each, method, path, faults) for each in (plain, ours)]
+
+        return told
+
+    @pytest.mark.parametrize("path", ["/echo", "/echo?a=1&b=%2F", "/echo/%7Euser/%c3%a9"])
+    @pytest.mark.parametrize("policy", [Told, ToldAll])
+    def test_policy_gets_the_calls_of_urllib3_after_a_status(self, told, policy, path) -> None:
+        settings = {"status_forcelist": [503], "raise_on_status": False, "backoff_factor": 0.001}
+        plain, ours = told(policy(3, **settings), "GET", path, [BUSY, BUSY])
+        if policy is Told:  # we wait on our clock, and ask the policy how long in another order
+            plain, ours = ((each[0], without_pauses(each[1])) for each in (plain, ours))
+        assert ours == plain
+        assert [call[0] for call in ours[1]].count("increment") == 2
+        assert ours[0][0] in (200, 404)
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_policy_gets_the_calls_of_urllib3_after_a_dropped_connection(
+        self, told, method
+    ) -> None:
+        plain, ours = told(ToldAll(3), method, "/echo", [Fault(drop="before")])
+        assert ours == plain
+        assert "increment" in [call[0] for call in ours[1]]
+
+    def test_policy_gets_the_calls_of_urllib3_after_retry_after(self, told) -> None:
+        """A pause of its own may be for a time that the adapter would not wait."""
+        fault = Fault(status=503, headers={"Retry-After": "5000"})
+        plain, ours = told(ToldAll(3), "GET", "/echo", [fault])
+        assert ours == plain
+        assert ours[0][0] == 200
+
+    def test_policy_gets_the_calls_of_urllib3_until_the_last_retry(self, told) -> None:
+        policy = ToldAll(2, status_forcelist=[503], raise_on_status=False)
+        plain, ours = told(policy, "GET", "/echo", [BUSY] * 3)
+        assert ours == plain
+        assert ours[0][0] == 503
+
+    def test_policy_gets_the_calls_of_urllib3_after_a_refused_connection(self, session) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            url = f"https://127.0.0.1:{taken.getsockname()[1]}"
+            plain, calls = requests.Session(), []
+            plain.mount("https://", HTTPAdapter(max_retries=ToldAll(2)))
+            token = {"access_token": "saved"}
+            for one in (plain, session(retry=ToldAll(2), base_url=url, token=token)):
+                Told.calls.clear()
+                with pytest.raises(requests.ConnectionError, match="refused"):
+                    one.post(f"{url}/echo?x=y")
+                calls.append(list(Told.calls))
+        assert calls[1] == calls[0]
+        assert [call[0] for call in calls[1]].count("increment") == 3
+
+    def test_policy_is_told_the_path_with_its_query(self, session, sandbox) -> None:
+        class Printing(Retry):
+            def increment(self, method, url, *a, **k):
+                told.append((method, url))
+                return super().increment(method, url, *a, **k)
+
+        told: list[tuple[str, str]] = []
+        iris = session(retry=Printing(2, status_forcelist=[503]))
+        sandbox.inject(BUSY, on="api", times=2)
+        assert iris.get("/echo", params={"a": "b"}).ok
+        assert told == [("GET", "/echo?a=b")] * 2
+
+    def test_backoff_of_a_policy_is_waited_for_on_the_clock(self, session, sandbox, pauses) -> None:
+        class Linear(Retry):
+            def get_backoff_time(self) -> float:
+                return 100.0 * len(self.history)
+
+        iris = session(retry=Linear(3, status_forcelist=[503]))
+        sandbox.inject(BUSY, on="api", times=3)
+        assert iris.get("/echo").ok
+        assert pauses == [100, 200, 300]
+
+    @pytest.mark.parametrize("name", ["sleep", "_sleep_backoff"])
+    def test_pause_of_a_policy_replaces_the_clock(self, session, sandbox, pauses, name) -> None:
+        own: list[object] = []
+        policy = type("Sleepy", (Retry,), {name: lambda *arguments: own.append(arguments)})
+        iris = session(retry=policy(3, status_forcelist=[503], backoff_factor=1000))
+        sandbox.inject(BUSY, on="api", times=2)
+        assert iris.get("/echo").ok
+        assert (len(own), pauses) == (2, [])
+
+    def test_sleep_for_retry_of_a_policy_replaces_the_clock(self, session, sandbox, pauses) -> None:
+        class Sleepy(Retry):
+            def sleep_for_retry(self, response) -> bool:
+                own.append(response.headers["Retry-After"])
+                return True
+
+        own: list[str] = []
+        iris = session(retry=Sleepy(3, status_forcelist=[503], backoff_factor=1000))
+        sandbox.inject(Fault(status=503, headers={"Retry-After": "7"}), on="api")
+        assert iris.get("/echo").ok
+        assert (own, pauses) == (["7"], [])
+
+    def test_sleep_that_a_program_replaced_for_all_policies_is_used(
+        self, session, sandbox, pauses, monkeypatch
+    ) -> None:
+        own: list[object] = []
+        monkeypatch.setattr(Retry, "sleep", lambda _, response=None: own.append(response))
+        iris = session()
+        sandbox.inject(Fault(drop="before"), on="api")
+        sandbox.inject(BUSY, on="api")
+        assert iris.get("/echo").ok
+        assert [getattr(each, "status", None) for each in own] == [None, 503]
+        assert pauses == []
+
+    def test_policy_decides_which_status_is_retried(self, session, sandbox) -> None:
+        class Also500(Retry):
+            def is_retry(self, method, status_code, has_retry_after=False) -> bool:
+                return status_code == 500 or super().is_retry(method, status_code, has_retry_after)
+
+        iris = session(retry=Also500(2))
+        sandbox.inject(Fault(status=500), on="api")
+        assert iris.post("/echo").ok
+
+    def test_policy_with_arguments_of_its_own_keeps_them(self, session, sandbox) -> None:
+        class Labelled(Retry):
+            def __init__(self, *arguments, label: str, **named) -> None:
+                super().__init__(*arguments, **named)
+                self.label = label
+
+            def new(self, **changes):
+                return super().new(label=self.label, **changes)
+
+        iris = session(retry=Labelled(2, label="mine", status_forcelist=[503]))
+        sandbox.inject(BUSY, on="api", times=2)
+        response = iris.post("/echo", idempotent=True)
+        assert response.raw.retries.label == "mine"
+        assert len(response.raw.retries.history) == 2
+
+    def test_exception_of_a_policy_reaches_the_caller(self, session, sandbox) -> None:
+        class Stopping(Retry):
+            def increment(self, *_, **__):
+                raise KeyError("stop")
+
+        iris = session(retry=Stopping(2, status_forcelist=[503]))
+        sandbox.inject(BUSY, on="api")
+        with pytest.raises(KeyError, match="stop"):
+            iris.get("/echo")
+
+
+def without_pauses(calls: list[tuple]) -> list[tuple]:
+    return [call for call in calls if call[0] in ("is_retry", "increment")]
