@@ -1,7 +1,7 @@
-"""TLS connections that share a CA bundle once it is read.
+"""TLS connections to IRIS share the CA bundle.
 
 urllib3 reads the CA bundle for each new connection. Reading takes 20 to 40 ms of CPU, several times
-as much as the TLS handshake. The connections of this module read a bundle once for all of them.
+as much as the TLS handshake. Here, the first connection reads the bundle for all connections.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .forks import register
 #: CA bundles that stay in memory, about 1 MB each. Most programs use one.
 MAX_BUNDLES = 8
 
-#: A connection with one of these settings, or with a client certificate, gets no shared context.
+#: TLS settings. A connection with any of them gets no shared context.
 _SETTINGS = (
     *("ssl_context", "assert_hostname", "assert_fingerprint", "ca_cert_dir", "ca_cert_data"),
     *("cert_file", "key_file", "key_password"),
@@ -34,26 +34,28 @@ _SETTINGS = (
 def share_contexts(pool: object) -> None:
     """Makes the new connections of an HTTPS pool share TLS contexts.
 
-    A program may use a connection class of its own for all pools (VCR does) or for one pool. The
-    pool then opens that class, as it would with plain requests.
+    If a program has its own connection class for all pools (VCR does) or for one pool, the pool
+    opens connections of the program's class, as with plain requests.
     """
     if not isinstance(pool, HTTPSConnectionPool):
         return
     kind = type(pool).ConnectionCls
     chosen = vars(pool).get("ConnectionCls", kind)
-    if chosen is not kind and not issubclass(chosen, _SharesContext):
+    shares = isinstance(chosen, type) and issubclass(chosen, _SharesContext)
+    if chosen is not kind and not shares:
         return
-    if kind.__module__.startswith("urllib3."):
+    if getattr(kind, "__module__", "").startswith("urllib3."):
         pool.ConnectionCls = _sharing(kind)
     else:
         vars(pool).pop("ConnectionCls", None)
 
 
 class _SharesContext:
-    """A connection class of urllib3 that asks for a shared context when it connects.
+    """A connection class of urllib3 that gets a shared context at the moment of connecting.
 
-    By then every setting is final, whichever part of a program made it. The connection keeps no
-    shared context, so that it looks as with plain requests and reads a changed file.
+    At that moment every setting of the program is final, so the program's settings always win.
+    After connecting, the attributes are as with plain requests. If the bundle has changed, the next
+    connection reads the new file.
     """
 
     ssl_context: ssl.SSLContext | None
@@ -73,12 +75,12 @@ def _sharing(kind: type) -> Any:
 
 
 class _Contexts:
-    """The TLS contexts of the CA bundles that were used last.
+    """The TLS contexts of the CA bundles in use, at most :data:`MAX_BUNDLES`.
 
-    Threads and sessions share a context, because nobody configures the context any more ("designed
-    to be shared and used by multiple connections",
-    https://docs.python.org/3/library/ssl.html#ssl.SSLContext). A forked child starts without
-    contexts, because another thread of its parent may have held a lock of OpenSSL.
+    Threads and sessions may share a context, because nothing configures the context any more
+    ("designed to be shared and used by multiple connections",
+    https://docs.python.org/3/library/ssl.html#ssl.SSLContext). A forked child starts with an empty
+    cache, because a thread of the parent may have held a lock of a context.
     """
 
     def __init__(self) -> None:
@@ -89,11 +91,12 @@ class _Contexts:
         self._bundles = lru_cache(maxsize=MAX_BUNDLES)(_Bundle)
 
     def context_for(self, asking: Any) -> ssl.SSLContext | None:
-        """A shared context, or None if the connection `asking` needs a context of its own.
+        """The shared context for a connection, or None if the connection must make a context.
 
-        None too if the CA bundle cannot be read: urllib3 then raises its usual error.
+        If the CA bundle cannot be read, the result is None, and urllib3 raises the usual error.
         """
-        if not asking.ca_certs or _has_settings(asking):
+        # pyOpenSSL refuses to configure a context after the first connection
+        if not asking.ca_certs or _has_settings(asking) or ssl_.IS_PYOPENSSL:
             return None
         try:
             return self._bundles(_Version.of(asking.ca_certs)).context()
@@ -107,7 +110,7 @@ def _has_settings(asking: Any) -> bool:
 
 
 class _Version(NamedTuple):
-    """A CA bundle as it is on the disk now, and what urllib3 makes contexts with now."""
+    """The state of a CA bundle on the disk, and urllib3's present way to make a context."""
 
     path: str
     inode: int
@@ -123,7 +126,7 @@ class _Version(NamedTuple):
 
 
 class _Bundle:
-    """The context of a CA bundle. Its lock makes threads that start together read the file once."""
+    """The context of a CA bundle. The lock lets only the first of many threads read the file."""
 
     def __init__(self, version: _Version) -> None:
         self._version = version
@@ -152,10 +155,10 @@ class _Bundle:
 
 
 def _skip_repetition(context: ssl.SSLContext, name: str) -> None:
-    """Makes a method of `context` skip a call that repeats the call before.
+    """Makes a method of `context` skip a call with the same arguments as the call before.
 
-    urllib3 makes the same two calls for each new connection. The one reads the CA bundle; the other
-    frees memory that the handshake of another thread may be reading.
+    urllib3 calls two methods for each new connection. ``load_verify_locations`` would read the CA
+    bundle again. ``set_alpn_protocols`` would free memory during the handshake of another thread.
     """
     reference = weakref.ref(context)  # a cycle would keep the bundle in memory for a while
     method = getattr(type(context), name)

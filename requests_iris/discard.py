@@ -1,4 +1,4 @@
-"""Discarding a response: the connection is used again or closed, at a bounded cost."""
+"""Discards a response within fixed limits of time and memory."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from requests import RequestException, Response
 from urllib3.exceptions import HTTPError
 
-#: Bytes of a discarded body that are read at most.
+#: Largest part of a discarded body that is read, in bytes.
 MAX_BYTES = 64 * 1024
-#: Seconds that reading them takes at most.
+#: Longest time for reading a discarded body, in seconds.
 MAX_SECONDS = 1.0
 
 
 def discard(response: Response) -> None:
-    """Ends a response that will not be returned to the caller, or only in a ``history``.
+    """Finishes a response that the caller does not get, or gets only in ``history``.
 
-    A body of at most :data:`MAX_BYTES` that arrives within :data:`MAX_SECONDS` is read to its end,
-    so that the connection can be used again. Otherwise the connection is closed, because a server
-    may send for ever. ``response.content`` is then the part that was read.
+    If a body of at most :data:`MAX_BYTES` arrives within :data:`MAX_SECONDS`, the body is read to
+    the end and the connection can be used again. Otherwise the connection is closed, because the
+    server may send for ever, and ``response.content`` is the part of the body that was read.
     """
     if response._content is False and not response._content_consumed:
         response._content = _beginning(response)
@@ -30,9 +30,9 @@ def discard(response: Response) -> None:
 
 
 def _beginning(response: Response) -> bytes:
-    """The first bytes of a body, whatever the server does meanwhile."""
+    """The first bytes of a body, within the limits even if the server never finishes."""
     pieces: list[bytes] = []
-    # a timeout of the socket bounds one read, and a line of a chunk may take many
+    # the timeout of a socket limits one read, but a slow line can take thousands of reads
     timer = Timer(MAX_SECONDS, _stop_reading, [response.raw])
     timer.daemon = True
     with suppress(*_FAULTS):
@@ -46,11 +46,11 @@ def _beginning(response: Response) -> bytes:
 
 
 def _stop_reading(raw: Any) -> None:
-    # urllib3 refuses once the connection is back in the pool, so no other request is stopped
+    # urllib3 refuses if the connection is back in the pool, so the next request is safe
     with suppress(*_FAULTS):
         raw.shutdown()
 
 
-#: A fault of a body that nobody reads does not matter. A socket that is shut down while another
-#: thread reads raises a ValueError or an AttributeError; an interpreter that ends, a RuntimeError.
+#: Faults of a discarded body do not matter. If a socket is shut down during a read, the read raises
+#: a ValueError or an AttributeError. When the interpreter exits, no thread can start: RuntimeError.
 _FAULTS = (RequestException, HTTPError, OSError, ValueError, AttributeError, RuntimeError)

@@ -27,15 +27,16 @@ from urllib3.util import Retry
 from .clock import Clock
 from .errors import SettingError
 
-#: Returns the URL and the pool of a request, as urllib3 passes them to a policy: a path with its
-#: query, or a whole URL for a proxy that forwards. Called only if there may be a retry.
+#: Returns the URL and the pool that urllib3 passes to a policy. The URL is a path and query, or the
+#: whole URL for a forwarding proxy. Called only if a retry is possible.
 Target = Callable[[], tuple[str, Any]]
 
 
 class SteadyRetry(Retry):
-    """A Retry that pauses before the first retry too. urllib3's ``Retry`` sends that one at once.
+    """A Retry with a pause before the first retry.
 
-    A rate limit or a busy server hardly accepts a request a millisecond later.
+    urllib3's ``Retry`` sends the first retry at once. A busy server hardly accepts a request a
+    millisecond later.
     """
 
     def get_backoff_time(self) -> float:
@@ -83,7 +84,7 @@ class NextTry:
     `reason`: the fault, for the log.
     `retries`: the rest of the policy.
     `response`: urllib3's response, or None after an error.
-    `wait`: seconds until the retry, or None if the policy has a pause of its own.
+    `wait`: seconds until the retry, or None if the policy pauses by its own method.
     """
 
     reason: str
@@ -106,8 +107,8 @@ def after_response(
 ) -> NextTry | None:
     """The retry after a response, or None if the caller gets the response.
 
-    A ``Retry-After`` that is longer than ``backoff_max`` ends the retries, unless the policy has a
-    pause of its own.
+    A ``Retry-After`` longer than ``backoff_max`` ends the retries, unless the policy pauses by its
+    own method.
     """
     status, asks = response.status_code, bool(response.headers.get("Retry-After"))
     if not retries.is_retry(method, status, asks):
@@ -128,7 +129,7 @@ def after_error(
     """The retry after an error, or None if the caller gets the error.
 
     A request is retried if no connection could be opened or the connection was dropped. A read
-    timeout is not retried: it is the caller's limit, and the server may still be working.
+    timeout is not retried, because the caller set the limit and the server may still be working.
     """
     fault = _fault_of_connection(error)
     if fault is None:
@@ -139,7 +140,7 @@ def after_error(
 
 
 def retry_after(response: Any, retries: Retry = DEFAULT_RETRY) -> float | None:
-    """Seconds in the header ``Retry-After`` (RFC 9110 section 10.2.3), as `retries` reads it."""
+    """Seconds of ``Retry-After`` (RFC 9110 section 10.2.3), or None. The policy reads the header."""
     try:
         return retries.get_retry_after(response)
     except (InvalidHeader, ValueError, OverflowError):
@@ -165,19 +166,22 @@ def _next_try(
 
 
 def _wait(retries: Retry, asked: float | None) -> float | None:
-    """Seconds that `retries` says, after a server `asked` for so many; None if it has a pause."""
+    """Seconds of the pause. `asked` is the server's ``Retry-After``, or None.
+
+    The result is None if the policy pauses by its own method.
+    """
     if _replaces(retries, "sleep", "sleep_for_retry", "_sleep_backoff"):
         return None
-    if asked:  # threads that a server sends away together must not come back together
+    if asked:  # with a random addition, because many threads may have got the same time
         return asked + random.uniform(0, retries.backoff_jitter)  # noqa: S311
     try:
         return max(0, retries.get_backoff_time())
-    except OverflowError:  # a pause that was doubled a thousand times
+    except OverflowError:  # after a thousand doublings
         return retries.backoff_max
 
 
 def _replaces(retries: Retry, *names: str) -> bool:
-    """Whether a policy, or a program that patched urllib3, has a method of its own."""
+    """Whether a policy, or a program that patched urllib3, replaces a method of ``Retry``."""
     methods = [getattr(retries, name) for name in names]
     return any(getattr(each, "__module__", None) != Retry.__module__ for each in methods)
 
@@ -185,8 +189,8 @@ def _replaces(retries: Retry, *names: str) -> bool:
 def _fault_of_connection(error: RequestException) -> HTTPError | None:
     """urllib3's error inside an error of requests, if the connection failed or was dropped.
 
-    A ``ConnectTimeoutError`` means that nothing was sent, a ``ProtocolError`` that the request may
-    have arrived.
+    After a ``ConnectTimeoutError`` the server got nothing. After a ``ProtocolError`` the server may
+    have got the request.
     """
     cause: Any = error.args[0] if error.args else None
     if isinstance(cause, MaxRetryError):

@@ -1,6 +1,6 @@
 """The adapter: how requests travel to the hosts of IRIS. Retries, connection pools, TLS contexts.
 
-Requests to any other host travel as with plain requests.
+Requests to other hosts travel as with plain requests.
 """
 
 from __future__ import annotations
@@ -29,42 +29,43 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("requests_iris")
 
-#: Connections that stay open for each host, enough for one per thread of a large thread pool.
+#: Open connections per host, enough for each thread of a large thread pool.
 POOL_MAXSIZE = 128
 
-#: Whether the current call of this thread may be retried, whatever its HTTP method says.
+#: Whether the current call of this thread may be retried with any HTTP method.
 idempotent_call: ContextVar[bool] = ContextVar("requests_iris_idempotent_call", default=False)
 
-#: Attributes that copies and pickles keep.
+#: Attributes of the adapter in a copy or a pickle.
 _STATE = ("_api", "_known", "_token_url", "_sign_anew", "_retry", "_maxsize", "_clock")
 
 
 class IrisAdapter(HTTPAdapter):
-    """requests' adapter, with retries for the API hosts. For the API hosts and the token host it
-    has a larger connection pool and shared TLS contexts.
+    """requests' adapter with retries for the API hosts. Connections to the API hosts and the token
+    host have a larger pool and share TLS contexts.
 
-    The adapter calls requests and urllib3 exactly as they call themselves, and it changes no
-    argument. So each of these has the same effect as with a plain ``requests.Session``:
+    The adapter calls requests and urllib3 exactly as requests and urllib3 call themselves, and
+    passes every argument on unchanged. The following has the same effect as with a plain
+    ``requests.Session``:
 
     * ``HTTPAdapter.send(request, stream=…, timeout=…, verify=…, cert=…, proxies=…)`` replaced, and
       ``cert_verify``, ``init_poolmanager``, ``get_connection_with_tls_context``,
       ``build_connection_pool_key_attributes`` or ``proxy_manager_for`` replaced, wrapped or
       overridden;
     * an ``ssl_context`` or another TLS setting of a pool or of a connection;
-    * a ``Retry`` with methods of its own. The adapter calls ``is_retry(method, status,
+    * a ``Retry`` subclass with its own methods. The adapter calls ``is_retry(method, status,
       has_retry_after)``, ``increment(method, url, response=… | error=…, _pool=…)`` and ``sleep`` as
       ``urlopen`` of urllib3 does. If the policy does not replace ``sleep``, ``sleep_for_retry`` or
       ``_sleep_backoff``, the adapter waits on its clock.
 
-    Threads may share the adapter as they may share requests' own: each call of :meth:`send` keeps
-    its state to itself.
+    Threads may share the adapter, because a call of :meth:`send` has only local state and urllib3's
+    pools are thread-safe.
 
     :param origins: the API hosts, from :func:`origins_of`.
     :param token_url: the token endpoint, whose requests are not retried here.
-    :param sign_anew: called with a request before each retry, because its token may have expired.
+    :param sign_anew: called with a request before each retry, because the token may have expired.
     :param retry: a urllib3 ``Retry``, the number of retries, or 0 or False for no retries. None
         means :data:`DEFAULT_RETRY`.
-    :param pool_maxsize: connections that stay open for each of these hosts.
+    :param pool_maxsize: open connections per host.
     :param clock: the clock for pauses.
     :raises SettingError: if `retry` or `pool_maxsize` is not possible.
     """
@@ -89,7 +90,7 @@ class IrisAdapter(HTTPAdapter):
         super().__init__()
 
     def __getstate__(self) -> dict[str, Any]:
-        # not by `__attrs__`, which an adapter class that is mixed in may have too
+        # `__attrs__` would be hidden by the `__attrs__` of another adapter class that is mixed in
         return {**super().__getstate__(), **{name: getattr(self, name) for name in _STATE}}
 
     def send(
@@ -108,10 +109,10 @@ class IrisAdapter(HTTPAdapter):
         2. If the policy or the body of the request allows no retry, return the response or raise
            the error.
         3. Discard the response and wait as long as the server or the policy says.
-        4. Sign the request again, because its token may have expired meanwhile. Go to 1.
+        4. Sign the request again, because the token may have expired meanwhile. Go to 1.
 
-        If the last attempt fails too, the error is the first attempt's, and the last error is its
-        context.
+        If the last attempt fails, the call raises the error of the first attempt, with the last
+        error as context.
         """
         tls: dict[str, Any] = {"verify": verify, "cert": cert, "proxies": proxies}
         once = partial(super().send, request, stream=stream, timeout=timeout, **tls)
@@ -148,7 +149,7 @@ class IrisAdapter(HTTPAdapter):
     def _can_retry(self, request: PreparedRequest, position: int | None) -> bool:
         """The last question before a retry, while there is still a response or an error to return.
 
-        A quota belongs here: it reserves the slot of the retry, or says no.
+        A quota can reserve the slot of the retry here.
         """
         return rewound(request.body, position)
 
@@ -182,15 +183,15 @@ class IrisAdapter(HTTPAdapter):
 
 
 def _as_sent(url: str) -> str:
-    """A URL as requests writes it."""
+    """A URL in the spelling of requests."""
     request = PreparedRequest()
     request.prepare_url(url, None)
     return request.url or ""
 
 
 def _read(response: Response) -> None:
-    # requests ignores the body of a redirect that cannot be decoded. A session may resend after a
-    # 401 and then reads little of the body.
+    # requests accepts a redirect with a body that cannot be decoded. After a 401 the session may
+    # resend, and discards the body.
     if not response.is_redirect and response.status_code != 401:
         _ = response.content
 

@@ -20,6 +20,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import InsecureRequestWarning
+from urllib3.util import ssl_
 
 from requests_iris import IrisSession
 from requests_iris.connection import MAX_BUNDLES
@@ -187,6 +188,15 @@ class TestSharing:
                 response = iris.get("/echo", stream=True)
             assert response.raw.connection.sock.selected_alpn_protocol() == "http/1.1"
             response.close()
+
+    def test_contexts_of_pyopenssl_are_not_shared(self, iris, sandbox, loads, monkeypatch) -> None:
+        """pyOpenSSL refuses to configure a context after its first connection."""
+        iris.fetch_token()
+        iris.close()
+        loads.clear()
+        monkeypatch.setattr(ssl_, "IS_PYOPENSSL", True)
+        get_at_once(iris, "/echo", 4)
+        assert loads == {(sandbox.ca_file, None): 4}
 
     def test_150_bundles_do_not_stay_in_memory(self, iris, sandbox, tmp_path) -> None:
         """A few contexts stay, and one for each open connection, as in requests."""
