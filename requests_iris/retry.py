@@ -140,7 +140,7 @@ def after_error(
 
 
 def retry_after(response: Any, retries: Retry = DEFAULT_RETRY) -> float | None:
-    """Seconds of ``Retry-After`` (RFC 9110 section 10.2.3), or None. The policy reads the header."""
+    """Seconds of ``Retry-After`` (RFC 9110 section 10.2.3), or None. `retries` reads the header."""
     try:
         return retries.get_retry_after(response)
     except (InvalidHeader, ValueError, OverflowError):

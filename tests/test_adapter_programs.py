@@ -1,6 +1,6 @@
-"""Programs that changed requests, urllib3 or ssl have the same effect on IrisSession.
+"""Changes of a program to requests, urllib3 or ssl have the same effect on an IrisSession.
 
-Each test runs with a plain session first, to show that the program works there.
+Each test also runs with a plain session.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Program = Callable[[pytest.MonkeyPatch, ssl.SSLContext], Any]
 
 @pytest.fixture(params=["plain", "iris"])
 def make(request, sandbox: Sandbox) -> Make:
-    """Makes a session that is signed in, and trusts the bundle of requests only."""
+    """Makes a signed-in session that trusts only the bundle of requests."""
     with IrisSession(**sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
         token = iris.fetch_token()
@@ -69,7 +69,7 @@ def trusting(ca_file: str) -> ssl.SSLContext:
 
 
 def connects(session: requests.Session, url: str, **settings: Any) -> bool:
-    """Sends a request and closes its connection, so that the next request opens one."""
+    """Sends a request and closes the connection."""
     with session.get(url, stream=True, **settings) as response:
         return response.ok
 
@@ -175,7 +175,7 @@ class TestContextsOfPrograms:
     def test_context_of_a_program_that_comes_late_is_used(
         self, make, url, sandbox, monkeypatch, program
     ) -> None:
-        """By then, the session has connected with a context of urllib3 or of ours."""
+        """Before, the session connects without the program."""
         if program in (as_pip_system_certs, by_pool_manager):
             pytest.skip("init_poolmanager runs only when an adapter is made")
         context = trusting(sandbox.ca_file)
@@ -198,7 +198,7 @@ class TestContextsOfPrograms:
     def test_class_of_contexts_may_be_replaced_at_any_time(
         self, make, url, sandbox, monkeypatch
     ) -> None:
-        """truststore.inject_into_ssl() does so."""
+        """As truststore.inject_into_ssl() does."""
 
         class FromSystem(ssl.SSLContext):
             pass
@@ -258,13 +258,13 @@ class TestContextsOfPrograms:
     def test_verify_false_of_a_shared_pool_does_not_outlast_its_call(
         self, make, url, sandbox, monkeypatch
     ) -> None:
-        """A program may have one pool for every value of `verify`."""
+        """A program may use the same pool for each value of `verify`."""
         pool = urllib3.PoolManager().connection_from_url(url)
         monkeypatch.setattr(HTTPAdapter, "get_connection_with_tls_context", lambda *_, **__: pool)
         with make() as session, ExitStack() as responses:
 
             def get(verify: bool | str) -> bool:
-                """Leaves the response open, so that the next call needs a connection."""
+                """Leaves the response open, so the next call opens a new connection."""
                 return responses.enter_context(session.get(url, stream=True, verify=verify)).ok
 
             assert get(sandbox.ca_file)
@@ -279,7 +279,7 @@ class TestConnectionClasses:
     def test_connection_class_of_all_pools_comes_and_goes(
         self, make, url, sandbox, monkeypatch
     ) -> None:
-        """VCR replaces it while a cassette is in use, also for pools that exist."""
+        """VCR replaces the class while a cassette is in use, also for existing pools."""
         opened = []
 
         class Counting(HTTPSConnection):
@@ -329,7 +329,7 @@ class TestConnectionClasses:
 class TestHostNames:
     @pytest.fixture
     def other_name(self, tmp_path: Path) -> Iterator[tuple[str, str]]:
-        """The URL of a server whose certificate has another name, and its CA bundle."""
+        """The URL of a server with a certificate for a different name, and the CA bundle."""
         authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("iris.example").configure_cert(tls)
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -337,7 +337,7 @@ class TestHostNames:
             yield url, str(tmp_path / "ca.pem")
 
     def test_pool_that_expects_another_name_weakens_no_other_pool(self, other_name) -> None:
-        """urllib3 switches the check of names off in the context of such a pool."""
+        """For a different name, urllib3 switches the check of names off in the context."""
         url, ca_file = other_name
         for expected in ("iris.example", False):
             with IrisSession(token=TOKEN, base_url=url, retry=0) as iris:
@@ -367,7 +367,7 @@ class TestHostNames:
 
 
 def mixed(kind: type[IrisAdapter], url: str, **settings: Any) -> IrisAdapter:
-    """An adapter of a class that another library's class is mixed into."""
+    """An adapter of a class with another library's class mixed in."""
     return kind(origins=frozenset([url]), token_url=f"{url}/token", sign_anew=print, **settings)
 
 

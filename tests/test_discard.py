@@ -1,4 +1,4 @@
-"""A response that is discarded costs little, whatever its server sends."""
+"""Discarding a response takes little time and memory, even if the server sends for ever."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from requests_iris.sandbox import Fault, Sandbox
 from .conftest import SkippingClock
 from .servers import serving
 
-#: Seconds that a retry or a resend may take on a busy machine. A body of the server has no end.
+#: Longest time of a retry or a resend on a busy machine, in seconds.
 SOON = 20
 PIECE = b"x" * 16384
-#: A deflate block that inflates to nothing (RFC 1951 section 3.2.4).
+#: An empty deflate block (RFC 1951 section 3.2.4).
 NOTHING = b"\x00\x00\x00\xff\xff"
 GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
@@ -107,12 +107,12 @@ BODIES = [
 
 @contextmanager
 def bad_once(status: int, body: Body, ca_file: Path) -> Iterator[str]:
-    """The URL of a server that sends `body` with `status` once, and then good responses."""
+    """The URL of a server: the first response has `status` and `body`, later responses are good."""
     authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     with ca_file.open("ab") as file:
         file.write(authority.cert_pem.bytes())
-    bad = iter([True])
+    bad, ends = iter([True]), time.monotonic() + 2 * SOON
 
     class Connection(socketserver.StreamRequestHandler):
         def setup(self) -> None:
@@ -125,9 +125,14 @@ def bad_once(status: int, body: Body, ca_file: Path) -> Iterator[str]:
                     pass
                 if next(bad, False):
                     self.wfile.write(b"HTTP/1.1 %d Bad\r\n" % status)
-                    body(self.wfile.write)
+                    body(self.send)
                 else:
                     self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+
+        def send(self, piece: bytes) -> None:
+            if time.monotonic() > ends:
+                raise ConnectionAbortedError("a failed test must end too")
+            self.wfile.write(piece)
 
         def finish(self) -> None:
             self.request.close()
@@ -137,7 +142,7 @@ def bad_once(status: int, body: Body, ca_file: Path) -> Iterator[str]:
         block_on_close = False
 
         def handle_error(self, *_: object) -> None:
-            """The client hangs up, as it should."""
+            """Ignores a client that closes the connection."""
 
     with serving(Server(("127.0.0.1", 0), Connection)) as address:
         yield f"https://{address}"
@@ -145,7 +150,7 @@ def bad_once(status: int, body: Body, ca_file: Path) -> Iterator[str]:
 
 @pytest.fixture
 def ca_file(sandbox: Sandbox, tmp_path: Path) -> Path:
-    """A bundle for the sandbox, to which a server adds its authority."""
+    """A CA bundle for the sandbox. Each server adds an authority."""
     path = tmp_path / "bundle.pem"
     path.write_bytes(Path(sandbox.ca_file).read_bytes())
     return path
@@ -162,7 +167,7 @@ def signed_in(sandbox: Sandbox, url: str, ca_file: Path, **settings) -> Iterator
 
 @pytest.fixture
 def small() -> Iterator[None]:
-    """Holds that the test needs little time and memory."""
+    """Checks the time and the memory of a test."""
     tracemalloc.start()
     start = time.monotonic()
     yield
@@ -236,7 +241,7 @@ class TestDiscardedResponses:
 
 
 def test_last_response_is_read_whole(iris, sandbox) -> None:
-    """The bound is for responses that are discarded, and the caller gets this one."""
+    """Only discarded responses are cut."""
     body = "x" * 5 * MAX_BYTES
     sandbox.inject(Fault(status=503, body=body), on="api", times=9)
     assert iris.get("/echo").text == body

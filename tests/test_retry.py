@@ -75,7 +75,7 @@ def session(sandbox: Sandbox, clock: RecordingClock) -> Iterator[Callable[..., I
 
 
 def no_target() -> tuple[str, None]:
-    """The target of a request that has no pool."""
+    """The target of a request without a pool."""
     return "/", None
 
 
@@ -161,7 +161,7 @@ class TestRetriedRequests:
     ) -> None:
         sandbox.inject(Fault(trickle=HUNG), on="api")
         iris.fetch_token()
-        # a slow machine may get the other error, before the body begins
+        # on a slow machine the timeout may come before the body begins
         with pytest.raises((requests.ConnectionError, requests.ReadTimeout), match="timed out"):
             iris.get("/echo", timeout=(HUNG, 0.2))
         wait_until(lambda: sandbox.count("api") > 0)
@@ -193,7 +193,7 @@ class TestRetriedRequests:
 
 
 class TestFailedConnections:
-    """Without a connection nothing was sent, so a request of any method is retried."""
+    """A request of any method is retried if no connection could be opened."""
 
     @pytest.fixture
     def port(self) -> Iterator[int]:
@@ -577,7 +577,7 @@ def test_status_forcelist_may_hold_a_good_status() -> None:
 @pytest.mark.parametrize("retries", [20, 2000])
 @pytest.mark.parametrize("policy", [DEFAULT_RETRY, Retry(backoff_factor=0.5, backoff_max=120)])
 def test_pause_after_thousands_of_retries_is_backoff_max(policy, retries) -> None:
-    """A pause that was doubled a thousand times is larger than any float."""
+    """After a thousand doublings a pause is larger than any float."""
     response = requests.Response()
     response.status_code = 503
     response.raw = HTTPResponse(status=503)
@@ -590,7 +590,7 @@ def test_pause_after_thousands_of_retries_is_backoff_max(policy, retries) -> Non
 
 @pytest.mark.parametrize("path", ["/token", "/%74oken"])
 def test_token_request_is_not_retried_by_the_adapter_too(sandbox: Sandbox, path: str) -> None:
-    """The token endpoint may be on an API host, and its URL may be spelled in another way."""
+    """The token endpoint may be on an API host, with a different spelling of the URL."""
     hosts = [url.removesuffix("/token") for url in (sandbox.base_url, sandbox.token_url)]
     settings = {**sandbox.settings, "token_url": hosts[1] + path}
     sandbox.inject(Fault(status=503), on="token", times=1000)
@@ -602,7 +602,7 @@ def test_token_request_is_not_retried_by_the_adapter_too(sandbox: Sandbox, path:
 
 
 class Told(Retry):
-    """A policy that notes each call that it gets. Its pauses take no time."""
+    """A policy that records its calls and pauses for no time."""
 
     calls: ClassVar[list[tuple]] = []
 
@@ -645,11 +645,11 @@ class ToldAll(Told):
 
 
 class TestPoliciesOfUsers:
-    """A policy of the user gets the calls that it gets from urllib3 in a plain session."""
+    """A policy gets the same calls as from urllib3 in a plain session."""
 
     @pytest.fixture
     def told(self, session, sandbox) -> Callable[..., list[tuple[Any, list]]]:
-        """What happens to a policy in a plain session and in ours: the results and the calls."""
+        """The results and the calls of a policy, in a plain session and in an IrisSession."""
 
         def run(one: requests.Session, method: str, path: str, faults: list[Fault]) -> tuple:
             for fault in faults:
@@ -678,7 +678,7 @@ class TestPoliciesOfUsers:
     def test_policy_gets_the_calls_of_urllib3_after_a_status(self, told, policy, path) -> None:
         settings = {"status_forcelist": [503], "raise_on_status": False, "backoff_factor": 0.001}
         plain, ours = told(policy(3, **settings), "GET", path, [BUSY, BUSY])
-        if policy is Told:  # we wait on our clock, and ask the policy how long in another order
+        if policy is Told:  # the adapter asks for the length of a pause in a different order
             plain, ours = ((each[0], without_pauses(each[1])) for each in (plain, ours))
         assert ours == plain
         assert [call[0] for call in ours[1]].count("increment") == 2
@@ -693,7 +693,7 @@ class TestPoliciesOfUsers:
         assert "increment" in [call[0] for call in ours[1]]
 
     def test_policy_gets_the_calls_of_urllib3_after_retry_after(self, told) -> None:
-        """A pause of its own may be for a time that the adapter would not wait."""
+        """The policy may pause longer than the adapter would."""
         fault = Fault(status=503, headers={"Retry-After": "5000"})
         plain, ours = told(ToldAll(3), "GET", "/echo", [fault])
         assert ours == plain

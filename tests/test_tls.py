@@ -29,7 +29,7 @@ from requests_iris.sandbox import Sandbox
 from .conftest import HUNG, SkippingClock
 from .servers import echo_server, proxy
 
-#: For sessions that need not sign in.
+#: A token for sessions without a token endpoint.
 TOKEN = {"access_token": "saved"}
 
 
@@ -54,7 +54,7 @@ def wrong_ca(tmp_path: Path) -> str:
 
 
 def get_at_once(session: requests.Session, url: str, connections: int) -> None:
-    """Sends requests that overlap, so that each of them needs a connection."""
+    """Sends overlapping requests, each over a new connection."""
     barrier = Barrier(connections, timeout=HUNG)
 
     def get(_: int) -> None:
@@ -68,7 +68,7 @@ def get_at_once(session: requests.Session, url: str, connections: int) -> None:
 
 
 def context_of(session: requests.Session, url: str, **settings) -> ssl.SSLContext:
-    """The TLS context of the connection that delivers a response."""
+    """The TLS context of the connection of one response."""
     with session.get(url, stream=True, **settings) as response:
         context = response.raw.connection.sock.context
         _ = response.content
@@ -76,7 +76,7 @@ def context_of(session: requests.Session, url: str, **settings) -> ssl.SSLContex
 
 
 def living_contexts() -> int:
-    """TLS contexts in memory. The sandbox has some of its own."""
+    """TLS contexts in memory, with the contexts of the sandbox."""
     gc.collect()
     return sum(isinstance(each, ssl.SSLContext) for each in gc.get_objects())
 
@@ -153,7 +153,7 @@ class TestSharing:
         assert loads == {(sandbox.ca_file, None): 4}
 
     def test_context_in_use_is_not_configured(self, iris, sandbox, monkeypatch) -> None:
-        """ALPN is set once. Each connection of urllib3 sets ALPN on its context."""
+        """ALPN is set once. urllib3 sets ALPN for each connection."""
         configured = Counter()
         for name in ("set_alpn_protocols", "load_cert_chain", "set_ciphers"):
             method = getattr(ssl.SSLContext, name)
@@ -199,14 +199,14 @@ class TestSharing:
         assert loads == {(sandbox.ca_file, None): 4}
 
     def test_150_bundles_do_not_stay_in_memory(self, iris, sandbox, tmp_path) -> None:
-        """A few contexts stay, and one for each open connection, as in requests."""
+        """A few contexts stay, and one per open connection, as in requests."""
         iris.fetch_token()
         before = living_contexts()
         for number in range(150):
             bundle = tmp_path / f"{number}.pem"
             shutil.copyfile(sandbox.ca_file, bundle)
             assert iris.get("/echo", verify=str(bundle)).ok
-        pools = 10  # urllib3 keeps so many per adapter
+        pools = 10  # of urllib3, per adapter
         assert living_contexts() - before <= MAX_BUNDLES + pools
         iris.close()
         assert living_contexts() - before <= MAX_BUNDLES
@@ -244,7 +244,7 @@ class TestVerify:
         loads.clear()
         with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
             iris.get("/echo", verify=True)
-        assert set(loads) <= {(requests.certs.where(), None)}  # another test may have read the file
+        assert set(loads) <= {(requests.certs.where(), None)}  # or read by an earlier test
         with pytest.raises(requests.exceptions.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
             iris.get("/echo", verify=True)
         assert loads[requests.certs.where(), None] <= 1
