@@ -19,7 +19,8 @@ from requests.cookies import extract_cookies_to_jar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import resolve_proxies
 
-from .body import discard, position_of, rewound
+from .body import position_of, rewound
+from .discard import discard
 from .hosts import is_plain_http
 from .permission import (
     Verdict,
@@ -167,7 +168,7 @@ class Resend:
         self._issued = signer.source.issued
 
     def __call__(self, response: Response, **settings: Any) -> Response:
-        if response.ok:
+        if 200 <= response.status_code < 300:
             self._signer.source.accept(response.url)
         if response.status_code != 401 or token_on(response.request) is None:
             return response
@@ -205,7 +206,7 @@ class Resend:
         response.history.append(rejected)
         response.request = request
         response._iris_rejected = rejected  # type: ignore[attr-defined]
-        if response.ok:
+        if 200 <= response.status_code < 300:
             source.accept(url)
         renewed = token_on(request)
         if response.status_code != 401 or renewed is None:

@@ -1,14 +1,8 @@
-"""Bodies: the body of a request before the second send, and the body of a discarded response."""
+"""The body of a request that may be sent twice: its position, and the way back to it."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
-
-from requests import RequestException, Response
-
-#: Largest body of a discarded response, in bytes, for which the connection is kept.
-DISCARD_AT_MOST = 16 * 1024
 
 
 def position_of(body: Any) -> int | None:
@@ -36,22 +30,3 @@ def rewound(body: Any, position: int | None) -> bool:
 
 def _is_in_memory(body: object) -> bool:
     return body is None or isinstance(body, (bytes, str, bytearray, memoryview))
-
-
-def discard(response: Response) -> None:
-    """Closes a response, without reading a long body to the end.
-
-    A body of less than :data:`DISCARD_AT_MOST` bytes is read, and the connection can be used again.
-    For a longer body the connection is closed. ``response.content`` has the beginning of the body.
-    """
-    if not response._content_consumed:
-        read = bytearray()
-        # the caller never asked for this body, so an error while reading the body is no error
-        with suppress(RequestException, OSError):
-            for chunk in response.iter_content(DISCARD_AT_MOST):
-                read += chunk
-                if len(read) >= DISCARD_AT_MOST:
-                    response.raw.close()
-                    break
-        response._content, response._content_consumed = bytes(read[:DISCARD_AT_MOST]), True
-    response.close()

@@ -1,4 +1,4 @@
-"""The clocks of the system, as one thing that can be handed in."""
+"""The clocks of the system, in an object that a test can replace."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import time
 from concurrent.futures import CancelledError
 from contextvars import ContextVar
 
-#: Set when nobody waits any more for what this thread does. It belongs to whoever started the
-#: thread, and threads may share it: an Event is made for that.
+#: Set when the work of this thread is no longer needed, for example after a walk was closed. The
+#: code that starts a thread owns the event. Threads may share an Event.
 given_up: ContextVar[threading.Event | None] = ContextVar("requests_iris_given_up", default=None)
 
 
 def _sleep(seconds: float) -> None:
-    """As :func:`time.sleep`.
+    """Sleeps as :func:`time.sleep`, until :data:`given_up` is set.
 
-    :raises CancelledError: at once when this thread's work is given up.
+    :raises CancelledError: as soon as the event is set.
     """
     event = given_up.get()
     if event is None:
         time.sleep(seconds)
     elif event.wait(seconds):
-        raise CancelledError("nobody waits for it any more")
+        raise CancelledError("The work of the thread is no longer needed.")
 
 
 class Clock:
-    """The clocks of the system. A test hands in another."""
+    """The clocks of the system. Each method is a function of the module :mod:`time`."""
 
-    # not by methods of our own: the time is asked for with each request
+    # functions instead of methods, because each request asks for the time
     monotonic = staticmethod(time.monotonic)
     sleep = staticmethod(_sleep)
     time = staticmethod(time.time)

@@ -137,6 +137,7 @@ def watched(
             pool = adapter.get_connection_with_tls_context(
                 request, verify, proxies=proxies, cert=cert
             )
+            adapter.cert_verify(pool, request.url or "", verify, cert)  # may choose a class, too
     kind = getattr(pool, "ConnectionCls", None)
     if not isinstance(kind, type):
         yield

@@ -1,9 +1,14 @@
-"""When a request is sent again, and after how long: urllib3's Retry describes it."""
+"""Which requests are retried, and after how long. A ``Retry`` of urllib3 is the policy.
+
+A policy of the user is called as urllib3 calls it: ``is_retry``, then ``increment(method, url,
+response=… | error=…, _pool=…)``, then a pause.
+"""
 
 from __future__ import annotations
 
 import random
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,23 +24,30 @@ from urllib3.exceptions import (
 )
 from urllib3.util import Retry
 
+from .clock import Clock
 from .errors import SettingError
+
+#: Returns the URL and the pool that urllib3 passes to a policy. The URL is a path and query, or the
+#: whole URL for a forwarding proxy. Called only if a retry is possible.
+Target = Callable[[], tuple[str, Any]]
 
 
 class SteadyRetry(Retry):
-    """A Retry that waits before the first repetition too, where urllib3's waits from the second on.
+    """A Retry with a pause before the first retry.
 
-    A limit or a server that has just said no will hardly say yes a millisecond later.
+    urllib3's ``Retry`` sends the first retry at once. A busy server hardly accepts a request a
+    millisecond later.
     """
 
     def get_backoff_time(self) -> float:
+        """Seconds before the next retry, twice as many each time, plus jitter."""
         jitter = random.uniform(0, self.backoff_jitter)  # noqa: S311
         pause = self.backoff_factor * 2.0 ** (len(self.history) - 1) + jitter
         return min(self.backoff_max, pause)
 
 
-#: Four repetitions, after 0.5, 1, 2 and 4 seconds with up to 0.5 more by chance each, or when the
-#: server says, if that is within two minutes.
+#: Four retries, after 0.5, 1, 2 and 4 seconds, each with a random addition of at most 0.5 seconds.
+#: If the server sends ``Retry-After``, a retry follows after that time, at most two minutes.
 DEFAULT_RETRY = SteadyRetry(
     total=4,
     status_forcelist=(429, 502, 503, 504),
@@ -45,21 +57,12 @@ DEFAULT_RETRY = SteadyRetry(
 )
 
 
-@dataclass(frozen=True)
-class Again:
-    """The decision to send a request once more: why, after how many seconds, and what is left."""
-
-    reason: str
-    wait: float
-    retries: Retry
-
-
 def retry_of(setting: Retry | int | None) -> Retry:
-    """The policy that a setting means: a number is that of repetitions, 0 and False are none.
+    """The policy for the setting ``retry``.
 
-    None and True mean the default.
-
-    :raises SettingError: for anything else.
+    :param setting: a policy; the number of retries; 0 or False for no retries; None or True for
+        :data:`DEFAULT_RETRY`.
+    :raises SettingError: for any other value.
     """
     if setting is None or setting is True:
         return DEFAULT_RETRY
@@ -68,77 +71,140 @@ def retry_of(setting: Retry | int | None) -> Retry:
     if isinstance(setting, int) and setting >= 0:
         return DEFAULT_RETRY.new(total=setting)
     raise SettingError(
-        f"retry must be a number of repetitions, 0 for none, or a urllib3 Retry, not {setting!r}",
+        f"retry={setting!r} is not possible. Pass the number of retries, 0 for no retries, "
+        "or a urllib3 Retry.",
         setting="retry",
     )
 
 
-def after_response(retries: Retry, method: str, response: Response) -> Again | None:
-    """Whether to send again after this answer. A Retry-After beyond ``backoff_max`` ends it."""
-    status = response.status_code
-    if not retries.is_retry(method, status, "Retry-After" in response.headers):
-        return None
-    answer = response.raw or response  # a policy expects urllib3's
-    wait = retry_after(answer, retries) if retries.respect_retry_after_header else None
-    if wait is not None and wait > retries.backoff_max:
-        return None
-    return _again(f"answered {status}", retries, method, wait=wait, response=response.raw)
+@dataclass(frozen=True)
+class NextTry:
+    """The decision to retry a request.
 
-
-def after_error(retries: Retry, method: str, error: RequestException) -> Again | None:
-    """Whether to send again after this error: if there was no connection, or it was dropped.
-
-    A read timeout is none of these: it is the caller's own limit, and the server may be at work.
+    `reason`: the fault, for the log.
+    `retries`: the rest of the policy.
+    `response`: urllib3's response, or None after an error.
+    `wait`: seconds until the retry, or None if the policy pauses by its own method.
     """
-    cause = _fault_of_connection(error)
-    if cause is None:
+
+    reason: str
+    retries: Retry
+    response: Any
+    wait: float | None
+
+    def pause(self, clock: Clock) -> None:
+        """Waits on `clock`, or lets the policy wait as urllib3 does."""
+        if self.wait is not None:
+            clock.sleep(self.wait)
+        elif self.response is None:
+            self.retries.sleep()
+        else:
+            self.retries.sleep(self.response)
+
+
+def after_response(
+    retries: Retry, method: str, response: Response, target: Target
+) -> NextTry | None:
+    """The retry after a response, or None if the caller gets the response.
+
+    A ``Retry-After`` longer than ``backoff_max`` ends the retries, unless the policy pauses by its
+    own method.
+    """
+    status, asks = response.status_code, bool(response.headers.get("Retry-After"))
+    if not retries.is_retry(method, status, asks):
         return None
-    reason = f"failed with {type(error).__name__} ({type(cause).__name__})"
-    return _again(reason, retries, method, error=cause)
+    wait = None
+    if retries.respect_retry_after_header and not _replaces(retries, "sleep", "sleep_for_retry"):
+        # a mock may have no urllib3 response
+        wait = retry_after(response if response.raw is None else response.raw, retries)
+        if wait is not None and wait > retries.backoff_max:
+            return None
+    reason = f"got status {status}"
+    return _next_try(reason, retries, method, target, wait=wait, response=response.raw)
+
+
+def after_error(
+    retries: Retry, method: str, error: RequestException, target: Target
+) -> NextTry | None:
+    """The retry after an error, or None if the caller gets the error.
+
+    A request is retried if no connection could be opened or the connection was dropped. A read
+    timeout is not retried, because the caller set the limit and the server may still be working.
+    """
+    fault = _fault_of_connection(error)
+    if fault is None:
+        return None
+    reason = f"failed with {type(error).__name__} ({type(_original(fault)).__name__})"
+    stack = error.__traceback__
+    return _next_try(reason, retries, method, target, error=fault, _stacktrace=stack)
 
 
 def retry_after(response: Any, retries: Retry = DEFAULT_RETRY) -> float | None:
-    """Retry-After (RFC 9110 section 10.2.3, both forms) in seconds, as `retries` reads it."""
+    """Seconds of ``Retry-After`` (RFC 9110 section 10.2.3), or None. `retries` reads the header."""
     try:
         return retries.get_retry_after(response)
     except (InvalidHeader, ValueError, OverflowError):
         return None
 
 
-def _again(
-    reason: str, retries: Retry, method: str, *, wait: float | None = None, **outcome: Any
-) -> Again | None:
+def _next_try(
+    reason: str,
+    retries: Retry,
+    method: str,
+    target: Target,
+    *,
+    wait: float | None = None,
+    **outcome: Any,
+) -> NextTry | None:
+    url, pool = target()
     try:
-        retries = retries.increment(method, **outcome)
-    except HTTPError:  # urllib3's way to say: not by this method, or not so often
+        retries = retries.increment(method, url, **outcome, _pool=pool)
+    except HTTPError:  # urllib3's way to refuse a retry: by the method, or after the last retry
         return None
-    if not wait:
-        wait = _backoff(retries)
-    else:  # threads that were told the same time do not all come at that time
-        wait += random.uniform(0, retries.backoff_jitter)  # noqa: S311
-    return Again(reason, wait, retries)
+    response = outcome.get("response")
+    return NextTry(reason, retries, response, _wait(retries, wait))
 
 
-def _backoff(retries: Retry) -> float:
+def _wait(retries: Retry, asked: float | None) -> float | None:
+    """Seconds of the pause. `asked` is the server's ``Retry-After``, or None.
+
+    The result is None if the policy pauses by its own method.
+    """
+    if _replaces(retries, "sleep", "sleep_for_retry", "_sleep_backoff"):
+        return None
+    if asked:  # with a random addition, because many threads may have got the same time
+        return asked + random.uniform(0, retries.backoff_jitter)  # noqa: S311
     try:
-        return retries.get_backoff_time()
-    except OverflowError:  # after a thousand repetitions, each with twice the pause
+        return max(0, retries.get_backoff_time())
+    except OverflowError:  # after a thousand doublings
         return retries.backoff_max
 
 
-def _fault_of_connection(error: RequestException) -> HTTPError | None:
-    """urllib3's error inside requests', in the two kinds that Retry tells apart.
+def _replaces(retries: Retry, *names: str) -> bool:
+    """Whether a policy, or a program that patched urllib3, replaces a method of ``Retry``."""
+    methods = [getattr(retries, name) for name in names]
+    return any(getattr(each, "__module__", None) != Retry.__module__ for each in methods)
 
-    A ConnectTimeoutError is for it whatever happens before anything was sent.
+
+def _fault_of_connection(error: RequestException) -> HTTPError | None:
+    """urllib3's error inside an error of requests, if the connection failed or was dropped.
+
+    After a ``ConnectTimeoutError`` the server got nothing. After a ``ProtocolError`` the server may
+    have got the request.
     """
-    cause = error.args[0] if error.args else None
+    cause: Any = error.args[0] if error.args else None
     if isinstance(cause, MaxRetryError):
         cause = cause.reason
-    if isinstance(cause, ProxyError):
-        cause = cause.original_error
-    if isinstance(cause, SSLError) and isinstance(cause.args[0], _DROPPED_TLS):
-        cause = ProtocolError(cause)
-    return cause if isinstance(cause, (ConnectTimeoutError, ProtocolError)) else None
+    original = _original(cause)
+    if isinstance(cause, HTTPError) and isinstance(original, ConnectTimeoutError):
+        return cause
+    if isinstance(original, SSLError) and isinstance(original.args[0], _DROPPED_TLS):
+        return ProtocolError(original)
+    return original if isinstance(original, ProtocolError) else None
+
+
+def _original(error: Any) -> Any:
+    return error.original_error if isinstance(error, ProxyError) else error
 
 
 _DROPPED_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)

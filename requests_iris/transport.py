@@ -1,6 +1,6 @@
-"""How requests travel to the hosts of IRIS: retries, the pool of connections, TLS.
+"""The adapter: how requests travel to the hosts of IRIS. Retries, connection pools, TLS contexts.
 
-To any other host, and with each of these switched off, they travel as in requests.
+Requests to other hosts travel as with plain requests.
 """
 
 from __future__ import annotations
@@ -14,48 +14,61 @@ from typing import TYPE_CHECKING, Any
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ConnectionError
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3.util import Retry
 
 from .body import position_of, rewound
 from .clock import Clock
+from .connection import share_contexts
+from .discard import discard
 from .errors import SettingError
 from .hosts import may_see_token, origins_of
-from .retry import Again, after_error, after_response, retry_of
-from .tls import SharedContexts, TlsFiles
+from .retry import NextTry, after_error, after_response, retry_of
 
 if TYPE_CHECKING:
     from requests import _types as _t
 
 log = logging.getLogger("requests_iris")
 
-#: Connections that are kept for each host: one for each thread of a large pool.
+#: Open connections per host, enough for each thread of a large thread pool.
 POOL_MAXSIZE = 128
 
-#: Whether the call under way in this thread may be repeated, whatever its method says.
+#: Whether the current call of this thread may be retried with any HTTP method.
 idempotent_call: ContextVar[bool] = ContextVar("requests_iris_idempotent_call", default=False)
+
+#: Attributes of the adapter in a copy or a pickle.
+_STATE = ("_api", "_known", "_token_url", "_sign_anew", "_retry", "_maxsize", "_clock")
 
 
 class IrisAdapter(HTTPAdapter):
-    """requests' adapter, with retries for the API hosts, and for these and the token host a larger
-    pool and shared TLS contexts.
+    """requests' adapter with retries for the API hosts. Connections to the API hosts and the token
+    host have a larger pool and share TLS contexts.
 
-    Threads may share it as they share requests' own: all that changes is in the pools, and in the
-    contexts, which have a lock.
+    The adapter calls requests and urllib3 exactly as requests and urllib3 call themselves, and
+    passes every argument on unchanged. The following has the same effect as with a plain
+    ``requests.Session``:
 
-    :param origins: the API hosts, of :func:`origins_of`.
-    :param token_url: the token endpoint. Its requests are repeated elsewhere, if at all.
-    :param sign_anew: called with a request that is about to be repeated.
-    :param retry: a urllib3 ``Retry``, the number of repetitions, 0 or False for none; None is
-        :data:`DEFAULT_RETRY`.
-    :param pool_maxsize: how many connections are kept for each of the hosts.
-    :raises SettingError: for a `retry` or a `pool_maxsize` that cannot be right.
+    * ``HTTPAdapter.send(request, stream=…, timeout=…, verify=…, cert=…, proxies=…)`` replaced, and
+      ``cert_verify``, ``init_poolmanager``, ``get_connection_with_tls_context``,
+      ``build_connection_pool_key_attributes`` or ``proxy_manager_for`` replaced, wrapped or
+      overridden;
+    * an ``ssl_context`` or another TLS setting of a pool or of a connection;
+    * a ``Retry`` subclass with its own methods. The adapter calls ``is_retry(method, status,
+      has_retry_after)``, ``increment(method, url, response=… | error=…, _pool=…)`` and ``sleep`` as
+      ``urlopen`` of urllib3 does. If the policy does not replace ``sleep``, ``sleep_for_retry`` or
+      ``_sleep_backoff``, the adapter waits on its clock.
+
+    Threads may share the adapter, because a call of :meth:`send` has only local state and urllib3's
+    pools are thread-safe.
+
+    :param origins: the API hosts, from :func:`origins_of`.
+    :param token_url: the token endpoint, whose requests are not retried here.
+    :param sign_anew: called with a request before each retry, because the token may have expired.
+    :param retry: a urllib3 ``Retry``, the number of retries, or 0 or False for no retries. None
+        means :data:`DEFAULT_RETRY`.
+    :param pool_maxsize: open connections per host.
+    :param clock: the clock for pauses.
+    :raises SettingError: if `retry` or `pool_maxsize` is not possible.
     """
-
-    __attrs__ = [  # noqa: RUF012
-        *HTTPAdapter.__attrs__,
-        *("_api", "_known", "_token_url", "_sign_anew", "_retry", "_maxsize", "_clock"),
-    ]
 
     def __init__(
         self,
@@ -74,12 +87,11 @@ class IrisAdapter(HTTPAdapter):
         self._retry = retry_of(retry)
         self._maxsize = _checked_maxsize(pool_maxsize)
         self._clock = clock or Clock()
-        self._contexts = SharedContexts()
         super().__init__()
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._contexts = SharedContexts()
-        super().__setstate__(state)
+    def __getstate__(self) -> dict[str, Any]:
+        # `__attrs__` would be hidden by the `__attrs__` of another adapter class that is mixed in
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in _STATE}}
 
     def send(
         self,
@@ -90,105 +102,102 @@ class IrisAdapter(HTTPAdapter):
         cert: _t.CertType = None,
         proxies: dict[str, str] | None = None,
     ) -> Response:
-        """As in requests; to an API host it is sent again where the policy says so.
+        """As in requests. A request to an API host is retried if the policy says so.
 
-        1. A whole reply, or an error, of one attempt. A body that is not streamed is read here, as
-           a connection may be dropped in the middle of it.
-        2. If the policy, or the body of the request, does not allow another, that is the result.
-        3. Else it waits as long as the server says, or the policy,
-        4. and has the request signed anew, since a token may be over by then.
+        1. Send the request. Unless the call is streamed, read the body of a response that will be
+           returned, because the connection may be dropped in the middle of the body.
+        2. If the policy or the body of the request allows no retry, return the response or raise
+           the error.
+        3. Discard the response and wait as long as the server or the policy says.
+        4. Sign the request again, because the token may have expired meanwhile. Go to 1.
 
-        If the last attempt fails, the error is that of the first, as requests would raise it.
+        If the last attempt fails, the call raises the error of the first attempt, with the last
+        error as context.
         """
-        once = partial(super().send, request, stream, timeout, verify, cert, proxies)
-        repeated = self._retry.total != 0 and may_see_token(request.url or "", self._api)
-        if not repeated or request.url == self._token_url:
+        tls: dict[str, Any] = {"verify": verify, "cert": cert, "proxies": proxies}
+        once = partial(super().send, request, stream=stream, timeout=timeout, **tls)
+        if not self._is_retried(request):
             return once()
+        target = partial(self._target, request, **tls)
         retries = self._retry.new(allowed_methods=None) if idempotent_call.get() else self._retry
         method, position = request.method or "", position_of(request.body)
         errors: list[Exception] = []
         while True:
             try:
-                response = once() if stream else _read(once())
+                response = once()
+                next_try = after_response(retries, method, response, target)
+                if next_try is None and not stream:
+                    _read(response)
             except (ConnectionError, ChunkedEncodingError) as error:
                 errors.append(error)
-                again = after_error(retries, method, error)
-                if again is None or not rewound(request.body, position):
-                    raise errors.pop(0)  # noqa: B904 - the last one is its context
+                next_try = after_error(retries, method, error, target)
+                if next_try is None or not self._can_retry(request, position):
+                    raise errors.pop(0)  # noqa: B904 - the last error is its context
             else:
-                again = after_response(retries, method, response)
-                if again is None or not rewound(request.body, position):
+                if next_try is None or not self._can_retry(request, position):
                     return _with_history(response, retries)
-                response.raw.drain_conn()
-            retries = again.retries
-            self._wait(again, request)
+                discard(response)
+            retries = next_try.retries
+            self._pause(next_try, request)
             self._sign_anew(request)
 
-    def _wait(self, again: Again, request: PreparedRequest) -> None:
+    def _is_retried(self, request: PreparedRequest) -> bool:
+        url = request.url or ""
+        to_api = may_see_token(url, self._api) and url != self._token_url
+        return to_api and self._retry.total != 0
+
+    def _can_retry(self, request: PreparedRequest, position: int | None) -> bool:
+        """The last question before a retry, while there is still a response or an error to return.
+
+        A quota can reserve the slot of the retry here.
+        """
+        return rewound(request.body, position)
+
+    def _target(self, request: PreparedRequest, *, proxies: Any, **tls: Any) -> tuple[str, Any]:
+        pool = self.get_connection_with_tls_context(request, proxies=proxies, **tls)
+        return self.request_url(request, proxies), pool
+
+    def _pause(self, next_try: NextTry, request: PreparedRequest) -> None:
+        url = (request.url or "").partition("#")[0].partition("?")[0]
+        number = len(next_try.retries.history)
+        pause = "its policy's pause" if next_try.wait is None else f"{next_try.wait:.1f} s"
         log.warning(
-            "%s %s %s; trying again in %.1f s (repetition %d)",
-            request.method,
-            (request.url or "").partition("#")[0].partition("?")[0],
-            again.reason,
-            again.wait,
-            len(again.retries.history),
+            "%s %s %s; retry %d after %s", request.method, url, next_try.reason, number, pause
         )
-        self._clock.sleep(again.wait)
+        next_try.pause(self._clock)
 
     def build_connection_pool_key_attributes(
         self, request: PreparedRequest, verify: _t.VerifyType, cert: _t.CertType = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """As in requests; the pools of our hosts are larger."""
+        """As in requests. The connection pools of the API hosts and the token host are larger."""
         host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
         if may_see_token(request.url or "", self._known):
-            pool["maxsize"] = self._maxsize
+            pool.setdefault("maxsize", self._maxsize)
         return host, pool
 
     def cert_verify(self, conn: Any, url: str, verify: _t.VerifyType, cert: _t.CertType) -> None:
-        """As in requests, which tells the pool `conn` what files each new connection shall load.
-
-        For our hosts they get a context that has loaded them. A proxy that is itself reached by TLS
-        needs the files.
-        """
-        if not self._shares_tls(conn, url):
-            super().cert_verify(conn, url, verify, cert)
-            return
-        # up to requests 2.32.4 True names no file, as a context for it was kept elsewhere
-        setting = (DEFAULT_CA_BUNDLE_PATH if verify is True else verify, cert)
-        held = self._contexts.find(setting)
-        if held is None:
-            files = TlsFiles()
-            super().cert_verify(files, url, *setting)
-            try:
-                held = self._contexts.make(setting, files)
-            except Exception:  # requests says what is wrong with the files, when it connects
-                conn.conn_kw.pop("ssl_context", None)
-                vars(conn).update(vars(files))
-                return
-        conn.conn_kw["ssl_context"] = held.context
-        vars(conn).update(vars(TlsFiles(cert_reqs=held.files.cert_reqs)))
-
-    def _shares_tls(self, conn: Any, url: str) -> bool:
-        if conn.scheme != "https" or not may_see_token(url, self._known):
-            return False
-        return conn.proxy is None or conn.proxy.scheme != "https"
+        """As in requests. Connections to the API hosts and the token host share TLS contexts."""
+        super().cert_verify(conn, url, verify, cert)
+        if may_see_token(url, self._known):
+            share_contexts(conn)
 
 
 def _as_sent(url: str) -> str:
-    """A URL as requests writes it."""
+    """A URL in the spelling of requests."""
     request = PreparedRequest()
     request.prepare_url(url, None)
     return request.url or ""
 
 
-def _read(response: Response) -> Response:
-    if not response.is_redirect:  # requests forgives those a body that cannot be decoded
+def _read(response: Response) -> None:
+    # requests accepts a redirect with a body that cannot be decoded. After a 401 the session may
+    # resend, and discards the body.
+    if not response.is_redirect and response.status_code != 401:
         _ = response.content
-    return response
 
 
 def _with_history(response: Response, retries: Retry) -> Response:
-    """``response.raw.retries.history`` tells of the repetitions, as it does in urllib3."""
+    """``response.raw.retries.history`` lists the retries, as in urllib3."""
     if retries.history:
         response.raw.retries = retries
     return response
@@ -197,7 +206,7 @@ def _with_history(response: Response, retries: Retry) -> Response:
 def _checked_maxsize(pool_maxsize: int) -> int:
     if not isinstance(pool_maxsize, int) or pool_maxsize < 1:
         raise SettingError(
-            f"pool_maxsize must be 1 connection or more, not {pool_maxsize!r}",
+            f"pool_maxsize={pool_maxsize!r} is not possible. Pass 1 connection or more.",
             setting="pool_maxsize",
         )
     return pool_maxsize

@@ -1,4 +1,4 @@
-"""Pauses: they last as long as they should, but not when nobody waits for what comes after."""
+"""Pauses last as long as asked, and end early if the work of the thread is no longer needed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from requests_iris.clock import Clock, given_up
 
 @pytest.fixture
 def over() -> Iterator[threading.Event]:
-    """Tells this thread that nobody waits any more."""
+    """An event that ends the pauses of this thread."""
     over = threading.Event()
     before = given_up.set(over)
     yield over
     given_up.reset(before)
 
 
-def test_a_pause_lasts_while_somebody_waits(over) -> None:
+def test_pause_lasts_as_long_as_asked(over) -> None:
     start = time.monotonic()
     Clock().sleep(0.1)
     assert time.monotonic() - start > 0.09  # clocks tick by milliseconds
 
 
-def test_no_pause_is_waited_out_and_nothing_done_after_it_when_nobody_waits(over) -> None:
+def test_pause_ends_at_once_if_the_work_is_no_longer_needed(over) -> None:
     over.set()
     with pytest.raises(CancelledError):
         Clock().sleep(60)

@@ -23,10 +23,10 @@ FLOORS: list[set[str]] = [
     {"renewal"},
     {"token_endpoint", "sharing"},
     {"token_response", "deadline", "transport", "stores"},
-    {"retry", "tls", "forms", "rejections", "single_flight", "permission"},
+    {"retry", "connection", "forms", "rejections", "single_flight", "permission"},
     {"token", "hosts", "credentials", "call"},
-    {"errors", "problems", "body", "clock", "hints", "secret", "forks", "text", "arguments"},
-    {"types"},
+    {"errors", "problems", "body", "clock", "discard", "hints", "secret", "forks", "text"},
+    {"arguments", "types"},
 ]
 #: What only the session's room may know: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}

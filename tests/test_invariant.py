@@ -110,7 +110,7 @@ class TestFirstHop:
             assert iris.get("/echo", auth=auth).status_code == 401
             sandbox.inject(Fault(status=401), on="api")
             assert iris.post("/echo", data=iter([b"once"]), auth=auth).status_code == 401
-        assert not caplog.records
+        assert not [each for each in caplog.records if "hid" in each.getMessage()]
 
     def test_the_token_host_is_not_an_api_host(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.get("/echo")

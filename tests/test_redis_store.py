@@ -22,8 +22,8 @@ from requests_iris.secret import Secret
 from requests_iris.stores import LockTimeout, StoreError, open_store
 from requests_iris.stores.contract import KEY, NEWER, TOKEN
 
-from .servers import serving
 from .support.redis_server import RedisServer, free_port
+from .support.servers import serving
 from .support.waiting import wait_until
 from .test_stores import save, warnings
 

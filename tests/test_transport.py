@@ -1,4 +1,4 @@
-"""The adapter in its session: where it is mounted, its pool, its copies, and its forks."""
+"""The adapter in its session: mounting, connection pool, copies and forks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 import warnings
 
 import pytest
@@ -18,7 +19,8 @@ from requests_iris import IrisSession, SettingError
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.transport import IrisAdapter
 
-from .test_retry import with_clock
+from .conftest import HUNG
+from .test_retry import RecordingClock
 from .test_tls import get_at_once
 
 THREADS = 32
@@ -31,24 +33,25 @@ copies = pytest.mark.parametrize(
 
 
 class TestMounting:
-    def test_it_stands_where_requests_own_stands(self) -> None:
+    def test_adapters_are_mounted_where_requests_mounts_its_own(self) -> None:
         adapters = IrisSession().adapters
         assert list(adapters) == list(requests.Session().adapters)
         assert [type(adapter) for adapter in adapters.values()] == [IrisAdapter, HTTPAdapter]
 
-    def test_a_loopback_host_by_http_has_it_too(self) -> None:
+    def test_adapter_for_http_is_mounted_for_a_loopback_host(self) -> None:
         adapters = IrisSession(allowed_hosts=["http://127.0.0.1:8080"]).adapters
         assert list(adapters) == list(requests.Session().adapters)
         assert {type(adapter) for adapter in adapters.values()} == {IrisAdapter}
         assert len(set(adapters.values())) == 2  # each is closed once
 
-    def test_an_adapter_mounted_later_wins(self, iris, sandbox) -> None:
+    def test_adapter_mounted_later_wins(self, iris, sandbox) -> None:
         iris.mount("https://", HTTPAdapter())
         sandbox.inject(Fault(status=503), on="api")
         assert iris.get("/echo").status_code == 503
 
-    def test_two_sessions_that_share_it_have_their_own_tokens(self, iris, sandbox) -> None:
-        """When it repeats a request, too."""
+    def test_sessions_that_share_an_adapter_retry_with_their_own_tokens(
+        self, iris, sandbox
+    ) -> None:
         iris.fetch_token()
         with IrisSession(**sandbox.settings) as other:
             other.verify = sandbox.ca_file
@@ -68,31 +71,31 @@ class TestPool:
     def connections(self, sandbox: Sandbox) -> int:
         return len({seen.connection_id for seen in sandbox.seen if seen.server == "api"})
 
-    def test_it_has_one_connection_for_each_thread(self, iris, sandbox) -> None:
+    def test_pool_keeps_a_connection_per_thread(self, iris, sandbox) -> None:
         self.waves(iris, "/echo")
         assert sandbox.count("api") == THREADS * 3
         assert self.connections(sandbox) <= THREADS
 
-    def test_which_requests_has_not(self, iris, sandbox) -> None:
-        """So we know that the test above can fail."""
+    def test_pool_of_requests_does_not_keep_a_connection_per_thread(self, iris, sandbox) -> None:
+        """Shows that the test above can fail."""
         iris.fetch_token()
         iris.mount("https://", HTTPAdapter())
         self.waves(iris, "/echo")
         assert self.connections(sandbox) > THREADS
 
-    def test_its_size_can_be_set(self, sandbox) -> None:
+    def test_pool_maxsize_can_be_set(self, sandbox) -> None:
         with IrisSession(**sandbox.settings, pool_maxsize=3) as iris:
             iris.verify = sandbox.ca_file
             self.waves(iris, "/echo")
         assert self.connections(sandbox) > THREADS
 
-    @pytest.mark.parametrize("pool_maxsize", [0, -1, "8", 2.5, None])
-    def test_bad_sizes_are_refused(self, pool_maxsize) -> None:
+    @pytest.mark.parametrize("pool_maxsize", [0, -1, "8", 2.5, True])
+    def test_bad_pool_maxsize_raises_a_setting_error(self, pool_maxsize) -> None:
         with pytest.raises(SettingError, match="pool_maxsize") as caught:
             IrisSession(pool_maxsize=pool_maxsize)
         assert caught.value.setting == "pool_maxsize"
 
-    def test_pools_of_other_hosts_have_requests_own(self, iris, sandbox) -> None:
+    def test_pools_of_other_hosts_have_the_size_of_requests(self, iris, sandbox) -> None:
         adapter, stock = iris.get_adapter("https://"), HTTPAdapter()
         for url, size in ((sandbox.base_url, 128), (sandbox.token_url, 128)):
             assert self.pool(adapter, url).maxsize == size
@@ -106,15 +109,18 @@ class TestPool:
 
 class TestCopies:
     @copies
-    def test_they_keep_the_settings(self, sandbox, copied) -> None:
-        with IrisSession(**sandbox.settings, retry=1, pool_maxsize=7) as iris:
+    def test_copies_keep_the_settings(self, sandbox, copied) -> None:
+        clock = RecordingClock()
+        with IrisSession(**sandbox.settings, retry=1, pool_maxsize=7, clock=clock) as iris:
             iris.verify = sandbox.ca_file
-            with_clock(iris)
             iris.get("/echo")
             with copied(iris) as other:
-                sandbox.inject(Fault(status=503), on="api", times=9)
+                fault = Fault(status=503, headers={"Retry-After": str(HUNG)})
+                sandbox.inject(fault, on="api", times=9)
+                start = time.monotonic()
                 assert other.get("/echo").status_code == 503
-                assert len(other.get_adapter("https://")._clock.pauses) == 1
+                assert sandbox.count("api", 503) == 2
+                assert time.monotonic() - start < HUNG  # the pause was skipped
                 request = requests.Request("GET", sandbox.base_url).prepare()
                 pool = other.get_adapter("https://").get_connection_with_tls_context(request, True)
                 assert pool.pool.maxsize == 7
@@ -122,10 +128,9 @@ class TestCopies:
     @pytest.mark.parametrize(
         "copied", [copy.deepcopy, lambda session: pickle.loads(pickle.dumps(session))]
     )
-    def test_they_sign_with_their_own_tokens(self, iris, sandbox, copied) -> None:
+    def test_copies_sign_retries_with_their_own_tokens(self, iris, sandbox, copied) -> None:
         iris.get("/echo")
         with copied(iris) as other:
-            with_clock(other)
             other.token = {"access_token": "of-the-copy"}
             other.fetch_token()
             sandbox.forget()
@@ -135,10 +140,9 @@ class TestCopies:
         headers = {seen.headers["Authorization"] for seen in sandbox.seen}
         assert headers == {f"Bearer {other.access_token}"}
 
-    def test_they_have_connections_and_contexts_of_their_own(self, iris, sandbox) -> None:
+    def test_copies_have_connections_of_their_own(self, iris, sandbox) -> None:
         iris.get("/echo")
         with pickle.loads(pickle.dumps(iris)) as other:
-            assert other.adapters["https://"]._contexts._held == {}
             assert other.get("/echo").ok
         seen = [each.connection_id for each in sandbox.seen if each.server == "api"]
         assert len(set(seen)) == 2
@@ -146,25 +150,38 @@ class TestCopies:
 
 class TestForks:
     SCRIPT = """if True:
-        import os
+        import os, ssl, threading
         from requests_iris import IrisSession
 
-        iris = IrisSession()
-        contexts = iris.get_adapter("https://")._contexts
-        assert iris.get("/echo?parent").ok
-        contexts._lock.acquire()  # as a thread does that is just making one
+        load = ssl.SSLContext.load_verify_locations
+        reading, finish = threading.Event(), threading.Event()
+
+        def waiting(*arguments):
+            reading.set()
+            assert finish.wait(60)
+            load(*arguments)
+
+        ssl.SSLContext.load_verify_locations = waiting
+        iris = IrisSession(token={"access_token": os.environ.pop("TOKEN")})
+        thread = threading.Thread(target=iris.get, args=["/echo?parent"])
+        thread.start()
+        assert reading.wait(60)  # the thread is making a context, so it holds a lock
         child = os.fork()
         if child == 0:
-            assert iris.get_adapter("https://")._contexts is not contexts
+            ssl.SSLContext.load_verify_locations = load
             assert iris.get("/echo?child").ok
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
+        finish.set()
+        thread.join()
         assert iris.get("/echo?parent").ok
     """
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-    def test_a_child_starts_anew(self, sandbox: Sandbox) -> None:
-        environ = {**os.environ, **sandbox.environ}
+    def test_forked_child_has_connections_and_locks_of_its_own(self, sandbox: Sandbox) -> None:
+        with IrisSession(**sandbox.settings) as iris:
+            iris.verify = sandbox.ca_file
+            environ = {**os.environ, **sandbox.environ, "TOKEN": iris.fetch_token()["access_token"]}
         subprocess.run([sys.executable, "-c", self.SCRIPT], env=environ, check=True, timeout=60)
         by_query = {"parent": set(), "child": set()}
         for seen in sandbox.seen:
@@ -174,7 +191,7 @@ class TestForks:
         assert not by_query["parent"] & by_query["child"]
 
 
-def test_a_session_that_is_let_go_leaves_no_socket_open(sandbox: Sandbox) -> None:
+def test_session_that_is_forgotten_leaves_no_socket_open(sandbox: Sandbox) -> None:
     iris = IrisSession(**sandbox.settings)
     iris.verify = sandbox.ca_file
     assert iris.get("/echo").ok

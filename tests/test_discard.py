@@ -1,0 +1,254 @@
+"""Discarding a response takes little time and memory, even if the server sends for ever."""
+
+from __future__ import annotations
+
+import socketserver
+import ssl
+import threading
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+import trustme
+
+from requests_iris import IrisSession
+from requests_iris.discard import MAX_BYTES, discard
+from requests_iris.sandbox import Fault, Sandbox
+
+from .conftest import SkippingClock
+from .support.servers import serving
+
+#: Longest time of a retry or a resend on a busy machine, in seconds.
+SOON = 20
+PIECE = b"x" * 16384
+#: An empty deflate block (RFC 1951 section 3.2.4).
+NOTHING = b"\x00\x00\x00\xff\xff"
+GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+
+Send = Callable[[bytes], None]
+Body = Callable[[Send], None]
+
+
+def chunk(piece: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(piece), piece)
+
+
+def chunks(send: Send) -> None:
+    send(b"Transfer-Encoding: chunked\r\n\r\n")
+    while True:
+        send(chunk(PIECE))
+
+
+def no_length(send: Send) -> None:
+    send(b"Connection: close\r\n\r\n")
+    while True:
+        send(PIECE)
+
+
+def huge_length(send: Send) -> None:
+    send(b"Content-Length: 99999999999999\r\n\r\n")
+    while True:
+        send(PIECE)
+
+
+def slow_bytes(send: Send) -> None:
+    send(b"Content-Length: 20000\r\n\r\n")
+    while True:
+        send(b"x")
+        time.sleep(0.05)
+
+
+def slow_chunk_size(send: Send) -> None:
+    send(b"Transfer-Encoding: chunked\r\n\r\n")
+    while True:
+        send(b"0")
+        time.sleep(0.05)
+
+
+def slow_trailers(send: Send) -> None:
+    send(b"Transfer-Encoding: chunked\r\n\r\n" + chunk(b"x") + b"0\r\n")
+    while True:
+        send(b"X-More: 1\r\n")
+        time.sleep(0.05)
+
+
+def silence(send: Send) -> None:
+    send(b"Content-Length: 20000\r\n\r\nx")
+    time.sleep(3 * SOON)
+
+
+def gzip_of_nothing(send: Send) -> None:
+    send(b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(GZIP_HEADER))
+    while True:
+        send(chunk(NOTHING * 1000))
+
+
+def gzip_bomb(send: Send) -> None:
+    send(b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n")
+    press = zlib.compressobj(9, wbits=31)
+    while True:
+        send(chunk(press.compress(bytes(1_000_000)) + press.flush(zlib.Z_SYNC_FLUSH)))
+
+
+def broken(send: Send) -> None:
+    send(b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain")
+
+
+BODIES = [
+    *(chunks, no_length, huge_length, slow_bytes, slow_chunk_size, slow_trailers, silence),
+    *(gzip_of_nothing, gzip_bomb, broken),
+]
+
+
+@contextmanager
+def bad_once(status: int, body: Body, ca_file: Path) -> Iterator[str]:
+    """The URL of a server: the first response has `status` and `body`, later responses are good."""
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    with ca_file.open("ab") as file:
+        file.write(authority.cert_pem.bytes())
+    bad, ends = iter([True]), time.monotonic() + 2 * SOON
+
+    class Connection(socketserver.StreamRequestHandler):
+        def setup(self) -> None:
+            self.request = tls.wrap_socket(self.request, server_side=True)
+            super().setup()
+
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                while self.rfile.readline().strip():
+                    pass
+                if next(bad, False):
+                    self.wfile.write(b"HTTP/1.1 %d Bad\r\n" % status)
+                    body(self.send)
+                else:
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+
+        def send(self, piece: bytes) -> None:
+            if time.monotonic() > ends:
+                raise ConnectionAbortedError("a failed test must end too")
+            self.wfile.write(piece)
+
+        def finish(self) -> None:
+            self.request.close()
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+
+        def handle_error(self, *_: object) -> None:
+            """Ignores a client that closes the connection."""
+
+    with serving(Server(("127.0.0.1", 0), Connection)) as address:
+        yield f"https://{address}"
+
+
+@pytest.fixture
+def ca_file(sandbox: Sandbox, tmp_path: Path) -> Path:
+    """A CA bundle for the sandbox. Each server adds an authority."""
+    path = tmp_path / "bundle.pem"
+    path.write_bytes(Path(sandbox.ca_file).read_bytes())
+    return path
+
+
+@contextmanager
+def signed_in(sandbox: Sandbox, url: str, ca_file: Path, **settings) -> Iterator[IrisSession]:
+    settings = {**sandbox.settings, "base_url": url, "clock": SkippingClock(), **settings}
+    with IrisSession(**settings) as iris:
+        iris.verify = str(ca_file)
+        iris.fetch_token()
+        yield iris
+
+
+@pytest.fixture
+def small() -> Iterator[None]:
+    """Checks the time and the memory of a test."""
+    tracemalloc.start()
+    start = time.monotonic()
+    yield
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert time.monotonic() - start < SOON
+    assert peak < 30_000_000
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "read"])
+@pytest.mark.usefixtures("small")
+class TestEndlessBodies:
+    def test_retry_follows_a_503_soon(self, sandbox, ca_file, stream, body) -> None:
+        with (
+            bad_once(503, body, ca_file) as url,
+            signed_in(sandbox, url, ca_file) as iris,
+            iris.get("/", stream=stream) as response,
+        ):
+            assert response.text == "good"
+            assert [each.status for each in response.raw.retries.history] == [503]
+
+    @pytest.mark.parametrize("retry", [None, 0], ids=["with retries", "without retries"])
+    def test_resend_follows_a_401_soon(self, sandbox, ca_file, stream, body, retry) -> None:
+        with (
+            bad_once(401, body, ca_file) as url,
+            signed_in(sandbox, url, ca_file, retry=retry) as iris,
+            iris.get("/", stream=stream) as response,
+        ):
+            assert response.text == "good"
+            (rejected,) = response.history
+            assert rejected.status_code == 401
+            assert len(rejected.content) <= MAX_BYTES
+
+
+class TestDiscardedResponses:
+    @pytest.mark.parametrize("size", [0, 1, 1000, MAX_BYTES])
+    def test_connection_of_a_short_body_is_used_again(self, iris, sandbox, size) -> None:
+        sandbox.inject(Fault(status=401, body="x" * size), on="api")
+        response = iris.get("/echo", stream=True)
+        assert response.ok
+        response.close()
+        assert len({seen.connection_id for seen in sandbox.seen if seen.server == "api"}) == 1
+        assert response.history[0].text == "x" * size
+
+    def test_connection_of_a_long_body_is_closed(self, iris, sandbox) -> None:
+        sandbox.inject(Fault(status=401, body="x" * 2 * MAX_BYTES), on="api")
+        response = iris.get("/echo", stream=True)
+        assert response.ok
+        response.close()
+        assert len({seen.connection_id for seen in sandbox.seen if seen.server == "api"}) == 2
+        assert response.history[0].text == "x" * MAX_BYTES
+
+    def test_body_that_was_read_is_kept_whole(self, sandbox) -> None:
+        sandbox.inject(Fault(status=500, body="x" * 3 * MAX_BYTES), on="foreign")
+        response = requests.get(f"{sandbox.foreign_url}/echo", verify=sandbox.ca_file)
+        discard(response)
+        assert len(response.content) == 3 * MAX_BYTES
+
+    def test_response_without_a_connection_can_be_discarded(self) -> None:
+        response = requests.Response()
+        discard(response)
+        assert response.content == b""
+
+    def test_no_thread_stays(self, iris, sandbox) -> None:
+        before = threading.active_count()
+        sandbox.inject(Fault(status=503), on="api", times=3)
+        iris.get("/echo", stream=True).close()
+        assert not [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+        assert threading.active_count() >= before
+
+
+def test_last_response_is_read_whole(iris, sandbox) -> None:
+    """Only discarded responses are cut."""
+    body = "x" * 5 * MAX_BYTES
+    sandbox.inject(Fault(status=503, body=body), on="api", times=9)
+    assert iris.get("/echo").text == body
+
+
+def test_401_that_is_not_resent_is_read_whole(iris, sandbox) -> None:
+    body = "x" * 5 * MAX_BYTES
+    sandbox.inject(Fault(status=401, body=body), on="api", times=9)
+    assert iris.get("/echo").text == body
+    assert iris.get("/echo", auth=("my", "own")).text == body
