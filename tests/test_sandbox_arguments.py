@@ -175,7 +175,7 @@ def test_an_unknown_habit_of_aemp_is_refused(sandbox) -> None:
         *rows("redirect", [*NO_TEXTS, "https://x/\r\nY: b", "\N{TRACTOR}"], None),
         *rows("reply", [*NO_DICTS, {"a": {1}}, {"a": b"x"}]),
         *rows("scope", NO_TEXTS, None),
-        *rows("expires_in", [{1}, b"3600", object()]),
+        *rows("expires_in", [{1}, b"3600", object]),
         *rows("delay", NO_SECONDS),
         *rows("trickle", NO_SECONDS),
         *rows("drop", ["never", "", 7, True, ["before"]]),

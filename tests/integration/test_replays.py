@@ -8,7 +8,7 @@ from requests import PreparedRequest
 from requests.adapters import BaseAdapter
 
 from requests_iris import IrisSession, TokenResponseError
-from requests_iris.body import DISCARD_AT_MOST
+from requests_iris.discard import MAX_BYTES
 from requests_iris.sandbox import Fault, Sandbox
 
 
@@ -26,7 +26,7 @@ def test_a_resend_whose_renewal_fails_gives_the_connection_of_the_401_back(
 
 
 @pytest.mark.parametrize("bearer", [True, False])
-@pytest.mark.parametrize("size", [100, DISCARD_AT_MOST - 1, DISCARD_AT_MOST * 100])
+@pytest.mark.parametrize("size", [100, MAX_BYTES - 1, MAX_BYTES * 100])
 def test_a_long_body_of_a_401_is_not_read_to_its_end(
     iris: IrisSession, sandbox: Sandbox, size: int, bearer: bool
 ) -> None:
@@ -39,7 +39,7 @@ def test_a_long_body_of_a_401_is_not_read_to_its_end(
         assert response.ok
         response.close()
     (rejected,) = response.history
-    assert rejected.content == b"x" * min(size, DISCARD_AT_MOST)
+    assert rejected.content == b"x" * min(size, MAX_BYTES)
 
 
 @pytest.mark.parametrize("headers", [True, False])
