@@ -7,8 +7,8 @@
         ├── SettingError (also a ValueError)     a setting was refused
         │   └── MissingSettingError              a setting is needed now and was given nowhere
         ├── ListError                            a list could not be read to its end
-        │   ├── NotAListError                    the reply holds no list
-        │   ├── IncompleteListError              a page failed, or does not fit the others
+        │   ├── NotAListError                    the response holds no list
+        │   ├── IncompleteListError              a page failed, or does not fit the other pages
         │   └── GraphQLError                     GraphQL answered with errors
         └── TokenError                           no token could be had
             ├── TokenRefusedError                the token endpoint said no
@@ -141,12 +141,20 @@ class TokenResponseError(TokenError):
 
 
 class ListError(IrisError):
-    """A list could not be read to its end. What was read before is whole pages.
+    """A list could not be read to its end. Everything that was handed out before is correct.
 
-    :ivar pages_read: pages that were handed out before.
-    :ivar items_read: the elements in them.
-    :ivar resume: where to go on: the same call with it as ``resume`` does so; it can be saved as
-        JSON. None if the list must be read anew.
+    If a page failed, the error is also an instance of the exception that plain requests would have
+    raised: a page that could not be fetched also of ``requests.ConnectionError``,
+    ``requests.Timeout`` and so on, a page with status 400 or higher also of ``requests.HTTPError``,
+    a page that is no JSON also of ``requests.JSONDecodeError``, and a page without a token also of
+    that :class:`TokenError`. Such a class is called ``IncompleteListError[ConnectionError]``. So
+    ``except`` clauses written for requests keep working around a loop over a list.
+
+    :ivar pages_read: number of pages that were handed out before the error.
+    :ivar items_read: number of items in these pages.
+    :ivar resume: the resume point, a dict that can be saved as JSON. The same call with
+        ``resume=error.resume`` continues the list at the page that failed. None if the list must be
+        read from the beginning.
     """
 
     def __init__(
@@ -165,9 +173,9 @@ class ListError(IrisError):
 
 
 class NotAListError(ListError):
-    """The reply has none of the forms that lists have.
+    """The response holds no list, or a list that its GraphQL query cannot continue.
 
-    :ivar keys: the names of its top-level members.
+    :ivar keys: the names of the response's top-level members.
     """
 
     def __init__(self, message: str = "", *, keys: tuple[str, ...] = (), **context: Any) -> None:
@@ -176,16 +184,17 @@ class NotAListError(ListError):
 
 
 class IncompleteListError(ListError):
-    """A page failed, or does not fit the others: a total that changes, a cursor that repeats.
+    """A page failed, does not fit the other pages, or tells of more pages in an unknown way.
 
+    Examples: a total that changes, a cursor that repeats, a ``hasMore`` on the last page.
     ``retryable`` is true if the page may be there later.
     """
 
 
 class GraphQLError(ListError):
-    """GraphQL answered with errors, maybe beside a part of the data.
+    """GraphQL answered with errors, perhaps beside a part of the data.
 
-    :ivar errors: the objects of the reply's ``errors``.
+    :ivar errors: the objects in the response's ``errors``, as the server sent them.
     """
 
     def __init__(

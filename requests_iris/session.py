@@ -362,25 +362,27 @@ class IrisSession(OAuth2Session, requests.Session):
         resume: Mapping[str, Any] | None = None,
         **request_arguments: Any,
     ) -> Iterator[Response]:
-        """Every page of a list, in order, as responses; or an exception, never a short list.
+        """The pages of a list, in order, as responses. You get every page, or an exception.
 
-        The form of the list is told by its first page: pages, cursors, AEMP links, a GraphQL
-        connection, or one whole list. JSON is asked for, and as many elements a page as there can
-        be where `url` and ``params`` do not say. If they name a page, the walk begins there.
+        The first response shows the pagination style: page numbers, cursors, AEMP links, a GraphQL
+        connection, or a single response. Requests ask for JSON. If `url` and ``params`` set no
+        page size, pages are as large as the API allows; if they name a page, reading begins there.
 
-        :param method: "POST" for lists with a filter in the body, and for GraphQL, whose query must
-            declare ``$after``.
-        :param items_path: where the elements are, as names with dots between them, in an odd reply.
-        :param max_workers: pages to read at once; cursors, and GraphQL, read one page ahead.
-            Where the walk ends early, it waits for requests on their way, and repeats none.
-        :param resume: of the :class:`ListError` that the same call has raised before: its method,
-            path, parameters and body, in this process or another.
-        :param request_arguments: further ones of :meth:`request`, for every page; none is streamed.
-        :raises SettingError: at once, for an argument that cannot be right; after one page for a
-            `resume` of a list of another form.
-        :raises TypeError: at once, for an argument that :meth:`request` does not have.
-        :raises ListError: on the way, for a list that is not read whole. If the first request of
-            all is not answered, what :meth:`request` raises.
+        :param method: "POST" for a list with a filter in the body, and for GraphQL. A GraphQL query
+            must declare ``$after``.
+        :param items_path: where the items are in an unusual response: names with dots between them.
+        :param max_workers: number of pages to read at once; lists with cursors and GraphQL read one
+            page ahead. If reading ends early, it waits for requests under way, without retries.
+        :param resume: the ``resume`` of the :class:`ListError` that the same call (method, path,
+            parameters, body) raised before, in this process or another.
+        :param request_arguments: other arguments of :meth:`request`, for every page. ``stream`` has
+            no effect.
+        :raises SettingError: at the call, for a wrong argument; after one page, for a `resume` of
+            another pagination style.
+        :raises TypeError: at the call, for an argument that :meth:`request` does not have.
+        :raises ListError: during iteration, if the list cannot be read whole. If a page failed, the
+            error is also what plain requests would have raised, such as a ConnectionError. If the
+            first request fails, you get the exception that :meth:`request` would raise.
         """
         found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
         return responses(found)
@@ -396,12 +398,13 @@ class IrisSession(OAuth2Session, requests.Session):
         progress: bool | Progress = False,
         **request_arguments: Any,
     ) -> Iterator[Any]:
-        """Every element of a list, in order; or an exception, never a short list.
+        """The items of a list, in order. You get every item, or an exception.
 
-        :param progress: True for a bar on the terminal (tqdm, the extra ``progress``); or what is
-            called after each page with the number of elements read, and that of all or None.
+        :param progress: True for a bar on the terminal (tqdm, the extra ``progress``); or a
+            callable that gets the number of items read so far and the number of all items (or None)
+            after each page.
 
-        The other arguments are those of :meth:`pages`, and so are the exceptions.
+        The other arguments and the exceptions are those of :meth:`pages`.
         """
         found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
         return items(found, progress_of(progress))
@@ -415,7 +418,7 @@ class IrisSession(OAuth2Session, requests.Session):
         resume: Mapping[str, Any] | None,
         arguments: dict[str, Any],
     ) -> Generator[Page, None, None]:
-        # a walk only reads, by whatever method
+        # Reading a list changes nothing on the server, whatever the method.
         read = partial(self.request, idempotent=True)
         return pages(
             read,

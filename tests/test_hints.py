@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from requests_iris.hints import hints_of_more, links_to_next, objects_around
+from requests_iris.document import objects_around
+from requests_iris.hints import header_leads_on, hints_of_more
 
 #: Each name that tells of more than one element, or one page, with a value by which it does.
 MORE: dict[str, Any] = {
@@ -35,7 +36,7 @@ BESIDE += ("meta", "metadata", "_metadata", "pageInfo", "page_info")
 
 def hints(reply: dict[str, Any], key: str = "plans") -> list[str]:
     """Of a reply with one element, which is all that was read."""
-    return hints_of_more({"plans": [1], **reply}, key, elements=1, pages=1)
+    return hints_of_more({"plans": [1], **reply}, key, items=1, pages=1)
 
 
 @pytest.mark.parametrize("name", MORE)
@@ -113,9 +114,9 @@ def test_the_last_object_on_the_way_may_hold_the_list_itself() -> None:
 
 def test_counts_are_of_what_was_read() -> None:
     reply = {"content": [1], "total": 3, "pages": 3}
-    assert hints_of_more(reply, "content", elements=3, pages=3) == []
-    assert hints_of_more(reply, "content", elements=2, pages=2) == ["total", "pages"]
-    assert hints_of_more(reply, "content", elements=None, pages=None) == []
+    assert hints_of_more(reply, "content", items=3, pages=3) == []
+    assert hints_of_more(reply, "content", items=2, pages=2) == ["total", "pages"]
+    assert hints_of_more(reply, "content", items=None, pages=None) == []
 
 
 @pytest.mark.parametrize(
@@ -131,4 +132,4 @@ def test_counts_are_of_what_was_read() -> None:
     ],
 )
 def test_a_link_header_leads_on_by_its_relation(header: str, leads_on: bool) -> None:
-    assert links_to_next(header) is leads_on
+    assert header_leads_on(header, "/plans") is leads_on

@@ -18,12 +18,14 @@ FLOORS: list[set[str]] = [
     {"__init__"},
     {"session"},
     {"auth", "pagination"},
-    {"source"},
-    {"sharing"},
-    {"token_endpoint", "transport", "stores"},
-    {"retry", "tls", "forms"},
-    {"token", "hosts", "credentials", "call"},
-    {"errors", "problems", "body", "clock", "hints", "secret", "forks", "text"},
+    {"source", "resume"},
+    {"sharing", "known_styles"},
+    {"token_endpoint", "transport", "stores", "graphql"},
+    {"retry", "tls", "styles"},
+    {"token", "hosts", "credentials", "call", "hints"},
+    {"problems", "links", "page_errors", "progress"},
+    {"document"},
+    {"errors", "body", "clock", "cursor_history", "secret", "forks", "text"},
 ]
 #: What only the session's room may know: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}

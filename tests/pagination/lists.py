@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 
-from requests_iris.call import Call
+from requests_iris.known_styles import first_call
+from requests_iris.resume import resume_point
 from requests_iris.sandbox import Fault
 from requests_iris.sandbox.fleet import Fleet
 
@@ -55,7 +56,7 @@ def answers(sandbox, *bodies) -> str:
     return "/api/odd"
 
 
-def resume_at(place, url, *, method="GET", **arguments):
-    """What an error at that place has; JSON may come back with its members in another order."""
-    resume = Call.first(method, url, arguments).resume_at(place)
+def resume_at(position, url, *, method="GET", **arguments):
+    """The resume point of an error there; JSON may bring its members back in another order."""
+    resume = resume_point(first_call(method, url, arguments), position)
     return json.loads(json.dumps(resume, sort_keys=True))

@@ -67,10 +67,13 @@ def test_an_error_has_the_response_that_told_of_it(sandbox, iris, form, workers,
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        (Fault(status=400, body={"code": "broken"}), "it was answered with 400 broken"),
-        (Fault(status=400), "it was answered with 400 (?i:bad request)"),
+        (Fault(status=400, body={"code": "broken"}), "the server answered with 400 broken"),
+        (Fault(status=400), "the server answered with 400 (?i:bad request)"),
         (Fault(status=200, body="<html>"), "it is no JSON object, but text/html; charset=utf-8"),
-        (Fault(status=200, body="[" * 100_000), "it is no JSON object, but text/html; .*"),
+        (
+            Fault(status=200, body="[" * 100_000),
+            "it is no JSON object, but text/html; .* that is nested too deeply",
+        ),
         (Fault(drop="before"), r"it could not be read \(ConnectionError: .*"),
         (Fault(reply={"number": 9}), "number 1 was asked for, and number 9 came"),
     ],
@@ -80,7 +83,7 @@ def test_an_error_says_which_page_it_is_about(sandbox, iris, fault, told, worker
     sandbox.inject(fault, on="api", times=1000)
     with pytest.raises(ListError) as caught:
         list(iris.items(ASSETS, params={"size": 10, "q": "secret"}, max_workers=workers))
-    assert re.fullmatch(f"page 2 of the walk, GET {ASSETS}: {told}", str(caught.value))
+    assert re.fullmatch(f"page 2 of the list, GET {ASSETS}: {told}", str(caught.value))
     assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
 
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from requests_iris import IncompleteListError, NotAListError
-from requests_iris.call import Call
-from requests_iris.forms import form_of
+from requests_iris.graphql import Query
+from requests_iris.known_styles import first_call, style_of
 from requests_iris.sandbox import Fault
 
 from ..test_sandbox_api import ASSETS, GRAPHQL, QUERY
@@ -29,8 +29,8 @@ def test_graphql_is_asked_for_so_many_a_page_where_it_declares_first(
 
 
 def test_a_query_may_have_a_space_after_the_name_of_a_variable() -> None:
-    call = Call.first("POST", GRAPHQL, {"json": {"query": "query ($first : Int) { assets }"}})
-    assert call.variables == {"first": 100}
+    call = first_call("POST", GRAPHQL, {"json": {"query": "query ($first : Int) { assets }"}})
+    assert call.json["variables"] == {"first": 100}
 
 
 def test_the_name_of_a_method_may_be_in_lower_case(iris) -> None:
@@ -58,9 +58,9 @@ def test_an_edge_without_its_node_is_an_error(sandbox, iris, edge) -> None:
 
 
 def test_a_connection_needs_its_page_info() -> None:
-    call = Call.first("POST", GRAPHQL, {"json": {"query": QUERY}})
+    call = first_call("POST", GRAPHQL, {"json": {"query": QUERY}})
     with pytest.raises(NotAListError, match="holds 0 connections"):
-        form_of(call, {"data": {"assets": {"edges": [], "pageInfo": None}}}, None)
+        style_of(call, {"data": {"assets": {"edges": [], "pageInfo": None}}}, None)
 
 
 def test_two_connections_in_a_query_are_refused(sandbox, iris) -> None:
@@ -129,7 +129,7 @@ class TestTheTotalOfAConnection:
         assert self.walk(sandbox, iris, 2, 2) == (2, 2)
 
     def test_is_an_error_if_less_was_found(self, sandbox, iris) -> None:
-        with pytest.raises(IncompleteListError, match="page 2 of .* 2 elements of 5 have come"):
+        with pytest.raises(IncompleteListError, match="page 2 of .* 2 items of 5 have come"):
             self.walk(sandbox, iris, 5, 5)
 
     def test_must_not_change_on_the_way(self, sandbox, iris) -> None:
@@ -175,5 +175,4 @@ def test_the_last_elements_of_a_connection_are_not_all(
 
 
 def test_a_name_that_ends_in_last_does_not_ask_for_the_last() -> None:
-    call = Call.first("POST", GRAPHQL, {"json": {"query": "{ ballast: assets }"}})
-    assert not call.goes_backwards
+    assert not Query.of("{ ballast: assets }").asks_for_last

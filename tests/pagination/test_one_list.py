@@ -7,8 +7,7 @@ import json
 import pytest
 
 from requests_iris import IncompleteListError, NotAListError
-from requests_iris.call import Call
-from requests_iris.forms import form_of
+from requests_iris.known_styles import first_call, style_of
 from requests_iris.sandbox import Fault
 
 from ..test_sandbox_api import ASSETS, GRAPHQL, PLANS, QUERY
@@ -65,7 +64,7 @@ class TestAWholeListThatLooksOdd:
     "beside", [{"Links": [], "Errors": []}, {"next": ""}, {"data": {"isPartial": False}}], ids=str
 )
 def test_what_says_nothing_of_more_leaves_a_list_whole(beside) -> None:
-    assert form_of(Call.first("GET", PLANS, {}), {"plans": [1], **beside}, None).total == 1
+    assert style_of(first_call("GET", PLANS, {}), {"plans": [1], **beside}, None).total == 1
 
 
 class TestALaterPageThatCannotBeFound:
@@ -131,7 +130,7 @@ def test_a_partial_reply_is_an_error(sandbox, iris) -> None:
 def test_a_list_of_samples_may_say_inside_that_it_is_partial() -> None:
     reply = {"data": {"isPartial": True, "result": [1]}}
     with pytest.raises(IncompleteListError, match="isPartial"):
-        form_of(Call.first("GET", PLANS, {}), reply, None)
+        style_of(first_call("GET", PLANS, {}), reply, None)
 
 
 class TestWhatIsMissing:
@@ -174,5 +173,5 @@ class TestWhatIsMissing:
 def test_errors_are_no_elements(iris, sandbox) -> None:
     body = {"data": None, "errors": [{"message": "no"}]}
     sandbox.inject(Fault(status=200, body=body), on="api")
-    with pytest.raises(IncompleteListError, match="tells of errors: no"):
+    with pytest.raises(IncompleteListError, match="reports errors: no"):
         list(iris.items(GRAPHQL, method="POST", data=json.dumps({"query": QUERY})))

@@ -65,7 +65,7 @@ class TestABar:
     def test_counts_where_there_is_no_total(self, iris, terminal) -> None:
         with redirect_stderr(terminal):
             assert sum(1 for _ in iris.items(OPERATORS, progress=True)) == 250
-        assert "250 elements" in terminal.getvalue()
+        assert "250 items" in terminal.getvalue()
         assert terminal.getvalue().endswith("\n")
 
     def test_ends_with_a_walk_that_is_stopped(self, walk, terminal) -> None:

@@ -1,0 +1,143 @@
+"""The JSON object of a page: where its members are, however a server spells their names.
+
+Two rules hold everywhere. Names are compared without regard to case and punctuation (`After`,
+`@rel` and `total_elements` are `after`, `rel` and `totalElements`). If a page has two spellings of
+a name, the spelling that IRIS uses wins. Nothing here does any I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .errors import IncompleteListError, NotAListError
+from .text import one_line
+
+Document = dict[str, Any]
+
+#: Where IRIS puts the items of a page.
+ITEMS_PATHS = ("content", "Equipment", "equipment", "data.result")
+#: Largest count that is believed. A count beyond it is a mistake, and most programs cannot hold it.
+MOST = 2**53
+#: Values that say no.
+_NO = frozenset(("", "0", "0.0", "false", "no", "n", "none", "null", "{}", "[]"))
+
+
+def folded(name: str) -> str:
+    """`name` without the differences that do not count: case and punctuation."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def member(document: Mapping[str, Any], name: str) -> Any:
+    """The value of the member `name`; None if the document has no such member.
+
+    :param name: in IRIS's spelling.
+    :raises IncompleteListError: if IRIS's spelling is missing, and two others contradict.
+    """
+    if name in document:
+        return document[name]
+    wanted = folded(name)
+    values = [value for each, value in document.items() if folded(each) == wanted]
+    if any(value != values[0] for value in values[1:]):
+        raise IncompleteListError(f"it has two members {name!r}, which contradict each other")
+    return values[0] if values else None
+
+
+def at(document: Document, path: str) -> Any:
+    """What is at `path`, names with dots between them; None if nothing is there."""
+    found: Any = document
+    for name in path.split("."):
+        found = member(found, name) if isinstance(found, dict) else None
+    return found
+
+
+def list_at(document: Document, path: str) -> list[Any]:
+    """The list at `path`.
+
+    :raises NotAListError: if no list is there.
+    :raises IncompleteListError: if the page says that a part of it is missing.
+    """
+    check_complete(document, path)
+    found = at(document, path)
+    if not isinstance(found, list):
+        raise NotAListError(
+            f"there is no list at {path!r} (members of the response: {names_of(document)})",
+            keys=tuple(document),
+        )
+    return found
+
+
+def items_path_of(document: Document) -> str | None:
+    """Where the items are: at a path that IRIS uses, or in the only list of the page."""
+    for path in ITEMS_PATHS:
+        if isinstance(at(document, path), list):
+            return path
+    lists = [
+        name
+        for name, value in document.items()
+        if isinstance(value, list) and folded(name) not in ("links", "link", "errors")
+    ]
+    return lists[0] if len(lists) == 1 else None
+
+
+def objects_around(document: Document, path: str) -> Iterator[Document]:
+    """The objects on the way to the list, from the whole page inwards."""
+    found: Any = document
+    for name in (*path.split("."), None):
+        if isinstance(found, dict):
+            yield found
+            found = member(found, name) if name is not None else None
+
+
+def check_complete(document: Document, path: str) -> None:
+    """:raises IncompleteListError: if the page says that a part of it is missing."""
+    if any(says_yes(member(each, "isPartial")) for each in objects_around(document, path)):
+        raise IncompleteListError("the server says that this is a part of the list (isPartial)")
+    errors = () if path.startswith("errors") else errors_in(document)
+    failed = member(document, "status") == "error"  # as Prometheus says it
+    if errors or failed:
+        messages = ", ".join(text_of(each.get("message")) for each in errors)
+        message = messages or text_of(member(document, "error"))
+        raise IncompleteListError(f"the server reports errors: {message}")
+
+
+def errors_in(document: Any) -> tuple[dict[str, Any], ...]:
+    """The members of `errors`; what is no object becomes the message of an error."""
+    errors = (member(document, "errors") if isinstance(document, dict) else None) or []
+    each_error = errors if isinstance(errors, list) else [errors]
+    return tuple(
+        each if isinstance(each, dict) else {"message": text_of(each)} for each in each_error
+    )
+
+
+def count(document: Mapping[str, Any], name: str) -> int | None:
+    """The member `name` as a count; None if it is missing or no count."""
+    return as_count(member(document, name))
+
+
+def as_count(value: Any) -> int | None:
+    """`value` as a count; None if it is negative, absurd or no integer."""
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_integer and 0 <= value <= MOST else None
+
+
+def says_yes(value: Any) -> bool:
+    """Whether a flag or a link says yes; an object or a list does if anything in it does."""
+    waiting = [value]
+    while waiting:  # no recursion: a page may be nested 900 levels deep
+        value = waiting.pop()
+        if isinstance(value, (dict, list)):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+        elif str(value).strip().lower() not in _NO:
+            return True
+    return False
+
+
+def text_of(value: Any) -> str:
+    """A server's text for a message: one printable line. Containers are named by their type."""
+    return type(value).__name__ if isinstance(value, (dict, list)) else one_line(value)
+
+
+def names_of(document: Document) -> str:
+    """The names of the members, for a message."""
+    return one_line(", ".join(document)) or "none"

@@ -1,0 +1,51 @@
+"""All pagination styles, and which of them a call, a response or a position belongs to.
+
+Nothing here does any I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .call import Call, Position
+from .document import Document
+from .errors import SettingError
+from .graphql import Connection
+from .styles import REST_STYLES, PaginationStyle
+
+#: In the order in which they are asked whether a call or a response is theirs. The last takes all.
+STYLES: tuple[type[PaginationStyle], ...] = (Connection, *REST_STYLES)
+
+
+def first_call(method: str, url: Any, arguments: Mapping[str, Any]) -> Call:
+    """The request that the caller described, with as many items per page as the API allows.
+
+    :raises SettingError: if it cannot be sent, or can be sent only once.
+    """
+    call = Call.of(method, url, arguments)
+    prepared = (style.prepared(call) for style in STYLES)
+    return next((each for each in prepared if each is not None), call)
+
+
+def style_of(call: Call, document: Document, items_path: str | None) -> PaginationStyle:
+    """The pagination style of a list, by its first response.
+
+    :param items_path: where the items are, as names with dots between them; for unusual responses.
+    :raises ListError: if the response holds no list, or a part of a list.
+    :raises SettingError: if the call comes from a resume point of another style.
+    """
+    recognised = (style.recognised(call, document, items_path) for style in STYLES)
+    style = next(each for each in recognised if each is not None)
+    if call.position and not set(style.names) & call.position.keys():
+        raise SettingError(
+            "resume is for a list of another pagination style. Read the list from the beginning",
+            setting="resume",
+        )
+    return style
+
+
+def style_at(position: Position) -> type[PaginationStyle]:
+    """The pagination style that a position belongs to."""
+    named = (style for style in STYLES if set(style.names) & position.keys())
+    return next(named, PaginationStyle)

@@ -1,0 +1,109 @@
+"""The error of a page that failed: a ListError that is also what plain requests would have raised.
+
+Code around a loop over pages has ``except requests.ConnectionError``, ``except requests.Timeout``
+or ``except InvalidGrantError``. These clauses must catch the ListError, too. So the class of such
+an error has two bases: a ListError, and the class of the cause. Ray's ``as_instanceof_cause`` does
+the same for errors of its workers.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from functools import lru_cache, partial
+from types import new_class
+from typing import Any, TypeVar
+
+from .errors import ListError
+
+_List = TypeVar("_List", bound=ListError)
+
+#: Members of a ListError. A property of the other class must not hide them.
+_OWN = ("pages_read", "items_read", "resume", "keys", "errors", "retryable", "request", "response")
+
+
+def caused_by(error: _List, cause: BaseException) -> _List:
+    """`error`, also as an instance of the class of `cause`, with the members of both."""
+    base: Any = type(error)
+    other: Any = type(cause)
+    made: _List = _made(_class_of(base, other), error.args, {**vars(cause), **vars(error)})
+    return made
+
+
+class _PageError:
+    """What both bases define, in the way of the ListError. It stands before both bases.
+
+    :cvar bases: the ListError and the class of the cause.
+    """
+
+    bases: tuple[type[ListError], type[BaseException]]
+    args: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.args))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.args))})"
+
+    def __copy__(self) -> Any:
+        return _made(type(self), self.args, vars(self))
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        # A worker's error must reach its caller: what cannot travel stays behind.
+        base, cause = self.bases
+        importable = next(each for each in cause.__mro__ if _is_importable(each))
+        state = {name: value for name, value in vars(self).items() if _pickles(value)}
+        return _unpickled, (base, importable, self.args, state)
+
+
+def _unpickled(base: Any, cause: Any, args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    return _made(_class_of(base, cause), args, state)
+
+
+def _made(cls: type[Any], args: tuple[Any, ...], members: dict[str, Any]) -> Any:
+    """An instance without a call of a constructor, which might want any arguments."""
+    made = OSError.__new__(cls)
+    made.args = args
+    vars(made).update(members)
+    return made
+
+
+@lru_cache(maxsize=256)  # Two threads may make the same class twice, which does no harm.
+def _class_of(base: type[Any], cause: type[Any]) -> type[Any]:
+    """The class with both bases; only `base` if no such class is possible.
+
+    Some classes cannot be a base: a class with a memory layout of its own, such as UnicodeError, or
+    a class that refuses subclasses. Then the next class in its method resolution order is tried.
+    """
+    for each in cause.__mro__:
+        if issubclass(base, each):
+            break
+        try:
+            return new_class(
+                f"{base.__name__}[{each.__name__}]",
+                (_PageError, base, each),
+                exec_body=partial(_fill, base, each),
+            )
+        except Exception:  # noqa: S112  # a metaclass or __init_subclass__ may raise anything
+            continue
+    return base
+
+
+def _fill(base: type[Any], cause: type[Any], namespace: dict[str, Any]) -> None:
+    namespace.update(dict.fromkeys(_OWN), bases=(base, cause), __module__=base.__module__)
+    namespace["__doc__"] = f"{base.__name__} that is also {cause.__module__}.{cause.__qualname__}."
+
+
+def _is_importable(cls: type[Any]) -> bool:
+    found: Any = sys.modules.get(cls.__module__)
+    for name in cls.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is cls
+
+
+def _pickles(value: Any) -> bool:
+    try:
+        pickle.dumps(value)
+    except Exception:  # a member of somebody's error may raise anything
+        return False
+    return True

@@ -1,0 +1,419 @@
+"""Pagination styles: where the items are, which page comes next, and whether the list is whole.
+
+The first response shows the style of a list, so no caller has to name it. This module has the four
+styles of REST lists: page numbers, AEMP links (ISO 15143-3), cursors, and a single response.
+``graphql.py`` has the fifth. A style also knows how its own request asks for another page, so a new
+style is one class here. Nothing here does any I/O.
+
+One rule holds for all: a list ends only where its style says so, and only if nothing else on the
+last page says that more follows. A sign that is not understood is an error, never the end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from .call import Call, Position
+from .cursor_history import CursorHistory
+from .document import (
+    Document,
+    check_complete,
+    count,
+    folded,
+    items_path_of,
+    list_at,
+    member,
+    names_of,
+    text_of,
+)
+from .errors import IncompleteListError, NotAListError
+from .hints import hints_of_more
+from .links import Link, links_in, number_of, numbered_path, urljoined
+
+#: Items per page that a request asks for if the caller does not say; the most that IRIS gives.
+SIZE = 1000
+#: The same for cursors and GraphQL, where IRIS documents no limit, and advises 50 to 100.
+LIMIT = 100
+
+
+class PaginationStyle:
+    """What is known of a list after its first response.
+
+    :cvar names: members of a position, one of which leads to a page of this style.
+    :ivar total: items that this reading will find, or None if the server does not say.
+    """
+
+    names: ClassVar[Collection[str]] = ()
+    total: int | None = None
+
+    def __init__(self, items_path: str) -> None:
+        self._path = items_path
+
+    # The request.
+
+    @classmethod
+    def prepared(cls, call: Call) -> Call | None:  # noqa: ARG003
+        """The first call, with as many items per page as the API allows, if the caller does not
+        say. None if this style leaves the call to the next style.
+        """
+        return None
+
+    @classmethod
+    def moved(cls, call: Call, position: Position) -> Call:
+        """The call for the page at `position`."""
+        params = {name: value for name, value in position.items() if name != "total"}
+        return replace(call.with_query(**params), position=position)
+
+    @classmethod
+    def unmoved(cls, call: Call, position: Position) -> Call:
+        """The call without `position`, to compare two lists."""
+        url = urlsplit(call.url)
+        query = [each for each in parse_qsl(url.query, True) if each[0] not in position]
+        return replace(call, url=url._replace(query=urlencode(query)).geturl())
+
+    # The responses.
+
+    @classmethod
+    def recognised(
+        cls, call: Call, document: Document, items_path: str | None
+    ) -> PaginationStyle | None:
+        """This style, if the first response is a page of it; else None.
+
+        :raises ListError: if the response is a page of it, and cannot be read.
+        """
+        raise NotImplementedError
+
+    def items(self, document: Document) -> list[Any]:
+        """The items of a page.
+
+        :raises ListError: if the list is missing, or a part of it.
+        """
+        return list_at(document, self._path)
+
+    def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
+        """The position of the next page; None at the end. Called once per page, in order.
+
+        :raises ListError: if the page does not fit the pages before, or more seems to follow the
+            last page.
+        """
+        raise NotImplementedError
+
+    def ahead(self, call: Call) -> Iterator[Position] | None:  # noqa: ARG002
+        """The positions of all pages after the first; None if each page names the next only."""
+        return None
+
+    def _check_end(
+        self,
+        call: Call,
+        document: Document,
+        *,
+        items: int | None,
+        pages: int | None,
+        numbered: bool = False,
+    ) -> None:
+        """:raises IncompleteListError: if the last page has a sign that more follows."""
+        hints = hints_of_more(
+            document, self._path, items=items, pages=pages, url=call.asked, numbered=numbered
+        )
+        if hints:
+            raise IncompleteListError(
+                "it is the last page, but it tells of more pages in a way that is not known "
+                f"({text_of(', '.join(hints))}). Read the list page by page with get()"
+            )
+
+
+class PageNumbers(PaginationStyle):
+    """Pages by number, from 0. Each page tells its size and the total of the list."""
+
+    names = ("page",)
+
+    def __init__(self, call: Call, document: Document, items_path: str) -> None:
+        super().__init__(items_path)
+        self._size, self._total = self._counts(document)
+        self._asked_size = call.params.get("size", self._size)
+        self._end = -(-self._total // self._size) if self._size else 1
+        if (total := call.position.get("total", self._total)) != self._total:
+            raise IncompleteListError(
+                f"the list has changed since the resume point: it had {total} items then, "
+                f"and has {self._total} now. Read the list from the beginning"
+            )
+        self.total = max(self._total - _page_asked_by(call) * self._size, 0)
+
+    @classmethod
+    def prepared(cls, call: Call) -> Call:
+        return call if call.names_its_page else call.with_query(size=SIZE)
+
+    @classmethod
+    def recognised(
+        cls, call: Call, document: Document, items_path: str | None
+    ) -> PageNumbers | None:
+        path = _path_of_items(document, items_path)
+        names = set(map(folded, document))
+        counts = {"totalelements", "number"}
+        is_paged = counts <= names or (path == "content" and {*counts, "totalpages"} & names)
+        return cls(call, document, path) if is_paged else None
+
+    def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
+        asked = _page_asked_by(call)
+        if count(document, "number") != asked:
+            came = text_of(member(document, "number"))
+            raise IncompleteListError(f"number {asked} was asked for, and number {came} came")
+        if (before := (self._size, self._total)) != (now := self._counts(document)):
+            raise IncompleteListError(
+                "the list has changed while it was read: size and totalElements were {} and {}, "
+                "and are {} and {}. Read the list from the beginning".format(*before, *now)
+            )
+        due = min(self._size, max(self._total - asked * self._size, 0))
+        if len(items) != due:
+            raise IncompleteListError(f"it has {len(items)} items, and should have {due}")
+        if asked + 1 < self._end:
+            return self._position(asked + 1)
+        self._check_end(call, document, items=self._total, pages=max(self._end, 1))
+        return None
+
+    def ahead(self, call: Call) -> Iterator[Position] | None:
+        return map(self._position, range(_page_asked_by(call) + 1, self._end))
+
+    def _position(self, number: int) -> Position:
+        return {"size": self._asked_size, "page": number, "total": self._total}
+
+    def _counts(self, document: Document) -> tuple[int, int]:
+        size, total = count(document, "size"), count(document, "totalElements")
+        if size is None or total is None or (total and not size):
+            told = (text_of(member(document, name)) for name in ("size", "totalElements"))
+            raise IncompleteListError(
+                "it has no size and totalElements that make sense, so nobody can tell whether the "
+                "list is whole (size: {}, totalElements: {})".format(*told)
+            )
+        expected = -(-total // size) if size else 0
+        # An empty list may count as no page, or as an empty page.
+        counts = (None, expected, expected or 1)
+        if size and (pages := member(document, "totalPages")) not in counts:
+            raise IncompleteListError(
+                f"it says that {total} items, {size} per page, are {text_of(pages)} pages"
+            )
+        return size, total
+
+
+class AempLinks(PaginationStyle):
+    """AEMP (ISO 15143-3): the page number ends the path, and links name the next and last page.
+
+    Links are never followed: only the page numbers in them count, and only by relations that are
+    known (RFC 8288).
+    """
+
+    names = ("number",)
+    _RELATIONS = frozenset(("self", "first", "prev", "next", "last"))
+    #: The paths of every account, such as ``/aemp/v2/15143/-3/Fleet/1`` or ``/aemp/v2/123/-1/…``.
+    _PATH = re.compile(r"(?:/aemp/(?:v[^/]+/)?[^/]+/-?\d+|/15143/-3)/.+/\d+", re.I)
+    #: The path of one machine, whose serial number may be all digits. A series has more parts.
+    _MACHINE = re.compile(r".*/equipment/(?:id|makemodelserial/[^/]+/[^/]+)/[^/]+", re.I)
+
+    def __init__(self, call: Call, document: Document, items_path: str) -> None:
+        super().__init__(items_path)
+        self._last = self._linked(call, document).get("last")
+        self._size = len(self.items(document))
+        self._first = _number_in(call.path) == 1 and not call.position
+        self._items = 0
+
+    @classmethod
+    def prepared(cls, call: Call) -> Call | None:
+        return call if cls._has_path(call) else None
+
+    @classmethod
+    def moved(cls, call: Call, position: Position) -> Call:
+        path = f"{call.path.rpartition('/')[0]}/{position['number']}"
+        return replace(call.with_path(path), position=position)
+
+    @classmethod
+    def unmoved(cls, call: Call, position: Position) -> Call:  # noqa: ARG003
+        return call.with_path(call.path.rpartition("/")[0])
+
+    @classmethod
+    def recognised(cls, call: Call, document: Document, items_path: str | None) -> AempLinks | None:
+        path = _path_of_items(document, items_path)
+        linked = cls._has_path(call) and (_links_of(document) or list_at(document, path))
+        if "number" in call.position or linked or cls._has_numbered_pages(call, document):
+            return cls(call, document, path)
+        return None
+
+    def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
+        links, number = self._linked(call, document), _number_in(call.path)
+        self._items += len(items)
+        self._check(links, number)
+        if "next" in links or (self._last is not None and self._last > number):
+            if len(items) != self._size or not items:
+                raise IncompleteListError("it is not full, and it is not the last page")
+            return {"number": number + 1}
+        found = self._items if self._first else None
+        self._check_end(call, document, items=found, pages=number, numbered=True)
+        return None
+
+    def ahead(self, call: Call) -> Iterator[Position] | None:
+        if self._last is None:
+            return None
+        return ({"number": number} for number in range(_number_in(call.path) + 1, self._last + 1))
+
+    def _check(self, links: dict[str, int], number: int) -> None:
+        if (last := links.get("last")) != self._last:
+            raise IncompleteListError(
+                f"the list has changed while it was read: its last page was {self._last}, "
+                f"and is {last}. Read the list from the beginning"
+            )
+        for relation, expected in (("self", number), ("next", number + 1)):
+            if links.get(relation, expected) != expected:
+                raise IncompleteListError(
+                    f"its link {relation!r} leads to page {links[relation]}, "
+                    f"and should lead to page {expected}"
+                )
+        if "next" in links and last is not None and last <= number:
+            raise IncompleteListError(f"it has a next page, but says that the last page is {last}")
+
+    @classmethod
+    def _linked(cls, call: Call, document: Document) -> dict[str, int]:
+        """The page numbers that the links lead to, by relation."""
+        found, raw = _links_of(document), {}
+        for each in found if isinstance(found, list) else ():
+            if not (each and isinstance(each, dict)):
+                raise _stray(text_of(each))
+        for link in links_in(found):
+            if known := link.relations & cls._RELATIONS:
+                raw.update(dict.fromkeys(known, _number_of_link(call, link)))
+        if not raw:
+            raise IncompleteListError(
+                "it has no links that are known, so nobody can tell whether another page follows"
+            )
+        return raw
+
+    @classmethod
+    def _has_path(cls, call: Call) -> bool:
+        path = unquote(call.path)
+        return cls._PATH.search(path) is not None and cls._MACHINE.fullmatch(path) is None
+
+    @classmethod
+    def _has_numbered_pages(cls, call: Call, document: Document) -> bool:
+        """Whether a page of an unusual path leads on by the number in its path."""
+        here, number = numbered_path(call.asked)
+        if number is None:
+            return False
+        links = [e for e in links_in(_links_of(document)) if {"next", "last"} & e.relations]
+        linked = [numbered_path(urljoined(call.asked, each.target)) for each in links]
+        return any(there == here and (other or 0) > number for there, other in linked)
+
+
+class Cursor(PaginationStyle):
+    """Pages that each name the cursor of the next page; often without a total.
+
+    The end is a page without items, a page without a cursor, or a page whose cursor is the cursor
+    that led to it.
+    """
+
+    names = ("after", "before")
+
+    def __init__(self, call: Call, items_path: str) -> None:
+        super().__init__(items_path)
+        self._name = "before" if call.params.get("before") else "after"
+        self._begins_at_start = not call.params.get(self._name)
+        self._history = CursorHistory()
+        self._pages = self._items = 0
+
+    @classmethod
+    def recognised(cls, call: Call, document: Document, items_path: str | None) -> Cursor | None:
+        path = _path_of_items(document, items_path)
+        is_paged = {"after", "before", "limit"} & set(map(folded, document))
+        return cls(call, path) if is_paged or path == "content" else None
+
+    def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
+        self._pages += 1
+        self._items += len(items)
+        cursor = member(document, self._name)
+        # A number has become text in the URL.
+        if not items or cursor in (None, "") or str(cursor) == call.params.get(self._name):
+            # The counts include what came before this reading began.
+            read = (self._items, self._pages) if self._begins_at_start else (None, None)
+            self._check_end(call, document, items=read[0], pages=read[1])
+            return None
+        check_cursor(cursor, self._history)
+        limit = {} if call.sized else {"limit": LIMIT}
+        return {**limit, self._name: cursor}
+
+
+class SingleResponse(PaginationStyle):
+    """A response that is the whole list, if it has no sign that more follows."""
+
+    def __init__(self, document: Document, items_path: str) -> None:
+        super().__init__(items_path)
+        self.total = len(self.items(document))
+
+    @classmethod
+    def recognised(
+        cls,
+        call: Call,  # noqa: ARG003
+        document: Document,
+        items_path: str | None,
+    ) -> SingleResponse | None:
+        return cls(document, _path_of_items(document, items_path))
+
+    def following(self, call: Call, document: Document, items: list[Any]) -> None:
+        is_fleet = folded(self._path) == "equipment"
+        self._check_end(call, document, items=len(items), pages=1, numbered=is_fleet)
+
+
+#: The styles of REST lists, in the order in which a response is compared with them.
+REST_STYLES: tuple[type[PaginationStyle], ...] = (AempLinks, PageNumbers, Cursor, SingleResponse)
+
+
+def check_cursor(cursor: Any, history: CursorHistory) -> None:
+    """:raises IncompleteListError: for a cursor that leads nowhere, or leads in a circle."""
+    # 0 may be the beginning or the end, and True is an int
+    if isinstance(cursor, bool) or not isinstance(cursor, (str, int)) or not cursor:
+        kind = type(cursor).__name__
+        raise IncompleteListError(f"a cursor is no text: {text_of(cursor)} ({kind})")
+    if history.has_seen(cursor):
+        raise IncompleteListError("a cursor has come for the second time, so the list never ends")
+
+
+def _path_of_items(document: Document, items_path: str | None) -> str:
+    check_complete(document, items_path or "data")
+    path = items_path or items_path_of(document)
+    if path is None:
+        raise NotAListError(
+            f"the response holds no list, or several (its members: {names_of(document)}). "
+            "Name the list with items_path=",
+            keys=tuple(document),
+        )
+    return path
+
+
+def _links_of(document: Document) -> Any:
+    links = member(document, "Links")
+    return member(document, "Link") if links is None else links
+
+
+def _number_of_link(call: Call, link: Link) -> int:
+    here, _ = numbered_path(call.asked)
+    there, number = numbered_path(urljoined(call.asked, link.target) if link.target else "")
+    if there != here or number is None:
+        raise _stray(repr(text_of(link.name)))
+    return number
+
+
+def _stray(link: str) -> IncompleteListError:
+    return IncompleteListError(
+        f"the link {link} leads out of the list, so nobody can tell whether another page follows"
+    )
+
+
+def _number_in(path: str) -> int:
+    """The page number at the end of an AEMP path; 0 without a number."""
+    return number_of(path.rpartition("/")[2]) or 0
+
+
+def _page_asked_by(call: Call) -> int:
+    if "page" in call.position:
+        return int(call.position["page"])
+    return number_of(call.params.get("page", "0")) or 0
