@@ -7,7 +7,7 @@ here does any I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -47,18 +47,25 @@ class Call:
     sized: bool = False
 
     @classmethod
-    def of(cls, method: str, url: Any, arguments: Mapping[str, Any]) -> Call:
+    def of(
+        cls,
+        method: str,
+        url: Any,
+        arguments: Mapping[str, Any],
+        session_params: Collection[str] = (),
+    ) -> Call:
         """The request that the caller described, which asks for JSON.
 
+        :param session_params: the names of parameters that the session adds to every request.
         :raises SettingError: if it cannot be sent, or can be sent only once.
         """
         # The transport retries a page that breaks off, unless the page is streamed.
         arguments = {**arguments, "stream": False}
         _check_body(arguments)
         whole_url = _with_params(url, arguments.pop("params", None))
-        _check_named_once(whole_url)
+        _check_named_once(whole_url, session_params)
         call = cls(method.upper(), whole_url, arguments)._asking_for_json()
-        return replace(call, sized=any(map(_is_size, call.params)))
+        return replace(call, sized=any(map(_is_size, (*call.params, *session_params))))
 
     def __str__(self) -> str:
         """For a message: without the query and the user, which may be private."""
@@ -147,8 +154,14 @@ def _body_of(data: Any, members: Any) -> Any:
     return prepared.body
 
 
-def _check_named_once(url: str) -> None:
+def _check_named_once(url: str, session_params: Collection[str]) -> None:
     """:raises SettingError: for a second `page`: the server may read another one than we do."""
+    for name in sorted({"page", "after", "before"}.intersection(session_params)):
+        raise SettingError(
+            f"the session's params have {name}, so every request would read the same page. "
+            "Pass it to this call",
+            setting="params",
+        )
     named = [_name_of(each) for each in urlsplit(url).query.split("&")]
     for name in sorted(PAGING):
         if named.count(name) > 1:

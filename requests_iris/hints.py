@@ -62,6 +62,11 @@ _ABOUT = re.compile(
 _LINKS = re.compile(r"(?:page|paging|pagination|navigation)?links?")
 
 
+#: All names that this module understands, and those of IRIS.
+_IRIS = re.compile(r"limit|size|pagesize|number|numberof.*|ispartial|status")
+_KNOWN = (_MORE, _LAST_CURSOR, _CURSOR, _END, _OFFSET, _TOTAL, _PAGES, _ABOUT, _IRIS)
+
+
 class _Member(NamedTuple):
     """A member of a page: `beside` is true in an object that stands beside the list."""
 
@@ -104,6 +109,18 @@ def hints_of_more(
         if _LINKS.fullmatch(each.word):
             names += leading_on(links_in(each.value), url, numbered=numbered)
     return list(dict.fromkeys(names))
+
+
+def unknown_members(document: Document, items_path: str) -> list[str]:
+    """The names of members beside the list that may be a cursor for all that is known."""
+    return [
+        name
+        for name, value in document.items()
+        if isinstance(value, (str, int))
+        and says_yes(value)
+        and name != items_path
+        and not any(known.fullmatch(folded(name)) for known in _KNOWN)
+    ]
 
 
 def header_leads_on(header: str, url: str) -> bool:

@@ -5,7 +5,7 @@ Nothing here does any I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from .call import Call, Position
@@ -18,12 +18,15 @@ from .styles import REST_STYLES, PaginationStyle
 STYLES: tuple[type[PaginationStyle], ...] = (Connection, *REST_STYLES)
 
 
-def first_call(method: str, url: Any, arguments: Mapping[str, Any]) -> Call:
+def first_call(
+    method: str, url: Any, arguments: Mapping[str, Any], session_params: Collection[str] = ()
+) -> Call:
     """The request that the caller described, with as many items per page as the API allows.
 
+    :param session_params: the names of parameters that the session adds to every request.
     :raises SettingError: if it cannot be sent, or can be sent only once.
     """
-    call = Call.of(method, url, arguments)
+    call = Call.of(method, url, arguments, session_params)
     prepared = (style.prepared(call) for style in STYLES)
     return next((each for each in prepared if each is not None), call)
 

@@ -38,6 +38,10 @@ class _PageError:
 
     bases: tuple[type[ListError], type[BaseException]]
     args: tuple[Any, ...]
+    # An error that is a frozen dataclass could not be raised through a context manager.
+    __setattr__ = object.__setattr__
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def __str__(self) -> str:
         return " ".join(map(str, self.args))
@@ -69,24 +73,23 @@ def _made(cls: type[Any], args: tuple[Any, ...], members: dict[str, Any]) -> Any
 
 
 @lru_cache(maxsize=256)  # Two threads may make the same class twice, which does no harm.
-def _class_of(base: type[Any], cause: type[Any]) -> type[Any]:
+def _class_of(base: Any, cause: Any) -> Any:
     """The class with both bases; only `base` if no such class is possible.
 
     Some classes cannot be a base: a class with a memory layout of its own, such as UnicodeError, or
     a class that refuses subclasses. Then the next class in its method resolution order is tried.
     """
-    for each in cause.__mro__:
-        if issubclass(base, each):
-            break
-        try:
-            return new_class(
-                f"{base.__name__}[{each.__name__}]",
-                (_PageError, base, each),
-                exec_body=partial(_fill, base, each),
-            )
-        except Exception:  # noqa: S112  # a metaclass or __init_subclass__ may raise anything
-            continue
-    return base
+    if issubclass(base, cause):
+        return base
+    try:
+        return new_class(
+            f"{base.__name__}[{cause.__name__}]",
+            (_PageError, base, cause),
+            exec_body=partial(_fill, base, cause),
+        )
+    except Exception:  # a metaclass or __init_subclass__ may raise anything
+        others = (each for each in cause.__mro__[1:] if issubclass(each, Exception))
+        return _class_of(base, next(others))
 
 
 def _fill(base: type[Any], cause: type[Any], namespace: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -78,11 +78,13 @@ def pages(
     items_path: str | None = None,
     max_workers: int = 1,
     resume: Mapping[str, Any] | None = None,
+    session_params: Collection[str] = (),
     sleep: Callable[[float], object] = Clock.sleep,
 ) -> Generator[Page, None, None]:
     """Every page of a list, in order. The arguments are checked now, the list is read lazily.
 
     :param arguments: other arguments of `request`, for every page.
+    :param session_params: the names of parameters that `request` adds to every URL.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
     :raises ListError: during the iteration, if the list cannot be read whole.
@@ -95,7 +97,7 @@ def pages(
         raise SettingError(
             f"items_path must be text or None, not {items_path!r}", setting="items_path"
         )
-    call = first_call(method, url, arguments)
+    call = first_call(method, url, arguments, session_params)
     signature(request).bind(call.method, call.url, **call.arguments)
     if resume is not None:
         call = resumed(call, resume)
@@ -279,11 +281,13 @@ class _Reading:
 def _incomplete(error: RequestException) -> IncompleteListError:
     """The error of a later page that could not be read: also what plain requests would raise."""
     told = one_line(_PRIVATE.sub("", str(error)), ERROR_LIMIT)
+    # An error of a caller's adapter may not have called the constructor of its base.
+    request, response = getattr(error, "request", None), getattr(error, "response", None)
     incomplete = IncompleteListError(
         f"it could not be read ({type(error).__name__}: {told})",
-        retryable=bool(getattr(error, "retryable", _may_come_later(error.response))),
-        request=error.request,
-        response=error.response,
+        retryable=bool(getattr(error, "retryable", _may_come_later(response))),
+        request=request,
+        response=response,
     )
     return caused_by(incomplete, error)
 

@@ -428,6 +428,7 @@ class IrisSession(OAuth2Session, requests.Session):
             items_path=items_path,
             max_workers=max_workers,
             resume=resume,
+            session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
         )
 
     @property

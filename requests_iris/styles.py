@@ -31,7 +31,7 @@ from .document import (
     text_of,
 )
 from .errors import IncompleteListError, NotAListError
-from .hints import hints_of_more
+from .hints import hints_of_more, unknown_members
 from .links import Link, links_in, number_of, numbered_path, urljoined
 
 #: Items per page that a request asks for if the caller does not say; the most that IRIS gives.
@@ -123,6 +123,19 @@ class PaginationStyle:
             raise IncompleteListError(
                 "it is the last page, but it tells of more pages in a way that is not known "
                 f"({text_of(', '.join(hints))}). Read the list page by page with get()"
+            )
+
+    def _check_full(self, call: Call, document: Document, items: list[Any]) -> None:
+        """For a first page that would be the last, and has as many items as a page can have.
+
+        :raises IncompleteListError: if it has a member that may be a cursor under any name.
+        """
+        asked = call.params.get("limit", call.params.get("size", ""))
+        limit = count(document, "limit") or number_of(asked)
+        if limit and len(items) >= limit and (names := unknown_members(document, self._path)):
+            raise IncompleteListError(
+                "it is full and names no next page, but it has members that may lead on "
+                f"({text_of(', '.join(names))}). Read the list page by page with get()"
             )
 
 
@@ -336,6 +349,8 @@ class Cursor(PaginationStyle):
             # The counts include what came before this reading began.
             read = (self._items, self._pages) if self._begins_at_start else (None, None)
             self._check_end(call, document, items=read[0], pages=read[1])
+            if self._begins_at_start and self._pages == 1:
+                self._check_full(call, document, items)
             return None
         check_cursor(cursor, self._history)
         limit = {} if call.sized else {"limit": LIMIT}
@@ -361,6 +376,7 @@ class SingleResponse(PaginationStyle):
     def following(self, call: Call, document: Document, items: list[Any]) -> None:
         is_fleet = folded(self._path) == "equipment"
         self._check_end(call, document, items=len(items), pages=1, numbered=is_fleet)
+        self._check_full(call, document, items)
 
 
 #: The styles of REST lists, in the order in which a response is compared with them.
