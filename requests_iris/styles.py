@@ -125,14 +125,19 @@ class PaginationStyle:
                 f"({text_of(', '.join(hints))}). Read the list page by page with get()"
             )
 
-    def _check_full(self, call: Call, document: Document, items: list[Any]) -> None:
-        """For a first page that would be the last, and has as many items as a page can have.
+    def _check_full(
+        self, call: Call, document: Document, items: list[Any], usual: Collection[str] = ()
+    ) -> None:
+        """For a page that would be the last, and has as many items as a page can have.
 
-        :raises IncompleteListError: if it has a member that may be a cursor under any name.
+        :param usual: the names of members that pages before it had beside their cursors.
+        :raises IncompleteListError: if another member may be a cursor under any name.
         """
         asked = call.params.get("limit", call.params.get("size", ""))
         limit = count(document, "limit") or number_of(asked)
-        if limit and len(items) >= limit and (names := unknown_members(document, self._path)):
+        if not limit or len(items) < limit:
+            return
+        if names := [each for each in unknown_members(document, self._path) if each not in usual]:
             raise IncompleteListError(
                 "it is full and names no next page, but it has members that may lead on "
                 f"({text_of(', '.join(names))}). Read the list page by page with get()"
@@ -332,6 +337,7 @@ class Cursor(PaginationStyle):
         self._name = "before" if call.params.get("before") else "after"
         self._begins_at_start = not call.params.get(self._name)
         self._history = CursorHistory()
+        self._usual: tuple[str, ...] = ()
         self._pages = self._items = 0
 
     @classmethod
@@ -349,9 +355,10 @@ class Cursor(PaginationStyle):
             # The counts include what came before this reading began.
             read = (self._items, self._pages) if self._begins_at_start else (None, None)
             self._check_end(call, document, items=read[0], pages=read[1])
-            if self._begins_at_start and self._pages == 1:
-                self._check_full(call, document, items)
+            if self._begins_at_start:
+                self._check_full(call, document, items, self._usual)
             return None
+        self._usual = self._usual or tuple(document)
         check_cursor(cursor, self._history)
         limit = {} if call.sized else {"limit": LIMIT}
         return {**limit, self._name: cursor}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 
 from requests_iris.known_styles import first_call
@@ -11,6 +12,9 @@ from requests_iris.sandbox import Fault
 from requests_iris.sandbox.fleet import Fleet
 
 from ..test_sandbox_api import ASSETS, EVENTS, FLEET, GRAPHQL, OPERATORS, QUERY
+
+#: Examples of a hypothesis test: HYPOTHESIS_PROFILE=deep tries many more.
+EXAMPLES = 500 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 25
 
 #: URL, arguments that make pages of ten where the form allows it, and the list of the fleet.
 FORMS = {
