@@ -209,8 +209,9 @@ class PageNumbers(PaginationStyle):
             )
         expected = -(-total // size) if size else 0
         # An empty list may count as no page, or as an empty page.
-        counts = (None, expected, expected or 1)
-        if size and (pages := member(document, "totalPages")) not in counts:
+        pages = member(document, "totalPages")
+        fits = pages is None or count(document, "totalPages") in (expected, expected or 1)
+        if size and not fits:
             raise IncompleteListError(
                 f"it says that {total} items, {size} per page, are {text_of(pages)} pages"
             )

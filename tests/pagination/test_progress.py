@@ -97,3 +97,41 @@ def test_a_bar_without_tqdm_names_the_extra(iris, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm", None)
     with pytest.raises(SettingError, match=r"requests-iris\[progress\]"):
         iris.items(ASSETS, progress=True)
+
+
+class _Gone(io.StringIO):
+    """A terminal whose window is closed while a list is read."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+
+def _closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [None, _closed(), object(), _Gone()], ids=str)
+def test_without_a_terminal_there_is_no_bar_and_no_error(iris, monkeypatch, stream) -> None:
+    """Windows services and windowed programs have no standard error."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert len(list(iris.items(ASSETS, params={"size": 100}, progress=True))) == 250
+
+
+def test_a_terminal_that_is_closed_on_the_way_does_not_end_the_list(iris, terminal_of) -> None:
+    with redirect_stderr(terminal_of):
+        walk = iris.items(ASSETS, params={"size": 10}, progress=True)
+        next(walk)
+        terminal_of.close()
+        assert sum(1 for _ in walk) == 249
+
+
+@pytest.fixture
+def terminal_of() -> io.StringIO:
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    return terminal
