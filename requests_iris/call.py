@@ -1,7 +1,7 @@
-"""The request for one page of a list, as a value that is copied with changes.
+"""The request for one page of a list, as an immutable value.
 
-How a request is moved to another page depends on the pagination style: see ``styles.py``. Nothing
-here does any I/O.
+Moving a request to a different page depends on the pagination style: see ``styles.py``. This module
+does no I/O.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from requests.exceptions import InvalidJSONError, InvalidURL
 from .errors import SettingError
 from .text import one_line
 
-#: Which page a request asks for, beyond what the caller says; can be saved as JSON.
+#: The page of a request, beyond the arguments of the caller; can be saved as JSON.
 Position = Mapping[str, Any]
-#: Parameters that say which page, or how many items, a request asks for.
+#: Parameters for the page, or for the number of items per page.
 PAGING = frozenset(("size", "page", "limit", "after", "before"))
 #: Names by which a caller sets the number of items per page, in lower case without `_` and `-`.
 _SIZES = re.compile(r"(?:size|limit|pagesize|perpage|pagelimit|maxresults|maxitems)")
@@ -31,11 +31,11 @@ _SIZES = re.compile(r"(?:size|limit|pagesize|perpage|pagelimit|maxresults|maxite
 class Call:
     """The request for one page of a list.
 
-    :ivar url: with its whole query.
-    :ivar arguments: the other arguments of ``Session.request``.
-    :ivar position: which page it asks for: the core of an error's ``resume``. Empty for the page
-        that the caller asked for.
-    :ivar asked: the URL that was sent, joined to the base URL; empty before the request.
+    :ivar url: the URL with the whole query.
+    :ivar arguments: all remaining arguments of ``Session.request``.
+    :ivar position: the page of this request: the core of an error's ``resume``. Empty for the first
+        page of the caller.
+    :ivar asked: the URL as sent, joined to the base URL; empty before the request.
     :ivar sized: whether the caller says how many items a page has, in whatever spelling.
     """
 
@@ -54,12 +54,12 @@ class Call:
         arguments: Mapping[str, Any],
         session_params: Collection[str] = (),
     ) -> Call:
-        """The request that the caller described, which asks for JSON.
+        """The request of the caller, for JSON.
 
-        :param session_params: the names of parameters that the session adds to every request.
-        :raises SettingError: if it cannot be sent, or can be sent only once.
+        :param session_params: names of parameters in every request of the session.
+        :raises SettingError: if the request cannot be sent, or can be sent only once.
         """
-        # The transport retries a page that breaks off, unless the page is streamed.
+        # The transport retries a truncated page, unless the page is streamed.
         arguments = {**arguments, "stream": False}
         _check_body(arguments)
         whole_url = _with_params(url, arguments.pop("params", None))
@@ -74,7 +74,7 @@ class Call:
         return one_line(f"{self.method} {url._replace(netloc=host, query='').geturl()}", None)
 
     def _asking_for_json(self) -> Call:
-        # Without this header AEMP answers with XML.
+        # Without an Accept header AEMP answers with XML.
         headers = dict(self.arguments.get("headers") or {})
         if not any(name.lower() in ("accept", b"accept") for name in headers):
             headers["Accept"] = "application/json"
@@ -92,7 +92,7 @@ class Call:
 
     @property
     def json(self) -> dict[str, Any]:
-        """The JSON object of the body; empty for a body that is no JSON object."""
+        """The JSON object of the body; empty if the body is no JSON object."""
         members = self.arguments.get("json")
         return dict(members) if isinstance(members, Mapping) else {}
 
@@ -102,19 +102,19 @@ class Call:
         return self.sized or bool(PAGING & self.params.keys())
 
     def with_query(self, **changes: Any) -> Call:
-        """The same call with other parameters; a parameter of the same name is replaced."""
+        """The same call with changed parameters; a parameter of the same name is replaced."""
         url = urlsplit(self.url)
-        # Names are compared decoded, as a server reads them: it might prefer the old parameter.
+        # Names are compared decoded, as a server reads them. The server might prefer the old value.
         kept = [each for each in url.query.split("&") if _name_of(each) not in changes]
         query = "&".join(each for each in (*kept, urlencode(changes)) if each)
         return replace(self, url=url._replace(query=query).geturl())
 
     def with_path(self, path: str) -> Call:
-        """The same call to another path."""
+        """The same call to a different path."""
         return replace(self, url=urlsplit(self.url)._replace(path=path).geturl())
 
     def with_json(self, **changes: Any) -> Call:
-        """The same call with other members in the JSON object of its body."""
+        """The same call with changed members in the JSON object of the body."""
         return replace(self, arguments={**self.arguments, "json": {**self.json, **changes}})
 
     def body(self) -> Any:
@@ -123,7 +123,7 @@ class Call:
 
 
 def _name_of(parameter: str) -> str:
-    """The name of a parameter as it stands in a query, decoded."""
+    """The decoded name of a parameter in a query."""
     return unquote_plus(parameter.partition("=")[0])
 
 
@@ -138,7 +138,9 @@ def _check_body(arguments: Mapping[str, Any]) -> None:
             "a list sends its body with every page. Pass no file and no iterator", setting="data"
         )
     if data and members is not None:
-        raise SettingError("json is not sent where there is data. Pass one of them", setting="json")
+        raise SettingError(
+            "json is not sent where there is data. Pass json or data", setting="json"
+        )
     try:
         _body_of(data, members)
     except (TypeError, ValueError, InvalidJSONError) as error:
@@ -155,11 +157,11 @@ def _body_of(data: Any, members: Any) -> Any:
 
 
 def _check_named_once(url: str, session_params: Collection[str]) -> None:
-    """:raises SettingError: for a second `page`: the server may read another one than we do."""
+    """:raises SettingError: for a second `page`: server and session might read different values."""
     for name in sorted({"page", "after", "before"}.intersection(session_params)):
         raise SettingError(
             f"the session's params have {name}, so every request would read the same page. "
-            "Pass it to this call",
+            f"Pass {name} to the call",
             setting="params",
         )
     named = [_name_of(each) for each in urlsplit(url).query.split("&")]
@@ -169,7 +171,7 @@ def _check_named_once(url: str, session_params: Collection[str]) -> None:
 
 
 def _with_params(url: Any, params: Any) -> str:
-    """`url` with `params` in its query, encoded by requests, and without its fragment.
+    """`url` with `params` in its query, encoded by requests, without the fragment.
 
     :raises InvalidURL: as requests does.
     :raises SettingError: if requests cannot encode `params`.
@@ -191,7 +193,7 @@ def _with_params(url: Any, params: Any) -> str:
 
 
 def _with_plus_in_sort(query: str) -> str:
-    """`query` with each "+" in `sort` encoded: it means "upwards", and would arrive as a space."""
+    """`query` with each "+" in `sort` encoded: "+" means "upwards", and would arrive as a space."""
     each_parameter = query.split("&")
     return "&".join(
         each.replace("+", "%2B") if each.startswith("sort=") else each for each in each_parameter

@@ -1,22 +1,22 @@
-"""Which cursors a list has sent, in constant memory."""
+"""The cursors of a list so far, in constant memory."""
 
 from __future__ import annotations
 
 from collections import deque
 
-#: Cursors that are remembered exactly.
+#: Number of cursors for the exact comparison.
 EXACT = 1000
 
 
 class CursorHistory:
-    """Notices that a list goes in a circle.
+    """Notices a circle of pages.
 
-    The last 1,000 cursors are compared exactly: a circle of up to 1,000 pages is noticed at the
-    first cursor that comes again. For a longer circle one more cursor is kept, the one that came
-    when the count of pages last was a power of two (Brent's algorithm): the circle is noticed after
-    at most three rounds. Cursors are compared as the text that travels in a URL, never by hash.
+    The last 1,000 cursors are compared exactly, so a circle of up to 1,000 pages is noticed at the
+    first repeated cursor. For longer circles one more cursor is kept, at page 1, 2, 4, 8 and so on
+    (Brent's algorithm): a long circle is noticed after at most three rounds. Cursors are compared
+    as text in a URL, never by hash.
 
-    Only the thread that iterates over the list uses it.
+    Not shared between threads: only the thread of the iteration adds cursors.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class CursorHistory:
         self._since_kept, self._power = 0, 1
 
     def has_seen(self, cursor: str | int) -> bool:
-        """Whether `cursor` came before. It counts as seen from now on."""
+        """Whether `cursor` came before. Adds `cursor` to the history."""
         text = str(cursor)
         if text in self._recent or text == self._kept:
             return True

@@ -1,13 +1,14 @@
-"""The JSON object of a page: where its members are, however a server spells their names.
+"""The JSON object of a page: members and lists, in any spelling of the names.
 
 Two rules hold everywhere. Names are compared without regard to case and punctuation (`After`,
 `@rel` and `total_elements` are `after`, `rel` and `totalElements`). If a page has two spellings of
-a name, the spelling that IRIS uses wins. Nothing here does any I/O.
+a name, IRIS's own spelling wins. This module does no I/O.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from .errors import IncompleteListError, NotAListError
@@ -17,14 +18,21 @@ Document = dict[str, Any]
 
 #: Where IRIS puts the items of a page.
 ITEMS_PATHS = ("content", "Equipment", "equipment", "data.result")
-#: Largest count that is believed. A count beyond it is a mistake, and most programs cannot hold it.
+#: Largest plausible count. Many programs cannot hold a larger number.
 MOST = 2**53
+#: Characters of a name that are compared. Every known name is shorter.
+LONGEST = 100
 #: Values that say no.
 _NO = frozenset(("", "0", "0.0", "false", "no", "n", "none", "null", "{}", "[]"))
 
 
 def folded(name: str) -> str:
-    """`name` without the differences that do not count: case and punctuation."""
+    """`name` in lower case and without punctuation, for comparisons."""
+    return _folded(name[:LONGEST])
+
+
+@lru_cache(maxsize=1024)  # All pages of a list have the same names. The cache is thread-safe.
+def _folded(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
 
 
@@ -32,19 +40,19 @@ def member(document: Mapping[str, Any], name: str) -> Any:
     """The value of the member `name`; None if the document has no such member.
 
     :param name: in IRIS's spelling.
-    :raises IncompleteListError: if IRIS's spelling is missing, and two others contradict.
+    :raises IncompleteListError: if IRIS's spelling is missing, and two spellings contradict.
     """
     if name in document:
         return document[name]
     wanted = folded(name)
     values = [value for each, value in document.items() if folded(each) == wanted]
     if any(value != values[0] for value in values[1:]):
-        raise IncompleteListError(f"it has two members {name!r}, which contradict each other")
+        raise IncompleteListError(f"the page has two members {name!r} that contradict")
     return values[0] if values else None
 
 
 def at(document: Document, path: str) -> Any:
-    """What is at `path`, names with dots between them; None if nothing is there."""
+    """The value at `path` (names with dots between them); None if the path does not exist."""
     found: Any = document
     for name in path.split("."):
         found = member(found, name) if isinstance(found, dict) else None
@@ -54,21 +62,21 @@ def at(document: Document, path: str) -> Any:
 def list_at(document: Document, path: str) -> list[Any]:
     """The list at `path`.
 
-    :raises NotAListError: if no list is there.
-    :raises IncompleteListError: if the page says that a part of it is missing.
+    :raises NotAListError: if the path holds no list.
+    :raises IncompleteListError: if the page says that a part is missing.
     """
     check_complete(document, path)
     found = at(document, path)
     if not isinstance(found, list):
         raise NotAListError(
-            f"there is no list at {path!r} (members of the response: {names_of(document)})",
+            f"the response holds no list at {path!r} (its members: {names_of(document)})",
             keys=tuple(document),
         )
     return found
 
 
 def items_path_of(document: Document) -> str | None:
-    """Where the items are: at a path that IRIS uses, or in the only list of the page."""
+    """The path of the items: a path of IRIS, or the only list of the page."""
     for path in ITEMS_PATHS:
         if isinstance(at(document, path), list):
             return path
@@ -90,9 +98,11 @@ def objects_around(document: Document, path: str) -> Iterator[Document]:
 
 
 def check_complete(document: Document, path: str) -> None:
-    """:raises IncompleteListError: if the page says that a part of it is missing."""
+    """:raises IncompleteListError: if the page says that a part is missing."""
     if any(says_yes(member(each, "isPartial")) for each in objects_around(document, path)):
-        raise IncompleteListError("the server says that this is a part of the list (isPartial)")
+        raise IncompleteListError(
+            "the server says that the response is a part of the list (isPartial)"
+        )
     errors = () if path.startswith("errors") else errors_in(document)
     failed = member(document, "status") == "error"  # as Prometheus says it
     if errors or failed:
@@ -102,7 +112,7 @@ def check_complete(document: Document, path: str) -> None:
 
 
 def errors_in(document: Any) -> tuple[dict[str, Any], ...]:
-    """The members of `errors`; what is no object becomes the message of an error."""
+    """The objects in `errors`; any value but an object becomes the message of an error."""
     errors = (member(document, "errors") if isinstance(document, dict) else None) or []
     each_error = errors if isinstance(errors, list) else [errors]
     return tuple(
@@ -111,18 +121,18 @@ def errors_in(document: Any) -> tuple[dict[str, Any], ...]:
 
 
 def count(document: Mapping[str, Any], name: str) -> int | None:
-    """The member `name` as a count; None if it is missing or no count."""
+    """The member `name` as a count; None if the member is missing or no count."""
     return as_count(member(document, name))
 
 
 def as_count(value: Any) -> int | None:
-    """`value` as a count; None if it is negative, absurd or no integer."""
+    """`value` as a count; None for a negative, absurd or fractional number, and for text."""
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     return value if is_integer and 0 <= value <= MOST else None
 
 
 def says_yes(value: Any) -> bool:
-    """Whether a flag or a link says yes; an object or a list does if anything in it does."""
+    """Whether a flag or a link says yes; an object or a list if any value inside says yes."""
     waiting = [value]
     while waiting:  # no recursion: a page may be nested 900 levels deep
         value = waiting.pop()
@@ -134,7 +144,7 @@ def says_yes(value: Any) -> bool:
 
 
 def text_of(value: Any) -> str:
-    """A server's text for a message: one printable line. Containers are named by their type."""
+    """A server's text for a message: a printable line. Of a container only the type."""
     return type(value).__name__ if isinstance(value, (dict, list)) else one_line(value)
 
 

@@ -1,8 +1,8 @@
-"""GraphQL: what a query declares, the pagination style of its connections, errors and waits.
+"""GraphQL: declarations of a query, the pagination style of connections, errors and waits.
 
-The text of a query is never changed: only its variables `first` and `after` are set. Names are
-those of the query, so here their case counts (Relay's cursor connections). Nothing here does any
-I/O.
+The text of a query is never changed: only the variables `first` and `after` are set. The query
+chooses the names in the response, so the case of names counts here (Relay's cursor connections).
+This module does no I/O.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _LATER = re.compile(r"\b(?:before|last|offset|skip) ?:|\bafter ?: ?\"")
 
 @dataclass(frozen=True)
 class Query:
-    """The text of a query, and the operation in it that is executed.
+    """The text of a query and its declared variables.
 
     :ivar text: without strings, comments and superfluous whitespace.
-    :ivar variables: the declared variables, each with whether it has a default.
+    :ivar variables: the declared variables, each with a flag: True if the variable has a default.
     """
 
     text: str
@@ -44,7 +44,7 @@ class Query:
 
     @classmethod
     def of(cls, source: str, operation: str | None = None) -> Query:
-        """Reads the query `source`; of several operations the one named `operation`."""
+        """Reads the query `source`; of several operations only the operation `operation`."""
         text = _IGNORED.sub(lambda found: '""' if found["string"] else " ", source)
         variables: dict[str, bool] = {}
         for header in _OPERATION.finditer(text):
@@ -54,7 +54,7 @@ class Query:
 
     @property
     def begins_later(self) -> bool:
-        """Whether an argument in the text may make the list begin in its middle."""
+        """Whether an argument in the text may skip the beginning of the list."""
         return self.variables.get("after", False) or _LATER.search(self.text) is not None
 
     @property
@@ -64,7 +64,7 @@ class Query:
 
 
 def is_graphql(call: Call) -> bool:
-    """Whether a call is a GraphQL request: a POST with a query in its JSON."""
+    """Whether a call is a GraphQL request: a POST with a query as JSON."""
     return call.method == "POST" and isinstance(call.json.get("query"), str)
 
 
@@ -75,7 +75,7 @@ def query_of(call: Call) -> Query:
 
 
 def variables_of(call: Call) -> dict[str, Any]:
-    """The variables that a call sends."""
+    """The variables of a call."""
     return dict(call.json.get("variables") or {})
 
 
@@ -88,7 +88,7 @@ class Connection(PaginationStyle):
         paths = list(_paths_of_connections(document.get("data")))
         if len(paths) != 1:
             raise NotAListError(
-                f"the response holds {len(paths)} connections. The query must ask for one, with "
+                f"the response holds {len(paths)} connections. Ask for one connection, with "
                 "edges { node { ... } } and pageInfo { hasNextPage endCursor }",
                 keys=tuple(document),
             )
@@ -107,7 +107,7 @@ class Connection(PaginationStyle):
             return None
         if not isinstance(call.json.get("variables") or {}, Mapping):
             raise SettingError("the variables in json must be a dict", setting="json")
-        # A default in the query is the caller's word, and stays.
+        # A default in the query is the caller's choice, and stays.
         silent = query_of(call).variables.get("first") is False
         first = {"first": LIMIT} if silent else {}
         return call.with_json(variables={**first, **variables_of(call)})
@@ -137,7 +137,7 @@ class Connection(PaginationStyle):
         if isinstance(connection.get("nodes"), list):
             return list(connection["nodes"])
         if not all(isinstance(edge, dict) and "node" in edge for edge in connection["edges"]):
-            raise IncompleteListError("it has an edge without its node")
+            raise IncompleteListError("the page has an edge without its node")
         return [edge["node"] for edge in connection["edges"]]
 
     def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
@@ -146,14 +146,14 @@ class Connection(PaginationStyle):
         count = as_count(connection.get("totalCount"))
         if count != self._count:
             raise IncompleteListError(
-                "the list has changed while it was read: its totalCount was "
+                "the list changed during the reading: totalCount was "
                 f"{self._count}, and is {count}. Read the list from the beginning"
             )
         if self._has_next_page(call, document, connection["pageInfo"]):
             return {"endCursor": self._cursor(call, document, connection["pageInfo"])}
         if self.total is not None and self._items < self.total:
             raise IncompleteListError(
-                f"it is the last page, and {self._items} items of {self.total} have come"
+                f"the last page came after {self._items} items of {self.total}"
             )
         return None
 
@@ -161,15 +161,15 @@ class Connection(PaginationStyle):
         has_next = info.get("hasNextPage")
         if not isinstance(has_next, bool):
             raise NotAListError(
-                "the response does not say whether it is the last page. "
+                "the response does not say whether more pages follow. "
                 "The query must ask for pageInfo { hasNextPage endCursor }",
                 keys=tuple(document),
             )
         goes_backwards = self._query.asks_for_last and not variables_of(call).get("after")
         if info.get("hasPreviousPage") is True and goes_backwards:
             raise NotAListError(
-                "the query asks for the last items, and there are more before them. "
-                "It must use first: and after:",
+                "the query asks for the last items, and the list has more before them. "
+                "Use first: and after:",
                 keys=tuple(document),
             )
         return has_next
@@ -178,12 +178,12 @@ class Connection(PaginationStyle):
         if "after" not in self._query.variables:
             raise NotAListError(
                 "the list has more pages, and the query has no variable for them. "
-                "It must declare $after: String, and use it as after: $after",
+                "Declare $after: String in the query, and use after: $after",
                 keys=tuple(document),
             )
         cursor = info.get("endCursor")
         if cursor in (None, "") or cursor == variables_of(call).get("after"):
-            raise IncompleteListError("there is a next page, and no cursor that leads to it")
+            raise IncompleteListError("the page has a next page, and no cursor for the next page")
         check_cursor(cursor, self._history)
         return cursor
 
@@ -193,7 +193,7 @@ class Connection(PaginationStyle):
         for name in self._names:
             found = found.get(name) if isinstance(found, dict) else None
         if not _is_connection(found):
-            raise IncompleteListError("it holds no connection where the first page has it")
+            raise IncompleteListError("the page has no connection at the path of the first page")
         return found  # type: ignore[no-any-return]
 
 
@@ -212,7 +212,7 @@ def check_errors(call: Call, document: Any, response: Response) -> None:
 
 
 def seconds_to_wait(call: Call, document: Any) -> float | None:
-    """Seconds after which GraphQL has points again; None if the response asks for no wait."""
+    """Seconds until GraphQL has points again; None if the response asks for no wait."""
     errors = errors_in(document) if is_graphql(call) else ()
     waits = [
         each["extensions"].get("resetIn") for each in errors if _code_of(each) == "RATE_LIMITED"
@@ -231,7 +231,7 @@ def _code_of(error: dict[str, Any]) -> Any:
 
 
 def _declared(definitions: str) -> dict[str, bool]:
-    """The variables of an operation, each with whether it has a default."""
+    """The variables of an operation, each with a flag: True if the variable has a default."""
     _, *parts = _VARIABLE.split(definitions)
     return {
         name: _DEFAULT.match(kind) is not None
@@ -240,7 +240,7 @@ def _declared(definitions: str) -> dict[str, bool]:
 
 
 def _within_parentheses(text: str, start: int) -> str:
-    """The text from `start`, which is after a parenthesis, to the parenthesis that closes it."""
+    """The text from `start`, after an opening parenthesis, to the closing parenthesis."""
     depth = 1
     for found in re.finditer(r"[()]", text[start:]):
         depth += 1 if found[0] == "(" else -1
@@ -258,7 +258,7 @@ def _is_connection(value: Any) -> bool:
 
 
 def _paths_of_connections(data: Any) -> Iterator[tuple[str, ...]]:
-    """Where the connections are; connections inside another connection's nodes do not count."""
+    """Where the connections are; connections inside the nodes of a connection do not count."""
     waiting: list[tuple[tuple[str, ...], Any]] = [((), data)]
     while waiting:  # no recursion: a response may be nested 900 levels deep
         path, value = waiting.pop()

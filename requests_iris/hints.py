@@ -1,9 +1,9 @@
-"""Signs around a list that the list has more items than were read.
+"""Signs of more items around a list.
 
-An unknown kind of list must not pass for a whole list. So this module knows the names that APIs
-use for their paging members. Names are compared folded, and a name is a sign if it consists of the
-words below and nothing else: `nextPageToken` and `has_more_results` are signs, `nextService` and
-`hasMoreDetails` are not. Nothing here does any I/O.
+An unknown kind of list must not pass for a whole list. This module knows the names of paging
+members in common APIs. Names are compared folded. A name is a sign if all of its words are listed
+below: `nextPageToken` and `has_more_results` are signs, `nextService` and `hasMoreDetails` are not.
+This module does no I/O.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from .document import Document, folded, member, objects_around, says_yes
 from .links import leading_on, links_in, links_of_header
 
-#: What follows or precedes the word that makes a name a sign.
+#: Words before or after a decisive word such as "next".
 _NOUN = (
     r"(?:pages?|cursors?|tokens?|link|url|uri|href|path|query|request|offset|skip|marker|bookmark|key"
     r"|ids?|number|no|index|position|start|after|from|batch|chunk|set|range|results?|items?|elements?"
@@ -25,26 +25,26 @@ _VERB = r"(?:is|are|has|have|there|get|with|the)"
 _SIZES = (
     r"(?:count|elements|items|results|records|rows|size|hits|entries|objects|matches|length|number)"
 )
-#: Signs by being there and not saying no.
+#: Signs, unless the value says no.
 _MORE = re.compile(
     rf"odata(?:nextlink|skiptoken)|{_VERB}*(?:next|more){_NOUN}*|{_VERB}*{_NOUN}*(?:follows?|tocome)"
     rf"|{_VERB}*(?:truncated|incomplete){_NOUN}*|continu(?:e|ation){_NOUN}*|lastevaluated{_NOUN}+"
     rf"|(?:page|paging|pagination|scroll|sync|skip|resume){_NOUN}*(?:token|cursor|marker|bookmark|id)"
     rf"|(?:after|forward|scroll|page|pagination)?cursors?{_NOUN}*|{_NOUN}+next|scrollid"
 )
-#: The same, unless the object beside it says that no page follows.
+#: The same, unless the same object says that no page follows.
 _LAST_CURSOR = re.compile(r"(?:end|last)cursor")
-#: The same, but only in an object about pages. Elsewhere these are dates, or a list of cursors.
+#: The same, but only in an object about pages. Elsewhere the names mean dates or known cursors.
 _CURSOR = re.compile(r"after|before")
-#: Signs by being false.
+#: Signs if the value is false.
 _END = re.compile(
     r"(?:is)?(?:last(?:page|batch|chunk)?|complete|final|finalpage)"
     r"|(?:is)?(?:done|end|eof|endof(?:list|results|data|records|pages))"
 )
 _FALSE = frozenset(("false", "no", "n"))
-#: Where the first item stands: a sign, unless a total equals what was read.
+#: The index of the first item: a sign, unless a total equals the number of items read.
 _OFFSET = re.compile(r"offset")
-#: How many items there are, and how many pages.
+#: The number of all items, and the number of all pages.
 _TOTAL = re.compile(
     rf"count|total|recordstotal|(?:item|result|element|record|row|hit|entry)s?(?:count|total)"
     rf"|(?:total|num|numberof){_SIZES}|total(?:number|num|count)of{_SIZES}"
@@ -62,13 +62,18 @@ _ABOUT = re.compile(
 _LINKS = re.compile(r"(?:page|paging|pagination|navigation)?links?")
 
 
-#: All names that this module understands, and those of IRIS.
+#: Paging members of IRIS, and all names with a known meaning.
 _IRIS = re.compile(r"limit|size|pagesize|number|numberof.*|ispartial|status")
 _KNOWN = (_MORE, _LAST_CURSOR, _CURSOR, _END, _OFFSET, _TOTAL, _PAGES, _ABOUT, _IRIS)
 
 
 class _Member(NamedTuple):
-    """A member of a page: `beside` is true in an object that stands beside the list."""
+    """A member of a page.
+
+    :ivar word: the folded name.
+    :ivar beside: whether the member is in an object beside the list.
+    :ivar ended: whether a flag in the same object says that no page follows.
+    """
 
     name: str
     word: str
@@ -86,13 +91,13 @@ def hints_of_more(
     url: str = "",
     numbered: bool = False,
 ) -> list[str]:
-    """The names of members that say that the list has more than what was read.
+    """The names of members with a sign of more items.
 
     :param items_path: where the list is, as names with dots between them.
-    :param items: how many items were read; None if counts prove nothing, because reading began
-        later in the list.
+    :param items: number of items read; None if the reading began in the middle of the list, where
+        counts prove nothing.
     :param pages: the same for pages.
-    :param url: where the page came from, to understand links.
+    :param url: the URL of the page, for relative links.
     :param numbered: whether the last part of the URL's path is the number of the page.
     """
     members = list(_members(document, items_path))
@@ -112,7 +117,7 @@ def hints_of_more(
 
 
 def unknown_members(document: Document, items_path: str) -> list[str]:
-    """The names of members beside the list that may be a cursor for all that is known."""
+    """The names of members beside the list with an unknown meaning. Any may be a cursor."""
     return [
         name
         for name, value in document.items()
@@ -134,7 +139,7 @@ def _is_sign(found: _Member) -> bool:
     if _END.fullmatch(word):
         return value is False or (isinstance(value, str) and value.strip().lower() in _FALSE)
     if _ABOUT.fullmatch(word) and isinstance(value, dict):
-        return False  # its members speak for themselves
+        return False  # the members of the object count
     may_be = (
         _MORE.fullmatch(word)
         or (_LAST_CURSOR.fullmatch(word) and not found.ended)

@@ -1,6 +1,6 @@
-"""All pagination styles, and which of them a call, a response or a position belongs to.
+"""All pagination styles, and the choice of a style by call, response or position.
 
-Nothing here does any I/O.
+This module does no I/O.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from .errors import SettingError
 from .graphql import Connection
 from .styles import REST_STYLES, PaginationStyle
 
-#: In the order in which they are asked whether a call or a response is theirs. The last takes all.
+#: In the order of recognition. The last style accepts every response with a list.
 STYLES: tuple[type[PaginationStyle], ...] = (Connection, *REST_STYLES)
 
 
 def first_call(
     method: str, url: Any, arguments: Mapping[str, Any], session_params: Collection[str] = ()
 ) -> Call:
-    """The request that the caller described, with as many items per page as the API allows.
+    """The request of the caller, with pages as large as the API allows.
 
-    :param session_params: the names of parameters that the session adds to every request.
-    :raises SettingError: if it cannot be sent, or can be sent only once.
+    :param session_params: names of parameters in every request of the session.
+    :raises SettingError: if the request cannot be sent, or can be sent only once.
     """
     call = Call.of(method, url, arguments, session_params)
     prepared = (style.prepared(call) for style in STYLES)
@@ -36,7 +36,7 @@ def style_of(call: Call, document: Document, items_path: str | None) -> Paginati
 
     :param items_path: where the items are, as names with dots between them; for unusual responses.
     :raises ListError: if the response holds no list, or a part of a list.
-    :raises SettingError: if the call comes from a resume point of another style.
+    :raises SettingError: if the call comes from a resume point of a different style.
     """
     recognised = (style.recognised(call, document, items_path) for style in STYLES)
     style = next(each for each in recognised if each is not None)
@@ -49,6 +49,6 @@ def style_of(call: Call, document: Document, items_path: str | None) -> Paginati
 
 
 def style_at(position: Position) -> type[PaginationStyle]:
-    """The pagination style that a position belongs to."""
+    """The pagination style of a position."""
     named = (style for style in STYLES if set(style.names) & position.keys())
     return next(named, PaginationStyle)

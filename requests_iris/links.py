@@ -1,8 +1,9 @@
-"""Links between pages, in whatever structure and spelling a server sends them.
+"""Links between pages, in many structures and spellings.
 
-Understood are a list of objects (`{"rel": "next", "href": "/2"}`), an object by relation
-(`{"next": "/2"}`, `{"next": {"href": "/2"}}`), and each of them inside another. A relation may be a
-word, several words, a list, or a URI that ends in the word (RFC 8288). Nothing here does any I/O.
+Known structures are a list of objects (`{"rel": "next", "href": "/2"}`), an object by relation
+(`{"next": "/2"}`, `{"next": {"href": "/2"}}`), and nested
+combinations. A relation may be a word, several words, a list, or a URI with the word at the end
+(RFC 8288). This module does no I/O.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from requests.utils import parse_header_links
 
 from .document import folded, member
 
-#: Relations to this page and to pages before it: they never lead on.
+#: Relations to the same page and to earlier pages.
 _BACKWARDS = frozenset(
     ("self", "canonical", "first", "start", "begin", "prev", "previous", "prior")
 )
-#: Names of the member that holds where a link leads.
+#: Names of the member with the target of a link.
 _TARGETS = ("href", "url", "uri", "link", "target")
-#: Parameters of a URL that say which page it is, folded.
+#: Parameters for the page in a URL, folded.
 _PAGE = re.compile(
     r"page(?:number|no|index|token)?|number|offset|start(?:index)?|skip|from|after|cursor"
     r"|(?:next)?token|continuation"
@@ -33,11 +34,11 @@ _PAGE = re.compile(
 
 @dataclass(frozen=True)
 class Link:
-    """One link.
+    """A link from a page.
 
-    :ivar name: its relations as the server spells them.
-    :ivar relations: folded; of a URI only its last part.
-    :ivar target: where it leads, as the server writes it; empty if the server does not say.
+    :ivar name: the relations in the server's spelling.
+    :ivar relations: the relations, folded; of a URI only the last part.
+    :ivar target: the URL in the server's spelling; empty if the link has no URL.
     """
 
     name: str
@@ -71,10 +72,10 @@ def links_of_header(header: str) -> list[Link]:
 
 
 def leading_on(links: Iterable[Link], url: str, *, numbered: bool) -> Iterator[str]:
-    """The names of the links that lead to a later page of the list at `url`.
+    """The names of the links to a later page of the list at `url`.
 
-    ``next`` always does, ``last`` if it is another page. Of a relation that is not known the target
-    decides: it must be another page of the same list, and no earlier page.
+    A link ``next`` always counts, a link ``last`` unless its target is this page. A link with an
+    unknown relation counts if its target is a later page of the same list.
 
     :param numbered: whether the last part of the path is the number of the page.
     """
@@ -93,7 +94,7 @@ def leading_on(links: Iterable[Link], url: str, *, numbered: bool) -> Iterator[s
 
 
 def urljoined(url: str, target: str) -> str:
-    """Where `target` leads from `url`; empty for what is no URL."""
+    """The absolute URL of `target`, relative to `url`; empty for an invalid URL."""
     try:
         return urljoin(url, target)
     except ValueError:
@@ -101,7 +102,7 @@ def urljoined(url: str, target: str) -> str:
 
 
 def numbered_path(url: str) -> tuple[str, int | None]:
-    """The path without its last part, and the number that this part is. The host does not count."""
+    """The path without the last part, and the number in the last part. The host does not count."""
     try:
         path = unquote(urlsplit(url).path)
     except ValueError:
@@ -111,7 +112,7 @@ def numbered_path(url: str) -> tuple[str, int | None]:
 
 
 def number_of(text: str) -> int | None:
-    """The number of a page, as a URL writes it; None for other text."""
+    """The number of a page in a URL; None for any text but digits."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
@@ -132,14 +133,14 @@ def _link(relation: Any, target: str) -> Link:
 
 
 def _relation_of(word: str) -> str:
-    """The relation without the URI around it: ``http://www.iana.org/…/next`` is ``next``."""
+    """The relation without a URI around the word: ``http://www.iana.org/…/next`` is ``next``."""
     for separator in "/#:":
         word = word.rstrip(separator).rpartition(separator)[2]
     return folded(word)
 
 
 def _page_at(url: str) -> tuple[str, dict[str, str]]:
-    """The path of a page, and the parameters that say which page it is."""
+    """The path of a page, and the parameters for the page."""
     parts = urlsplit(url)
     query = {
         folded(k): v for k, v in parse_qsl(parts.query) if _PAGE.fullmatch(folded(k)) and v != "0"
@@ -150,7 +151,7 @@ def _page_at(url: str) -> tuple[str, dict[str, str]]:
 def _is_later(there: str, here: str, *, numbered: bool) -> bool:
     if numbered:
         (_, number), (_, ours) = numbered_path(there), numbered_path(here)
-        # in another folder only the next number counts: a proxy may have changed the path
+        # In a different folder only the next number counts: a proxy may have changed the path.
         same = numbered_path(there)[0] == numbered_path(here)[0]
         if number is not None and ours is not None and number > ours:
             return same or number == ours + 1

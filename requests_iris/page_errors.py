@@ -1,9 +1,9 @@
-"""The error of a page that failed: a ListError that is also what plain requests would have raised.
+"""The error of a failed page: a ListError, and also the exception of plain requests.
 
 Code around a loop over pages has ``except requests.ConnectionError``, ``except requests.Timeout``
-or ``except InvalidGrantError``. These clauses must catch the ListError, too. So the class of such
-an error has two bases: a ListError, and the class of the cause. Ray's ``as_instanceof_cause`` does
-the same for errors of its workers.
+or ``except InvalidGrantError``. The ListError must not pass by these clauses. Therefore the class
+of the error has two bases: a class of ListError, and the class of the cause. Ray's
+``as_instanceof_cause`` solves the same problem for errors of workers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .errors import ListError
 
 _List = TypeVar("_List", bound=ListError)
 
-#: Members of a ListError. A property of the other class must not hide them.
+#: Members of a ListError. A property in the class of the cause must not hide a ListError's member.
 _OWN = ("pages_read", "items_read", "resume", "keys", "errors", "retryable", "request", "response")
 
 
@@ -31,14 +31,14 @@ def caused_by(error: _List, cause: BaseException) -> _List:
 
 
 class _PageError:
-    """What both bases define, in the way of the ListError. It stands before both bases.
+    """The first base: methods that must not come from the class of the cause.
 
     :cvar bases: the ListError and the class of the cause.
     """
 
     bases: tuple[type[ListError], type[BaseException]]
     args: tuple[Any, ...]
-    # An error that is a frozen dataclass could not be raised through a context manager.
+    # If the cause is a frozen dataclass, the error must still accept new members.
     __setattr__ = object.__setattr__
     __eq__ = object.__eq__
     __hash__ = object.__hash__
@@ -53,7 +53,7 @@ class _PageError:
         return _made(type(self), self.args, vars(self))
 
     def __reduce_ex__(self, protocol: object) -> Any:
-        # A worker's error must reach its caller: what cannot travel stays behind.
+        # The error of a worker process must reach the caller. Members that do not pickle stay.
         base, cause = self.bases
         importable = next(each for each in cause.__mro__ if _is_importable(each))
         state = {name: value for name, value in vars(self).items() if _pickles(value)}
@@ -65,19 +65,19 @@ def _unpickled(base: Any, cause: Any, args: tuple[Any, ...], state: dict[str, An
 
 
 def _made(cls: type[Any], args: tuple[Any, ...], members: dict[str, Any]) -> Any:
-    """An instance without a call of a constructor, which might want any arguments."""
+    """An instance, without a constructor: a constructor may require any arguments."""
     made = OSError.__new__(cls)
     made.args = args
     vars(made).update(members)
     return made
 
 
-@lru_cache(maxsize=256)  # Two threads may make the same class twice, which does no harm.
+@lru_cache(maxsize=256)  # Two threads may create a class twice. This is harmless.
 def _class_of(base: Any, cause: Any) -> Any:
     """The class with both bases; only `base` if no such class is possible.
 
-    Some classes cannot be a base: a class with a memory layout of its own, such as UnicodeError, or
-    a class that refuses subclasses. Then the next class in its method resolution order is tried.
+    Some classes cannot be a second base: a class with a special memory layout, or a class without
+    subclasses. Then the next exception in the method resolution order is used.
     """
     if issubclass(base, cause):
         return base

@@ -1,8 +1,8 @@
 """Reads lists to their end, or raises: pages and items over any session's ``request``.
 
-This module does what all pagination styles have in common: it sends one call after another, or
-some of them ahead, checks each page, and notes on an error where the list can be continued. What a
-page means is in ``styles.py`` and ``graphql.py``.
+This module has the common part of all pagination styles: sending calls one by one or ahead,
+checking pages, and adding the resume point to errors. The meaning of a page is in ``styles.py`` and
+``graphql.py``.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ __all__ = ["Page", "Progress", "items", "pages", "progress_of", "responses"]
 
 log = logging.getLogger("requests_iris")
 
-#: Longest wait in seconds when GraphQL says that its points are used up.
+#: Longest wait in seconds after GraphQL has used up its points.
 LONGEST_WAIT = 120.0
 #: How often one page waits for points.
 WAITS = 5
-#: Characters of a network error that a message shows.
+#: Characters of a network error in a message.
 ERROR_LIMIT = 600
 
 #: Private parts of the URLs in an error's text: the query, and the user.
@@ -53,7 +53,7 @@ _PRIVATE = re.compile(r"\?\S+|(?<=//)[^/\s]*@")
 
 #: ``Session.request``.
 Request = Callable[..., Response]
-#: A call that is under way, or waits for a worker.
+#: A call under way, or waiting for a worker.
 _Begun = tuple[Call, Future[tuple[Response, Document]]]
 
 
@@ -61,7 +61,7 @@ _Begun = tuple[Call, Future[tuple[Response, Document]]]
 class Page:
     """One page of a list.
 
-    :ivar total: items that this reading will find in all, or None if the server does not say.
+    :ivar total: number of items from the first page on, or None if the server does not say.
     """
 
     response: Response
@@ -83,8 +83,8 @@ def pages(
 ) -> Generator[Page, None, None]:
     """Every page of a list, in order. The arguments are checked now, the list is read lazily.
 
-    :param arguments: other arguments of `request`, for every page.
-    :param session_params: the names of parameters that `request` adds to every URL.
+    :param arguments: all remaining arguments of `request`, for every page.
+    :param session_params: names of parameters that `request` adds to every URL.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
     :raises ListError: during the iteration, if the list cannot be read whole.
@@ -106,17 +106,17 @@ def pages(
 
 
 def responses(found: Generator[Page, None, None]) -> Iterator[Response]:
-    """The responses of the pages. Closing this iterator ends the reading."""
+    """The responses of the pages. Closing the iterator ends the reading."""
     with closing(found):
         for page in found:
             yield page.response
-            del page  # so that no page is kept while the next page is read
+            del page  # A page is not kept during the next request.
 
 
 def items(
     found: Generator[Page, None, None], progress: AbstractContextManager[Progress | None]
 ) -> Iterator[Any]:
-    """Every item of the pages. One page is kept at a time. Closing this iterator ends the reading.
+    """Every item of the pages. One page is kept at a time. Closing the iterator ends the reading.
 
     :param progress: entered when the reading begins, and left when the reading ends in any way.
     """
@@ -147,7 +147,7 @@ class _Reading:
         while True:
             page, following = self._next(call, partial(self.read, call))
             yield page
-            del page  # so that no page is kept while the next page is read
+            del page  # A page is not kept during the next request.
             if following is None:
                 return
             call = following
@@ -155,9 +155,9 @@ class _Reading:
     def ahead(self, call: Call, max_workers: int) -> Generator[Page, None, None]:
         """The first page shows the style; then the workers read as many pages at once.
 
-        If each page names the next page only, the next page is read while the caller uses this
-        page. If the reading ends early, calls that have not begun are dropped. Calls that have
-        begun are waited for, but they are not retried, and they cut short any pause.
+        If each page names only the next page, the next page is read while the caller uses the page
+        before. If the reading ends early, waiting calls are dropped. The reading waits for calls
+        under way, but without retries and without their pauses.
         """
         page, following = self._next(call, partial(self.read, call))
         calls = self._calls_ahead(call) if following else None
@@ -168,8 +168,8 @@ class _Reading:
         try:
             if calls is not None:
                 begun = ((each, pool.submit(self.read, each)) for each in calls)
-                # Twice as many as workers, so that no worker waits for a caller who uses pages;
-                # and all of them before the first page is used, which may take long.
+                # Two calls per worker: a worker never waits while the caller uses a page. All are
+                # submitted before the caller uses the first page, which may take long.
                 pending = deque(islice(begun, 2 * max_workers))
                 yield page
                 del page
@@ -181,7 +181,7 @@ class _Reading:
                 page, following = self._next(following, future.result)
             yield page
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # first: no call may begin after this
+            pool.shutdown(wait=False, cancel_futures=True)  # first: no call may begin any more
             over.set()
             # The garbage collector may close the reading in a worker, which cannot join itself.
             with suppress(RuntimeError):
@@ -197,7 +197,7 @@ class _Reading:
         )
 
     def _in_order(self, pending: deque[_Begun], begun: Iterator[_Begun]) -> Iterator[Page]:
-        """The pages of the calls that are pending, and of the calls that begin after them."""
+        """The pages of the pending calls, and of all later calls."""
         while pending:
             call, future = pending.popleft()
             page, _ = self._next(call, future.result)
@@ -229,10 +229,10 @@ class _Reading:
     def _next(
         self, call: Call, fetch: Callable[[], tuple[Response, Document]]
     ) -> tuple[Page, Call | None]:
-        """The next page in order, checked, and the call for the page after it."""
+        """The next page in order, checked, and the call for the following page."""
         with self._noting(call, call.position):
             response, document = fetch()
-        # A page that does not fit will not fit the next time: it has no resume point.
+        # A page that does not fit will not fit the next time: the error has no resume point.
         with self._noting(call, {}, response):
             call = replace(call, asked=(response.history or [response])[0].url)
             if self._style is None:
@@ -241,7 +241,7 @@ class _Reading:
             position = self._style.following(call, document, found)
             header = response.headers.get("Link", "")
             if position is None and header and header_leads_on(header, call.asked):
-                raise IncompleteListError("it is the last page, but its Link header leads on")
+                raise IncompleteListError("the last page has a Link header to a next page")
         self._pages += 1
         self._items += len(found)
         following = None if position is None else self._style.moved(call, position)
@@ -251,7 +251,7 @@ class _Reading:
     def _noting(
         self, call: Call, position: Position, response: Response | None = None
     ) -> Iterator[None]:
-        """Notes on an error its page, what was read before, and where the list can be continued."""
+        """Adds to an error: the page, the counts of earlier pages, and the resume point."""
         try:
             yield
         except ListError as error:
@@ -261,14 +261,14 @@ class _Reading:
             raise
         except RequestException as error:
             if not (self._pages or position):
-                raise  # nothing was read, so the caller's first request has failed
+                raise  # the first request of the caller failed, as with plain requests
             incomplete = _incomplete(error)
             self._note(incomplete, call, position)
             raise incomplete from error
         except RecursionError:
             if response is None:
                 raise
-            deep = IncompleteListError("its JSON is nested too deeply", response=response)
+            deep = IncompleteListError("the JSON is nested too deeply", response=response)
             self._note(deep, call, position)
             raise deep from None
 
@@ -279,12 +279,12 @@ class _Reading:
 
 
 def _incomplete(error: RequestException) -> IncompleteListError:
-    """The error of a later page that could not be read: also what plain requests would raise."""
+    """The error of a later page without a response, also of the class of the cause."""
     told = one_line(_PRIVATE.sub("", str(error)), ERROR_LIMIT)
-    # An error of a caller's adapter may not have called the constructor of its base.
+    # The error of a caller's adapter may have skipped the constructor of its base.
     request, response = getattr(error, "request", None), getattr(error, "response", None)
     incomplete = IncompleteListError(
-        f"it could not be read ({type(error).__name__}: {told})",
+        f"the page could not be read ({type(error).__name__}: {told})",
         retryable=bool(getattr(error, "retryable", _may_come_later(response))),
         request=request,
         response=response,
@@ -301,7 +301,7 @@ def _json_of(response: Response) -> tuple[Any, Exception | None]:
 
 
 def _checked(document: Any, response: Response, fault: Exception | None) -> Document:
-    """:raises IncompleteListError: if this is no page."""
+    """:raises IncompleteListError: if the response is no page."""
     if not response.ok:
         told = one_line(problem_of(response) or response.reason)
         raise IncompleteListError(
@@ -310,13 +310,15 @@ def _checked(document: Any, response: Response, fault: Exception | None) -> Docu
     if not isinstance(document, dict):
         kind = one_line(response.headers.get("Content-Type", "no content type"))
         raise IncompleteListError(
-            f"it is no JSON object, but {kind}{_why(fault)}", retryable=True, response=response
+            f"the page is no JSON object, but {kind}{_why(fault)}",
+            retryable=True,
+            response=response,
         )
     return document
 
 
 def _why(fault: Exception | None) -> str:
-    """Why JSON could not be read, though it may well be JSON."""
+    """The reason why JSON could not be read, if the response may be JSON."""
     if isinstance(fault, RecursionError):
         return " that is nested too deeply"
     return "" if fault is None or isinstance(fault, JSONDecodeError) else f" ({one_line(fault)})"

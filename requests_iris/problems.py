@@ -12,7 +12,7 @@ from .text import one_line
 
 @dataclass(frozen=True)
 class Problem:
-    """The error object of a response of IRIS. All of its text is printable and on one line.
+    """The error object of a response of IRIS. All text is printable and on one line.
 
     :ivar status: the HTTP status.
     :ivar code: the kind of the error, such as ``constraint_violation``: programs branch on it.

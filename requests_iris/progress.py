@@ -14,7 +14,7 @@ Progress = Callable[[int, "int | None"], object]
 
 
 def progress_of(setting: bool | Progress | None) -> AbstractContextManager[Progress | None]:
-    """What is called after each page: for True a bar, for False nothing, else the callable.
+    """The callable for each page: for True a bar, for False nothing.
 
     :raises SettingError: for anything else, and if tqdm is not installed.
     """
@@ -41,7 +41,7 @@ def _tqdm() -> Any:
 
 @contextmanager
 def _bar(tqdm: Any) -> Iterator[Progress | None]:
-    """A bar on standard error, if that is a terminal. A bar never ends the reading of a list."""
+    """A bar on standard error, if standard error is a terminal. No fault of the bar ends a list."""
     if not _is_terminal(sys.stderr):
         yield None
         return
@@ -60,7 +60,7 @@ def _bar(tqdm: Any) -> Iterator[Progress | None]:
 
 
 def _is_terminal(stream: Any) -> bool:
-    """Whether a bar can be drawn there: a Windows service has no standard error at all."""
+    """Whether a bar can be drawn on `stream`. A Windows service has no standard error."""
     try:
         return bool(stream.isatty())
     except (AttributeError, OSError, ValueError):

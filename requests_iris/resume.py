@@ -1,7 +1,8 @@
-"""Resume points: where a list can be continued, in this process or another.
+"""Resume points: where a list can be continued, in any process.
 
 A resume point is the position of a page and a mark of its list, and can be saved as JSON. The mark
-tells lists apart, so that a resume point never continues another list. Nothing here does any I/O.
+is a hash of method, path, parameters and body, and protects from continuing a different list. This
+module does no I/O.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ def resume_point(call: Call, position: Position) -> dict[str, Any]:
 
 
 def resumed(call: Call, resume: Any) -> Call:
-    """The call for the page that a resume point names.
+    """The call for the page at a resume point.
 
-    :raises SettingError: for anything else, and for the resume point of another list.
+    :raises SettingError: for any other value, and for the resume point of a different list.
     """
-    # A copy: the caller's dict may change while the list is read.
+    # A copy: the caller may change the dict during the reading.
     position = dict(resume) if isinstance(resume, Mapping) else {}
     mark = position.pop("list", None)
     if not position or mark != _mark(call, position):
@@ -41,17 +42,17 @@ def resumed(call: Call, resume: Any) -> Call:
 
 
 def _mark(call: Call, position: Position) -> str:
-    """Tells a page of a list from every page of another list."""
+    """A hash of a page and its list."""
     there = style_at(position).unmoved(call, position)
-    # Parameters of one name keep their order, which may mean something, as in `sort`.
+    # Parameters with the same name keep their order: the order of two `sort` has a meaning.
     query = sorted(parse_qsl(urlsplit(there.url).query, True), key=itemgetter(0))
-    # After a trip through JSON the members of a position may have another order.
+    # JSON may change the order of the members of a position.
     told = [there.method, there.path, query, _body_of(there), *sorted(position.items(), key=repr)]
     return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
 def _body_of(call: Call) -> Any:
-    """The body that is sent, whatever objects describe it and in which order."""
+    """The body as sent, independent of types and order in the caller's objects."""
     body = call.body()
     if call.arguments.get("data") or body is None:
         return body.encode() if isinstance(body, str) else body

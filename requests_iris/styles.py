@@ -1,12 +1,12 @@
 """Pagination styles: where the items are, which page comes next, and whether the list is whole.
 
-The first response shows the style of a list, so no caller has to name it. This module has the four
-styles of REST lists: page numbers, AEMP links (ISO 15143-3), cursors, and a single response.
-``graphql.py`` has the fifth. A style also knows how its own request asks for another page, so a new
-style is one class here. Nothing here does any I/O.
+The first response shows the style of a list. This module has the four styles of REST lists: page
+numbers, AEMP links (ISO 15143-3), cursors, and a single response. ``graphql.py`` has the fifth. A
+style reads pages and moves its own request to the next page, so a new style is one class. This
+module does no I/O.
 
-One rule holds for all: a list ends only where its style says so, and only if nothing else on the
-last page says that more follows. A sign that is not understood is an error, never the end.
+The rule for the end: a list ends where its style marks the end, unless the last page has any sign
+of more items. A sign with an unknown meaning is an error, never the end.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from .errors import IncompleteListError, NotAListError
 from .hints import hints_of_more, unknown_members
 from .links import Link, links_in, number_of, numbered_path, urljoined
 
-#: Items per page that a request asks for if the caller does not say; the most that IRIS gives.
+#: Default number of items per page: the maximum of IRIS.
 SIZE = 1000
-#: The same for cursors and GraphQL, where IRIS documents no limit, and advises 50 to 100.
+#: The same for cursors and GraphQL: IRIS documents no maximum, and advises 50 to 100.
 LIMIT = 100
 
 
 class PaginationStyle:
-    """What is known of a list after its first response.
+    """A list after its first response.
 
-    :cvar names: members of a position, one of which leads to a page of this style.
-    :ivar total: items that this reading will find, or None if the server does not say.
+    :cvar names: names of members, one of which is in every position of this style.
+    :ivar total: number of items from the first page on, or None if the server does not say.
     """
 
     names: ClassVar[Collection[str]] = ()
@@ -57,8 +57,9 @@ class PaginationStyle:
 
     @classmethod
     def prepared(cls, call: Call) -> Call | None:  # noqa: ARG003
-        """The first call, with as many items per page as the API allows, if the caller does not
-        say. None if this style leaves the call to the next style.
+        """The first call, with pages as large as the API allows unless the caller sets a size.
+
+        None if the next style should prepare the call.
         """
         return None
 
@@ -81,16 +82,16 @@ class PaginationStyle:
     def recognised(
         cls, call: Call, document: Document, items_path: str | None
     ) -> PaginationStyle | None:
-        """This style, if the first response is a page of it; else None.
+        """A list of this style, if the first response is a page of this style; else None.
 
-        :raises ListError: if the response is a page of it, and cannot be read.
+        :raises ListError: if the response is a page of this style, but cannot be read.
         """
         raise NotImplementedError
 
     def items(self, document: Document) -> list[Any]:
         """The items of a page.
 
-        :raises ListError: if the list is missing, or a part of it.
+        :raises ListError: if the list is missing, or a part of the list.
         """
         return list_at(document, self._path)
 
@@ -103,7 +104,7 @@ class PaginationStyle:
         raise NotImplementedError
 
     def ahead(self, call: Call) -> Iterator[Position] | None:  # noqa: ARG002
-        """The positions of all pages after the first; None if each page names the next only."""
+        """The positions of all pages after the first; None if each page names only the next."""
         return None
 
     def _check_end(
@@ -115,23 +116,23 @@ class PaginationStyle:
         pages: int | None,
         numbered: bool = False,
     ) -> None:
-        """:raises IncompleteListError: if the last page has a sign that more follows."""
+        """:raises IncompleteListError: if the last page has a sign of more items."""
         hints = hints_of_more(
             document, self._path, items=items, pages=pages, url=call.asked, numbered=numbered
         )
         if hints:
             raise IncompleteListError(
-                "it is the last page, but it tells of more pages in a way that is not known "
+                "the last page tells of more pages in an unknown way "
                 f"({text_of(', '.join(hints))}). Read the list page by page with get()"
             )
 
     def _check_full(
         self, call: Call, document: Document, items: list[Any], usual: Collection[str] = ()
     ) -> None:
-        """For a page that would be the last, and has as many items as a page can have.
+        """Checks a full page without a known next page.
 
-        :param usual: the names of members that pages before it had beside their cursors.
-        :raises IncompleteListError: if another member may be a cursor under any name.
+        :param usual: names of members on earlier pages, beside a cursor.
+        :raises IncompleteListError: if any new member may be a cursor.
         """
         asked = call.params.get("limit", call.params.get("size", ""))
         limit = count(document, "limit") or number_of(asked)
@@ -139,13 +140,13 @@ class PaginationStyle:
             return
         if names := [each for each in unknown_members(document, self._path) if each not in usual]:
             raise IncompleteListError(
-                "it is full and names no next page, but it has members that may lead on "
+                "the page is full and names no next page, but has members of unknown meaning "
                 f"({text_of(', '.join(names))}). Read the list page by page with get()"
             )
 
 
 class PageNumbers(PaginationStyle):
-    """Pages by number, from 0. Each page tells its size and the total of the list."""
+    """Pages by number, from 0. Each page has its size and the total of the list."""
 
     names = ("page",)
 
@@ -156,8 +157,8 @@ class PageNumbers(PaginationStyle):
         self._end = -(-self._total // self._size) if self._size else 1
         if (total := call.position.get("total", self._total)) != self._total:
             raise IncompleteListError(
-                f"the list has changed since the resume point: it had {total} items then, "
-                f"and has {self._total} now. Read the list from the beginning"
+                f"the list has changed since the resume point: the total was {total} items, "
+                f"and is {self._total} now. Read the list from the beginning"
             )
         self.total = max(self._total - _page_asked_by(call) * self._size, 0)
 
@@ -182,12 +183,12 @@ class PageNumbers(PaginationStyle):
             raise IncompleteListError(f"number {asked} was asked for, and number {came} came")
         if (before := (self._size, self._total)) != (now := self._counts(document)):
             raise IncompleteListError(
-                "the list has changed while it was read: size and totalElements were {} and {}, "
+                "the list changed during the reading: size and totalElements were {} and {}, "
                 "and are {} and {}. Read the list from the beginning".format(*before, *now)
             )
         due = min(self._size, max(self._total - asked * self._size, 0))
         if len(items) != due:
-            raise IncompleteListError(f"it has {len(items)} items, and should have {due}")
+            raise IncompleteListError(f"the page has {len(items)} items, and should have {due}")
         if asked + 1 < self._end:
             return self._position(asked + 1)
         self._check_end(call, document, items=self._total, pages=max(self._end, 1))
@@ -204,8 +205,8 @@ class PageNumbers(PaginationStyle):
         if size is None or total is None or (total and not size):
             told = (text_of(member(document, name)) for name in ("size", "totalElements"))
             raise IncompleteListError(
-                "it has no size and totalElements that make sense, so nobody can tell whether the "
-                "list is whole (size: {}, totalElements: {})".format(*told)
+                "the page has no size and totalElements to check the list by "
+                "(size: {}, totalElements: {})".format(*told)
             )
         expected = -(-total // size) if size else 0
         # An empty list may count as no page, or as an empty page.
@@ -213,7 +214,7 @@ class PageNumbers(PaginationStyle):
         fits = pages is None or count(document, "totalPages") in (expected, expected or 1)
         if size and not fits:
             raise IncompleteListError(
-                f"it says that {total} items, {size} per page, are {text_of(pages)} pages"
+                f"the page says: {total} items, {size} per page, are {text_of(pages)} pages"
             )
         return size, total
 
@@ -221,15 +222,14 @@ class PageNumbers(PaginationStyle):
 class AempLinks(PaginationStyle):
     """AEMP (ISO 15143-3): the page number ends the path, and links name the next and last page.
 
-    Links are never followed: only the page numbers in them count, and only by relations that are
-    known (RFC 8288).
+    Links are never followed. Only page numbers in links with a known relation count (RFC 8288).
     """
 
     names = ("number",)
     _RELATIONS = frozenset(("self", "first", "prev", "next", "last"))
     #: The paths of every account, such as ``/aemp/v2/15143/-3/Fleet/1`` or ``/aemp/v2/123/-1/…``.
     _PATH = re.compile(r"(?:/aemp/(?:v[^/]+/)?[^/]+/-?\d+|/15143/-3)/.+/\d+", re.I)
-    #: The path of one machine, whose serial number may be all digits. A series has more parts.
+    #: The path of one machine, perhaps with a serial number of digits. A series has more parts.
     _MACHINE = re.compile(r".*/equipment/(?:id|makemodelserial/[^/]+/[^/]+)/[^/]+", re.I)
 
     def __init__(self, call: Call, document: Document, items_path: str) -> None:
@@ -266,7 +266,7 @@ class AempLinks(PaginationStyle):
         self._check(links, number)
         if "next" in links or (self._last is not None and self._last > number):
             if len(items) != self._size or not items:
-                raise IncompleteListError("it is not full, and it is not the last page")
+                raise IncompleteListError("the page is not full, and is not the last page")
             return {"number": number + 1}
         found = self._items if self._first else None
         self._check_end(call, document, items=found, pages=number, numbered=True)
@@ -280,21 +280,21 @@ class AempLinks(PaginationStyle):
     def _check(self, links: dict[str, int], number: int) -> None:
         if (last := links.get("last")) != self._last:
             raise IncompleteListError(
-                f"the list has changed while it was read: its last page was {self._last}, "
+                f"the list changed during the reading: the last page was {self._last}, "
                 f"and is {last}. Read the list from the beginning"
             )
         for relation, expected in (("self", number), ("next", number + 1)):
             if links.get(relation, expected) != expected:
                 raise IncompleteListError(
-                    f"its link {relation!r} leads to page {links[relation]}, "
+                    f"the link {relation!r} leads to page {links[relation]}, "
                     f"and should lead to page {expected}"
                 )
         if "next" in links and last is not None and last <= number:
-            raise IncompleteListError(f"it has a next page, but says that the last page is {last}")
+            raise IncompleteListError(f"the page has a next page, but the last page is {last}")
 
     @classmethod
     def _linked(cls, call: Call, document: Document) -> dict[str, int]:
-        """The page numbers that the links lead to, by relation."""
+        """The page numbers of the links, by relation."""
         found, raw = _links_of(document), {}
         for each in found if isinstance(found, list) else ():
             if not (each and isinstance(each, dict)):
@@ -304,7 +304,7 @@ class AempLinks(PaginationStyle):
                 raw.update(dict.fromkeys(known, _number_of_link(call, link)))
         if not raw:
             raise IncompleteListError(
-                "it has no links that are known, so nobody can tell whether another page follows"
+                "the page has no links with a known relation, so its list may have more pages"
             )
         return raw
 
@@ -315,7 +315,7 @@ class AempLinks(PaginationStyle):
 
     @classmethod
     def _has_numbered_pages(cls, call: Call, document: Document) -> bool:
-        """Whether a page of an unusual path leads on by the number in its path."""
+        """Whether a page outside of an AEMP path links to a higher page number."""
         here, number = numbered_path(call.asked)
         if number is None:
             return False
@@ -325,10 +325,9 @@ class AempLinks(PaginationStyle):
 
 
 class Cursor(PaginationStyle):
-    """Pages that each name the cursor of the next page; often without a total.
+    """Pages by cursor: each page names the cursor of the next page, often without a total.
 
-    The end is a page without items, a page without a cursor, or a page whose cursor is the cursor
-    that led to it.
+    The list ends at a page without items, a page without a cursor, or a page with its own cursor.
     """
 
     names = ("after", "before")
@@ -353,7 +352,7 @@ class Cursor(PaginationStyle):
         cursor = member(document, self._name)
         # A number has become text in the URL.
         if not items or cursor in (None, "") or str(cursor) == call.params.get(self._name):
-            # The counts include what came before this reading began.
+            # A total includes items before the first page of this reading.
             read = (self._items, self._pages) if self._begins_at_start else (None, None)
             self._check_end(call, document, items=read[0], pages=read[1])
             if self._begins_at_start:
@@ -366,7 +365,7 @@ class Cursor(PaginationStyle):
 
 
 class SingleResponse(PaginationStyle):
-    """A response that is the whole list, if it has no sign that more follows."""
+    """A response with the whole list, unless the response has a sign of more items."""
 
     def __init__(self, document: Document, items_path: str) -> None:
         super().__init__(items_path)
@@ -387,18 +386,18 @@ class SingleResponse(PaginationStyle):
         self._check_full(call, document, items)
 
 
-#: The styles of REST lists, in the order in which a response is compared with them.
+#: The styles of REST lists, in the order of recognition.
 REST_STYLES: tuple[type[PaginationStyle], ...] = (AempLinks, PageNumbers, Cursor, SingleResponse)
 
 
 def check_cursor(cursor: Any, history: CursorHistory) -> None:
-    """:raises IncompleteListError: for a cursor that leads nowhere, or leads in a circle."""
-    # 0 may be the beginning or the end, and True is an int
+    """:raises IncompleteListError: for a cursor of a wrong type, and for a circle."""
+    # The cursor 0 may mean the beginning or the end. True is an int in Python.
     if isinstance(cursor, bool) or not isinstance(cursor, (str, int)) or not cursor:
         kind = type(cursor).__name__
         raise IncompleteListError(f"a cursor is no text: {text_of(cursor)} ({kind})")
     if history.has_seen(cursor):
-        raise IncompleteListError("a cursor has come for the second time, so the list never ends")
+        raise IncompleteListError("a cursor came for the second time, so the list never ends")
 
 
 def _path_of_items(document: Document, items_path: str | None) -> str:
@@ -428,7 +427,7 @@ def _number_of_link(call: Call, link: Link) -> int:
 
 def _stray(link: str) -> IncompleteListError:
     return IncompleteListError(
-        f"the link {link} leads out of the list, so nobody can tell whether another page follows"
+        f"the link {link} leads out of the list, so the list may have more pages"
     )
 
 

@@ -69,12 +69,15 @@ def test_an_error_has_the_response_that_told_of_it(sandbox, iris, form, workers,
     [
         (Fault(status=400, body={"code": "broken"}), "the server answered with 400 broken"),
         (Fault(status=400), "the server answered with 400 (?i:bad request)"),
-        (Fault(status=200, body="<html>"), "it is no JSON object, but text/html; charset=utf-8"),
+        (
+            Fault(status=200, body="<html>"),
+            "the page is no JSON object, but text/html; charset=utf-8",
+        ),
         (
             Fault(status=200, body="[" * 100_000),
-            "it is no JSON object, but text/html; .* that is nested too deeply",
+            "the page is no JSON object, but text/html; .* that is nested too deeply",
         ),
-        (Fault(drop="before"), r"it could not be read \(ConnectionError: .*"),
+        (Fault(drop="before"), r"the page could not be read \(ConnectionError: .*"),
         (Fault(reply={"number": 9}), "number 1 was asked for, and number 9 came"),
     ],
 )

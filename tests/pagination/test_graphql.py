@@ -129,7 +129,7 @@ class TestTheTotalOfAConnection:
         assert self.walk(sandbox, iris, 2, 2) == (2, 2)
 
     def test_is_an_error_if_less_was_found(self, sandbox, iris) -> None:
-        with pytest.raises(IncompleteListError, match="page 2 of .* 2 items of 5 have come"):
+        with pytest.raises(IncompleteListError, match="page 2 of .* after 2 items of 5"):
             self.walk(sandbox, iris, 5, 5)
 
     def test_must_not_change_on_the_way(self, sandbox, iris) -> None:

@@ -101,7 +101,7 @@ def test_a_failed_page_is_also_an_error_of_the_class_of_its_cause(iris, cause, w
     assert isinstance(error, named)
     assert type(error).__name__ == f"IncompleteListError[{named.__name__}]"
     assert (error.pages_read, error.items_read, error.resume["page"]) == (1, 100, 1)
-    assert str(error).startswith(f"page 2 of the list, GET {ASSETS}: it could not be read (")
+    assert str(error).startswith(f"page 2 of the list, GET {ASSETS}: the page could not be read (")
     assert repr(error) == f"{type(error).__name__}({str(error)!r})"
     assert error.__cause__ is cause
 
