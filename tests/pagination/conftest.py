@@ -9,15 +9,15 @@ import pytest
 from requests_iris.sandbox import Sandbox
 from requests_iris.sandbox.aemp import Habits
 
-from .lists import FORMS
+from .lists import LISTS
 
 MACHINES = 250
 
 
-@pytest.fixture(params=FORMS)
-def form(request):
-    """Every test that takes a `form` runs once for each pagination style."""
-    return FORMS[request.param]
+@pytest.fixture(params=LISTS)
+def style(request):
+    """Every test that takes a `style` runs once for each pagination style."""
+    return LISTS[request.param]
 
 
 @pytest.fixture(scope="package")

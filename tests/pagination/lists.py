@@ -16,8 +16,8 @@ from ..test_sandbox_api import ASSETS, EVENTS, FLEET, GRAPHQL, OPERATORS, QUERY
 #: Examples of a hypothesis test: HYPOTHESIS_PROFILE=deep tries many more.
 EXAMPLES = 500 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 25
 
-#: URL, arguments that make pages of ten where the form allows it, and the list of the fleet.
-FORMS = {
+#: URL, arguments that make pages of ten where the style allows it, and the list of the fleet.
+LISTS = {
     "pages": (ASSETS, {"params": {"size": 10}}, "assets"),
     "post": (EVENTS, {"method": "POST", "json": {}, "params": [("size", 10)]}, "events"),
     "cursor": (OPERATORS, {"params": "limit=10"}, "operators"),
@@ -29,7 +29,7 @@ FORMS = {
     ),
 }
 #: What walks over the forms of lists stop at.
-PLACES = {
+POSITIONS = {
     "pages": {"size": "10", "page": 3, "total": 250},
     "post": {"size": "10", "page": 3, "total": 250},
     "cursor": {"after": "b"},
@@ -38,9 +38,9 @@ PLACES = {
 }
 
 
-def ids(elements) -> list[str]:
+def ids(items) -> list[str]:
     return [
-        e["EquipmentHeader"]["EquipmentID"] if "EquipmentHeader" in e else e["id"] for e in elements
+        e["EquipmentHeader"]["EquipmentID"] if "EquipmentHeader" in e else e["id"] for e in items
     ]
 
 

@@ -20,10 +20,10 @@ from .lists import ids, the_whole, walkers
     "fault", [Fault(status=500), Fault(status=429), Fault(drop="before"), Fault(truncate=20)]
 )
 def test_a_page_that_fails_is_an_error_and_the_walk_goes_on_there(
-    sandbox, iris, form, fault, workers
+    sandbox, iris, style, fault, workers
 ) -> None:
     """The transport may retry: the fault lasts longer than any retry."""
-    url, arguments, name = form
+    url, arguments, name = style
     found = []
     sandbox.inject(Fault(), on="api")
     sandbox.inject(fault, on="api", times=1000)
@@ -52,8 +52,8 @@ def test_the_first_request_fails_as_it_does_without_a_walk(iris) -> None:
 
 @pytest.mark.parametrize("workers", [1, 8])
 @pytest.mark.parametrize("status", [400, 503])
-def test_an_error_has_the_response_that_told_of_it(sandbox, iris, form, workers, status) -> None:
-    url, arguments, _ = form
+def test_an_error_has_the_response_that_told_of_it(sandbox, iris, style, workers, status) -> None:
+    url, arguments, _ = style
     walk = iris.items(url, max_workers=workers, **arguments)
     sandbox.inject(Fault(), on="api")
     sandbox.inject(Fault(status=status), on="api", times=1000)

@@ -1,4 +1,4 @@
-"""Lists whose pages have numbers, and tell how many elements there are."""
+"""Lists whose pages have numbers, and tell how many items there are."""
 
 from __future__ import annotations
 

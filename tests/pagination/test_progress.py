@@ -52,35 +52,35 @@ class TestABar:
         assert not terminal.getvalue().endswith("\n")
         return walk
 
-    def test_is_not_drawn_before_the_walk_begins(self, iris, terminal) -> None:
+    def test_a_bar_is_not_drawn_before_the_first_item(self, iris, terminal) -> None:
         with redirect_stderr(terminal):
             iris.items(ASSETS, progress=True)
         assert terminal.getvalue() == ""
 
-    def test_counts_to_the_total(self, walk, terminal) -> None:
+    def test_a_bar_counts_to_the_total(self, walk, terminal) -> None:
         assert sum(1 for _ in walk) == 249
         assert "250/250" in terminal.getvalue()
         assert terminal.getvalue().endswith("\n")
 
-    def test_counts_where_there_is_no_total(self, iris, terminal) -> None:
+    def test_a_bar_counts_without_a_total(self, iris, terminal) -> None:
         with redirect_stderr(terminal):
             assert sum(1 for _ in iris.items(OPERATORS, progress=True)) == 250
         assert "250 items" in terminal.getvalue()
         assert terminal.getvalue().endswith("\n")
 
-    def test_ends_with_a_walk_that_is_stopped(self, walk, terminal) -> None:
+    def test_a_bar_ends_with_a_list_that_is_closed(self, walk, terminal) -> None:
         walk.close()
         assert "100/250" in terminal.getvalue()
         assert terminal.getvalue().endswith("\n")
 
-    def test_ends_with_a_walk_that_fails(self, sandbox, walk, terminal) -> None:
+    def test_a_bar_ends_with_a_list_that_fails(self, sandbox, walk, terminal) -> None:
         sandbox.inject(Fault(status=400), on="api")
         with pytest.raises(IncompleteListError):
             list(walk)
         assert "100/250" in terminal.getvalue()
         assert terminal.getvalue().endswith("\n")
 
-    def test_stays_until_the_last_element_was_taken(self, walk, terminal) -> None:
+    def test_a_bar_stays_until_the_last_item(self, walk, terminal) -> None:
         for _ in range(249):
             next(walk)
         assert not terminal.getvalue().endswith("\n")

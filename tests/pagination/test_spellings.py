@@ -16,7 +16,7 @@ from requests_iris.sandbox import Fault, Sandbox
 
 from ..conftest import SkippingClock
 from ..test_sandbox_api import ASSETS, FLEET, GRAPHQL, OPERATORS, QUERY
-from .lists import EXAMPLES, FORMS, answers, ids, the_whole
+from .lists import EXAMPLES, LISTS, answers, ids, the_whole
 from .rewriting import renamed, rewritten
 
 AEMP, CURSOR, PAGES = f"{FLEET}/1", OPERATORS, ASSETS
@@ -224,7 +224,7 @@ def test_in_graphql_the_names_of_the_query_hold(iris, names) -> None:
     ],
 )
 def test_of_two_spellings_the_one_of_iris_wins(iris, name, other) -> None:
-    url, arguments, kind = FORMS[name]
+    url, arguments, kind = LISTS[name]
     arguments = rewritten(arguments, lambda document: {**other, **document})
     assert ids(iris.items(url, **arguments)) == ids(the_whole(kind))
 
@@ -238,7 +238,7 @@ def test_two_foreign_spellings_that_contradict_are_refused(sandbox, iris) -> Non
 @pytest.mark.parametrize("more", [{"hasMore": True}, {"nextPage": 4}, {"isLast": False}], ids=str)
 @pytest.mark.parametrize("name", ["pages", "post", "cursor", "aemp"])
 def test_a_last_page_that_tells_of_more_is_refused_in_every_style(iris, name, more) -> None:
-    url, arguments, _ = FORMS[name]
+    url, arguments, _ = LISTS[name]
     with pytest.raises(IncompleteListError, match="tells of more pages"):
         list(iris.items(url, **rewritten(arguments, lambda document: {**document, **more})))
 
@@ -334,16 +334,16 @@ def shared() -> Iterator[tuple[Sandbox, IrisSession]]:
         yield sandbox, iris
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", LISTS)
 def test_a_list_in_any_spelling_is_read_whole_or_refused(shared, name) -> None:
     """Each page may be spelled in its own way."""
     sandbox, iris = shared
-    url, arguments, kind = FORMS[name]
+    url, arguments, kind = LISTS[name]
     expected = ids(the_whole(kind, 35))
     one_page = st.fixed_dictionaries({each: spellings(each) for each in MEMBERS[name]})
     few = st.sets(st.sampled_from(MEMBERS[name]), min_size=1, max_size=3)
 
-    @settings(max_examples=2 * EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         pages=st.lists(st.tuples(few, one_page), min_size=1, max_size=4),
         workers=st.sampled_from([1, 4]),
