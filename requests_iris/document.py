@@ -22,6 +22,8 @@ ITEMS_PATHS = ("content", "Equipment", "equipment", "data.result")
 MOST = 2**53
 #: Characters of a name that are compared. Every known name is shorter.
 LONGEST = 100
+#: Members that may say that a part of the page is missing, folded.
+_FAULTS = frozenset(("ispartial", "errors", "status"))
 #: Values that say no.
 _NO = frozenset(("", "0", "0.0", "false", "no", "n", "none", "null", "{}", "[]"))
 
@@ -99,6 +101,9 @@ def objects_around(document: Document, path: str) -> Iterator[Document]:
 
 def check_complete(document: Document, path: str) -> None:
     """:raises IncompleteListError: if the page says that a part is missing."""
+    # Most pages end here: the look-ups below took a twentieth of the time per page.
+    if "." not in path and _FAULTS.isdisjoint(map(folded, document)):
+        return
     if any(says_yes(member(each, "isPartial")) for each in objects_around(document, path)):
         raise IncompleteListError(
             "the server says that the response is a part of the list (isPartial)"

@@ -15,7 +15,7 @@ from ..test_sandbox_api import ASSETS
 from .lists import ids, the_whole, walkers
 
 
-@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize(
     "fault", [Fault(status=500), Fault(status=429), Fault(drop="before"), Fault(truncate=20)]
 )
@@ -50,7 +50,7 @@ def test_the_first_request_fails_as_it_does_without_a_walk(iris) -> None:
         list(iris.items(ASSETS))
 
 
-@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("status", [400, 503])
 def test_an_error_has_the_response_that_told_of_it(sandbox, iris, style, workers, status) -> None:
     url, arguments, _ = style
@@ -63,7 +63,7 @@ def test_an_error_has_the_response_that_told_of_it(sandbox, iris, style, workers
     assert caught.value.retryable is (status == 503)
 
 
-@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize(
     ("fault", "told"),
     [

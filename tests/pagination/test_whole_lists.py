@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from requests_iris import IrisSession
-from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.sandbox import Fault
 
 from .lists import ids, the_whole, walkers
 
 
 @pytest.mark.parametrize("workers", [1, 8])
 @pytest.mark.parametrize("machines", [0, 1, 10, 20, 215])
-def test_every_style_is_read_to_its_end_in_order(style, machines, workers) -> None:
+def test_every_style_is_read_to_its_end_in_order(sandbox, iris, style, machines, workers) -> None:
     url, arguments, name = style
-    with Sandbox(machines=machines) as sandbox, IrisSession(**sandbox.settings) as iris:
-        iris.verify = sandbox.ca_file
-        found = ids(iris.items(url, max_workers=workers, **arguments))
-        assert found == ids(the_whole(name, machines))
-        assert walkers() == []
+    sandbox.machines = machines
+    found = ids(iris.items(url, max_workers=workers, **arguments))
+    assert found == ids(the_whole(name, machines))
+    assert walkers() == []
 
 
 def test_nothing_is_sent_before_the_first_item_is_asked_for(sandbox, iris, style) -> None:
