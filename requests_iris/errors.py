@@ -184,12 +184,20 @@ class TokenResponseError(TokenError, requests.HTTPError):
 
 
 class ListError(IrisError):
-    """A list could not be read to its end.
+    """A list could not be read to its end. Everything that was handed out before is correct.
 
-    :ivar pages_read: the number of pages before the error.
-    :ivar items_read: the number of items before the error.
-    :ivar resume: the resume point: pass ``resume=error.resume`` to the same call to continue the
-        list. A resume point can be saved as JSON. None: the list must be read from the beginning.
+    If a page failed, the error is also an instance of the exception that plain requests would have
+    raised: a page that could not be fetched also of ``requests.ConnectionError``,
+    ``requests.Timeout`` and so on, a page with status 400 or higher also of ``requests.HTTPError``,
+    a page that is no JSON also of ``requests.JSONDecodeError``, and a page without a token also of
+    that :class:`TokenError`. Such a class is called ``IncompleteListError[ConnectionError]``. So
+    ``except`` clauses written for requests keep working around a loop over a list.
+
+    :ivar pages_read: number of pages that were handed out before the error.
+    :ivar items_read: number of items in these pages.
+    :ivar resume: the resume point, a dict that can be saved as JSON. The same call with
+        ``resume=error.resume`` continues the list at the page that failed. None if the list must be
+        read from the beginning.
     """
 
     def __init__(
@@ -208,7 +216,7 @@ class ListError(IrisError):
 
 
 class NotAListError(ListError):
-    """The response fits no pagination style.
+    """The response holds no list, or a list that its GraphQL query cannot continue.
 
     :ivar keys: the names of the response's top-level members.
     """
@@ -219,16 +227,17 @@ class NotAListError(ListError):
 
 
 class IncompleteListError(ListError):
-    """A page failed or contradicts the pages before: a changed total, a repeated cursor.
+    """A page failed, does not fit the other pages, or tells of more pages in an unknown way.
 
-    ``retryable`` is true if the page may be available later.
+    Examples: a total that changes, a cursor that repeats, a ``hasMore`` on the last page.
+    ``retryable`` is true if the page may be there later.
     """
 
 
 class GraphQLError(ListError):
-    """The GraphQL response contains errors, perhaps beside a part of the data.
+    """GraphQL answered with errors, perhaps beside a part of the data.
 
-    :ivar errors: the objects in the response's ``errors``.
+    :ivar errors: the objects in the response's ``errors``, as the server sent them.
     """
 
     def __init__(

@@ -1,125 +1,174 @@
-"""What a reply says around its list: that there is more of it.
+"""Signs of more items around a list.
 
-A list in a form that is not known must not be taken for a whole one, so these are the names that
-APIs have for its parts. Nothing here does any I/O.
+An unknown kind of list must not pass for a whole list. This module knows the names of paging
+members in common APIs. Names are compared folded. A name is a sign if all of its words are listed
+below: `nextPageToken` and `has_more_results` are signs, `nextService` and `hasMoreDetails` are not.
+This module does no I/O.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from requests.utils import parse_header_links
+from .document import Document, folded, member, objects_around, says_yes
+from .links import leading_on, links_in, links_of_header
 
-Document = dict[str, Any]
-#: A member of a reply: its name, its value, and whether it stands in an object beside the list.
-_Member = tuple[str, Any, bool]
-
-
-def _named(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
-
-
-#: What tells of more by being there.
-_MORE = _named(
-    r"(?:@odata\.)?next_?(?:page_?(?:token|url)?|cursor|link|ur[il]|href|offset|token|marker|key)?"
-    r"|has_?(?:more|next)_?(?:pages?|results|items|elements|records|data)?"
-    r"|more_?(?:pages?|results|items|elements|records|data)?|(?:is_?)?truncated|incomplete_?results"
-    r"|cursor|scroll_?id|continuation_?token"
+#: Words before or after a decisive word such as "next".
+_NOUN = (
+    r"(?:pages?|cursors?|tokens?|link|url|uri|href|path|query|request|offset|skip|marker|bookmark|key"
+    r"|ids?|number|no|index|position|start|after|from|batch|chunk|set|range|results?|items?|elements?"
+    r"|records?|rows?|entries|objects|data|values?|available|exists?|remaining|left)"
 )
-#: The same, but beside the list only: elsewhere they belong to a list of cursors.
-_CURSOR = _named(r"after|before")
-#: What tells of more by being false.
-_END = _named(r"(?:is_?)?(?:last(?:_?page)?|complete)")
-#: Where the first element stands: of a part, unless a total says that there is no more.
-_OFFSET = _named(r"offset")
-#: How many elements there are, and how many pages.
-_TOTAL = _named(
-    r"count|total|records_?total|(?:item|result)_?count|(?:total|num|number_?of)_?"
-    r"(?:count|elements|items|results|records|rows|size|hits|entries)"
+_VERB = r"(?:is|are|has|have|there|get|with|the)"
+_SIZES = (
+    r"(?:count|elements|items|results|records|rows|size|hits|entries|objects|matches|length|number)"
 )
-_PAGES = _named(r"pages|page_?count|(?:total|num|number_?of)_?pages|last_?page")
-#: Objects that tell of pages, and lists of links.
-_BESIDE = _named(r"_?links|page|pageable|paging|pagination|cursors|meta|_?metadata|page_?info")
-#: Values that say no.
-_NO = ("", "0", "false", "no", "none", "null", "{}", "[]")
+#: Signs, unless the value says no.
+_MORE = re.compile(
+    rf"odata(?:nextlink|skiptoken)|{_VERB}*(?:next|more){_NOUN}*|{_VERB}*{_NOUN}*(?:follows?|tocome)"
+    rf"|{_VERB}*(?:truncated|incomplete){_NOUN}*|continu(?:e|ation){_NOUN}*|lastevaluated{_NOUN}+"
+    rf"|(?:page|paging|pagination|scroll|sync|skip|resume){_NOUN}*(?:token|cursor|marker|bookmark|id)"
+    rf"|(?:after|forward|scroll|page|pagination)?cursors?{_NOUN}*|{_NOUN}+next|scrollid"
+)
+#: The same, unless the same object says that no page follows.
+_LAST_CURSOR = re.compile(r"(?:end|last)cursor")
+#: The same, but only in an object about pages. Elsewhere the names mean dates or known cursors.
+_CURSOR = re.compile(r"after|before")
+#: Signs if the value is false.
+_END = re.compile(
+    r"(?:is)?(?:last(?:page|batch|chunk)?|complete|final|finalpage)"
+    r"|(?:is)?(?:done|end|eof|endof(?:list|results|data|records|pages))"
+)
+_FALSE = frozenset(("false", "no", "n"))
+#: The index of the first item: a sign, unless a total equals the number of items read.
+_OFFSET = re.compile(r"offset")
+#: The number of all items, and the number of all pages.
+_TOTAL = re.compile(
+    rf"count|total|recordstotal|(?:item|result|element|record|row|hit|entry)s?(?:count|total)"
+    rf"|(?:total|num|numberof){_SIZES}|total(?:number|num|count)of{_SIZES}"
+)
+_PAGES = re.compile(
+    r"pages|pages?(?:count|total)|(?:total|num|numberof)pages?|total(?:number|num)ofpages"
+    r"|last(?:page|pageno|pagenumber|pageindex)"
+)
+#: Objects about pages, and lists of links.
+_ABOUT = re.compile(
+    r"(?:page|pages|paging|pageable|pagination|paginator|cursors?|links?|meta|metadata|nav"
+    r"|navigation|(?:page|paging|pagination|list|result|results|response|search|query|collection)"
+    r"(?:info|information|meta|metadata|details|state|context|links?|cursors?))"
+)
+_LINKS = re.compile(r"(?:page|paging|pagination|navigation)?links?")
+
+
+#: Paging members of IRIS, and all names with a known meaning.
+_IRIS = re.compile(r"limit|size|pagesize|number|numberof.*|ispartial|status")
+_KNOWN = (_MORE, _LAST_CURSOR, _CURSOR, _END, _OFFSET, _TOTAL, _PAGES, _ABOUT, _IRIS)
+
+
+class _Member(NamedTuple):
+    """A member of a page.
+
+    :ivar word: the folded name.
+    :ivar beside: whether the member is in an object beside the list.
+    :ivar ended: whether a flag in the same object says that no page follows.
+    """
+
+    name: str
+    word: str
+    value: Any
+    beside: bool
+    ended: bool
 
 
 def hints_of_more(
-    document: Document, key: str, *, elements: int | None, pages: int | None
+    document: Document,
+    items_path: str,
+    *,
+    items: int | None,
+    pages: int | None,
+    url: str = "",
+    numbered: bool = False,
 ) -> list[str]:
-    """The names of members by which a reply says that its list has more than what was read.
+    """The names of members with a sign of more items.
 
-    :param key: where the list is, as names with dots between them.
-    :param elements: how many were read; None if counts tell nothing, since it began later.
-    :param pages: the same of pages.
+    :param items_path: where the list is, as names with dots between them.
+    :param items: number of items read; None if the reading began in the middle of the list, where
+        counts prove nothing.
+    :param pages: the same for pages.
+    :param url: the URL of the page, for relative links.
+    :param numbered: whether the last part of the URL's path is the number of the page.
     """
-    members = list(_members(document, key))
-    totals = [_number(value) for name, value, _ in members if _TOTAL.fullmatch(name)]
+    members = list(_members(document, items_path))
+    totals = [_number(each.value) for each in members if _TOTAL.fullmatch(each.word)]
+    names = [
+        each.name
+        for each in members
+        if _is_sign(each)
+        or (_OFFSET.fullmatch(each.word) and each.value is not None and items not in totals)
+        or (_TOTAL.fullmatch(each.word) and items is not None and _number(each.value) > items)
+        or (_PAGES.fullmatch(each.word) and pages is not None and _number(each.value) > pages)
+    ]
+    for each in members:
+        if _LINKS.fullmatch(each.word):
+            names += leading_on(links_in(each.value), url, numbered=numbered)
+    return list(dict.fromkeys(names))
+
+
+def unknown_members(document: Document, items_path: str) -> list[str]:
+    """The names of members beside the list with an unknown meaning. Any may be a cursor."""
     return [
         name
-        for name, value, is_beside in members
-        if (_MORE.fullmatch(name) and _says_yes(value))
-        or (_CURSOR.fullmatch(name) and is_beside and _says_yes(value))
-        or (_END.fullmatch(name) and value is False)
-        or (_OFFSET.fullmatch(name) and value is not None and elements not in totals)
-        or (_TOTAL.fullmatch(name) and elements is not None and _number(value) > elements)
-        or (_PAGES.fullmatch(name) and pages is not None and _number(value) > pages)
+        for name, value in document.items()
+        if isinstance(value, (str, int))
+        and says_yes(value)
+        and name != items_path
+        and not any(known.fullmatch(folded(name)) for known in _KNOWN)
     ]
 
 
-def links_to_next(header: str) -> bool:
-    """Whether a Link header (RFC 8288) leads to another page."""
-    return any(
-        "next" in value.lower().split()
-        for link in parse_header_links(header)
-        for name, value in link.items()
-        if name.lower() == "rel"
+def header_leads_on(header: str, url: str) -> bool:
+    """Whether a Link header (RFC 8288) leads to a later page of the list at `url`."""
+    links = [each for each in links_of_header(header) if each.relations != {"last"}]
+    return any(leading_on(links, url, numbered=False))
+
+
+def _is_sign(found: _Member) -> bool:
+    word, value = found.word, found.value
+    if _END.fullmatch(word):
+        return value is False or (isinstance(value, str) and value.strip().lower() in _FALSE)
+    if _ABOUT.fullmatch(word) and isinstance(value, dict):
+        return False  # the members of the object count
+    may_be = (
+        _MORE.fullmatch(word)
+        or (_LAST_CURSOR.fullmatch(word) and not found.ended)
+        or (_CURSOR.fullmatch(word) and found.beside)
     )
+    return bool(may_be) and says_yes(value)
 
 
-def objects_around(document: Document, key: str) -> Iterator[Document]:
-    """The objects on the way to the list, from the reply itself inwards."""
-    place: Any = document
-    for name in (*key.split("."), None):
-        if isinstance(place, dict):
-            yield place
-            place = place.get(name)
+def _members(document: Document, items_path: str) -> Iterator[_Member]:
+    for around in objects_around(document, items_path):
+        yield from _members_of(around, beside=around is not document)
+        waiting = [around]
+        while waiting:  # no recursion: a page may be nested 900 levels deep
+            for name, value in waiting.pop().items():
+                if isinstance(value, dict) and _ABOUT.fullmatch(folded(name)):
+                    yield from _members_of(value, beside=True)
+                    waiting.append(value)
 
 
-def _members(document: Document, key: str) -> Iterator[_Member]:
-    for place in objects_around(document, key):
-        yield from ((name, value, place is not document) for name, value in place.items())
-        yield from ((name, value, True) for name, value in _about_pages(place))
-
-
-def _about_pages(place: Document) -> Iterator[tuple[str, Any]]:
-    for name, value in place.items():
-        if not _BESIDE.fullmatch(name):
-            continue
-        if isinstance(value, dict):
-            yield from value.items()
-            yield from _about_pages(value)
-        if isinstance(value, list):
-            yield from _links_of(value).items()
-
-
-def _links_of(links: list[Any]) -> Document:
-    """By their relations; AEMP's next may be missing while the last page is ahead."""
-    found = {str(e.get("rel")).lower(): e.get("href") for e in links if isinstance(e, dict)}
-    if found.get("last") != found.get("self"):
-        found.setdefault("next", found.get("last"))
-    return found
-
-
-def _says_yes(value: Any) -> bool:
-    return str(value).lower() not in _NO
+def _members_of(document: Document, *, beside: bool) -> Iterator[_Member]:
+    flags = (member(document, name) for name in ("hasNextPage", "hasNext", "hasMore"))
+    ended = any(flag is not None and not says_yes(flag) for flag in flags)
+    for name, value in document.items():
+        yield _Member(name, folded(name), value, beside, ended)
 
 
 def _number(value: Any) -> float:
-    """A count, also as text; 0 for what is none."""
+    """A count, also as text; 0 for anything else."""
     try:
-        return float(str(value))
+        return float(str(value)) if isinstance(value, (int, float, str)) else 0
     except ValueError:
         return 0

@@ -7,15 +7,17 @@ from typing import Any
 
 from requests import Response
 
+from .text import one_line
+
 
 @dataclass(frozen=True)
 class Problem:
-    """What an API of IRIS says of a request that it did not do.
+    """The error object of a response of IRIS. All text is printable and on one line.
 
     :ivar status: the HTTP status.
-    :ivar code: such as ``constraint_violation``: what programs branch on.
-    :ivar message: for people.
-    :ivar violations: pairs of a field and what is wrong with it.
+    :ivar code: the kind of the error, such as ``constraint_violation``: programs branch on it.
+    :ivar message: the server's explanation for a person.
+    :ivar violations: pairs of a field and the server's complaint about the field.
     """
 
     status: int
@@ -29,7 +31,10 @@ class Problem:
 
 
 def problem_of(response: Response) -> Problem | None:
-    """The error object of a response; None for one that is no error, or holds no such object."""
+    """The error object of a response.
+
+    :returns: None for a response below 400, and for a response without an error object.
+    """
     if response.ok:
         return None
     try:
@@ -40,8 +45,8 @@ def problem_of(response: Response) -> Problem | None:
         return None
     return Problem(
         status=response.status_code,
-        code=members["code"],
-        message=str(members.get("message") or ""),
+        code=one_line(members["code"]),
+        message=_text(members.get("message") or ""),
         violations=tuple(_violations(members.get("violations"))),
     )
 
@@ -50,7 +55,14 @@ def _violations(violations: Any) -> list[tuple[str, str]]:
     if not isinstance(violations, list):
         return []
     return [
-        (str(each.get("field")), str(each.get("message")))
+        (_text(each.get("field")), _text(each.get("message")))
         for each in violations
         if isinstance(each, dict)
     ]
+
+
+def _text(value: Any) -> str:
+    try:
+        return one_line(value)
+    except RecursionError:  # an object nested hundreds of levels deep
+        return type(value).__name__

@@ -526,8 +526,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         :raises SettingError: at once, for an unusable argument; after one page, for a `resume` of a
             list in a different pagination style.
         :raises TypeError: at once, for an unknown argument.
-        :raises ListError: if the list cannot be read to the end. If the first request fails, you
-            get the exception of :meth:`request`.
+        :raises ListError: during iteration, if the list cannot be read to the end. If a page
+            failed, the error is also the exception that plain requests would have raised, such as a
+            ConnectionError. If the first request fails, you get the exception of :meth:`request`.
         """
         found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
         return responses(found)
@@ -585,6 +586,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             items_path=items_path,
             max_workers=1 if max_workers is None else max_workers,
             resume=resume,
+            session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
         )
 
     @property

@@ -1,4 +1,4 @@
-"""What around a list tells that there is more of it: no list in an unknown form passes as whole."""
+"""Signs of more items around a list: an unknown pagination style must not pass for a whole list."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from requests_iris.hints import hints_of_more, links_to_next, objects_around
+from requests_iris.document import objects_around
+from requests_iris.hints import header_leads_on, hints_of_more
 
-#: Each name that tells of more than one element, or one page, with a value by which it does.
+#: Each name that tells of more than one item, or one page, with a value by which it does.
 MORE: dict[str, Any] = {
     **dict.fromkeys(("next", "next_page", "nextPage", "nextCursor", "next_link", "nextUrl"), "x"),
     **dict.fromkeys(("nextHref", "next_offset", "next_page_token", "nextPageToken"), "x"),
@@ -34,17 +35,17 @@ BESIDE += ("meta", "metadata", "_metadata", "pageInfo", "page_info")
 
 
 def hints(reply: dict[str, Any], key: str = "plans") -> list[str]:
-    """Of a reply with one element, which is all that was read."""
-    return hints_of_more({"plans": [1], **reply}, key, elements=1, pages=1)
+    """Of a reply with one item, which is all that was read."""
+    return hints_of_more({"plans": [1], **reply}, key, items=1, pages=1)
 
 
 @pytest.mark.parametrize("name", MORE)
-def test_by_its_name(name: str) -> None:
+def test_a_member_is_a_sign_of_more_by_its_name(name: str) -> None:
     assert hints({name: MORE[name]}) == hints({"meta": {name: MORE[name]}}) == [name]
 
 
 @pytest.mark.parametrize("name", BESIDE)
-def test_in_an_object_beside_the_list(name: str) -> None:
+def test_a_sign_of_more_may_be_in_an_object_beside_the_list(name: str) -> None:
     for more in ("hasMore", "after", "before"):
         assert hints({name: {more: "x"}}) == hints({name: {"cursors": {more: "x"}}}) == [more]
 
@@ -63,7 +64,7 @@ def test_in_an_object_beside_the_list(name: str) -> None:
         ({"pageable": {"paging": {"total": 9}}}, 1),
     ],
 )
-def test_in_other_ways(more: dict[str, Any], names: int) -> None:
+def test_links_totals_and_offsets_are_signs_of_more(more: dict[str, Any], names: int) -> None:
     assert len(hints(more)) == names
 
 
@@ -98,7 +99,7 @@ def test_a_whole_list_may_say_that_it_is_one(whole: dict[str, Any]) -> None:
         ("a.b.c", {"a": {"b": {"c": [1], "pageInfo": {"hasNextPage": True}}}}),
     ],
 )
-def test_around_a_list_with_dots_in_its_name(key: str, reply: dict[str, Any]) -> None:
+def test_signs_of_more_are_found_around_a_list_with_a_path(key: str, reply: dict[str, Any]) -> None:
     assert len(hints(reply, key)) == 1
 
 
@@ -111,11 +112,11 @@ def test_the_last_object_on_the_way_may_hold_the_list_itself() -> None:
     )
 
 
-def test_counts_are_of_what_was_read() -> None:
+def test_counts_are_compared_with_the_items_and_pages_read() -> None:
     reply = {"content": [1], "total": 3, "pages": 3}
-    assert hints_of_more(reply, "content", elements=3, pages=3) == []
-    assert hints_of_more(reply, "content", elements=2, pages=2) == ["total", "pages"]
-    assert hints_of_more(reply, "content", elements=None, pages=None) == []
+    assert hints_of_more(reply, "content", items=3, pages=3) == []
+    assert hints_of_more(reply, "content", items=2, pages=2) == ["total", "pages"]
+    assert hints_of_more(reply, "content", items=None, pages=None) == []
 
 
 @pytest.mark.parametrize(
@@ -131,4 +132,4 @@ def test_counts_are_of_what_was_read() -> None:
     ],
 )
 def test_a_link_header_leads_on_by_its_relation(header: str, leads_on: bool) -> None:
-    assert links_to_next(header) is leads_on
+    assert header_leads_on(header, "/plans") is leads_on

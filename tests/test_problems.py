@@ -18,7 +18,7 @@ def response(status: int, body: object) -> Response:
     return made
 
 
-def test_an_error_object_of_iris(iris: IrisSession, sandbox: Sandbox) -> None:
+def test_an_error_object_of_iris_is_read_as_data(iris: IrisSession, sandbox: Sandbox) -> None:
     problem = problem_of(iris.get("/api/asset/v1/assets", params={"size": 0}))
     assert problem == Problem(
         status=400,
@@ -51,7 +51,7 @@ def test_a_problem_without_words_is_its_code() -> None:
         response(500, "null"),
     ],
 )
-def test_what_is_no_error_object_is_none(other: Response) -> None:
+def test_a_response_without_an_error_object_has_no_problem(other: Response) -> None:
     assert problem_of(other) is None
 
 

@@ -194,7 +194,7 @@ class TestWholeList:
         account.inject(Fault(status=200, body={"with": {}}), on="api")
         result = get(ASSETS, "--all")
         assert result.exit_code == 1
-        assert result.stderr.endswith("name the one that is with --items-path\n")
+        assert result.stderr.endswith("Name the list with --items-path\n")
 
     def test_an_ending_that_names_no_format_is_refused_at_once(
         self, account: Sandbox, tmp_path: Path

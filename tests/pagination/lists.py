@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 
-from requests_iris.call import Call
+from requests_iris.known_styles import first_call
+from requests_iris.resume import resume_point
 from requests_iris.sandbox import Fault
 from requests_iris.sandbox.fleet import Fleet
 
 from ..support.paths import ASSETS, EVENTS, FLEET, GRAPHQL, OPERATORS, QUERY
 
-#: URL, arguments that make pages of ten where the form allows it, and the list of the fleet.
-FORMS = {
+#: Examples of a hypothesis test: HYPOTHESIS_PROFILE=deep tries many more.
+EXAMPLES = 500 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 25
+
+#: URL, arguments that make pages of ten where the style allows it, and the list of the fleet.
+LISTS = {
     "pages": (ASSETS, {"params": {"size": 10}}, "assets"),
     "post": (EVENTS, {"method": "POST", "json": {}, "params": [("size", 10)]}, "events"),
     "cursor": (OPERATORS, {"params": "limit=10"}, "operators"),
@@ -24,7 +29,7 @@ FORMS = {
     ),
 }
 #: What walks over the forms of lists stop at.
-PLACES = {
+POSITIONS = {
     "pages": {"size": "10", "page": 3, "total": 250},
     "post": {"size": "10", "page": 3, "total": 250},
     "cursor": {"after": "b"},
@@ -33,9 +38,9 @@ PLACES = {
 }
 
 
-def ids(elements) -> list[str]:
+def ids(items) -> list[str]:
     return [
-        e["EquipmentHeader"]["EquipmentID"] if "EquipmentHeader" in e else e["id"] for e in elements
+        e["EquipmentHeader"]["EquipmentID"] if "EquipmentHeader" in e else e["id"] for e in items
     ]
 
 
@@ -55,7 +60,7 @@ def answers(sandbox, *bodies) -> str:
     return "/api/odd"
 
 
-def resume_at(place, url, *, method="GET", **arguments):
-    """What an error at that place has; JSON may come back with its members in another order."""
-    resume = Call.first(method, url, arguments).resume_at(place)
+def resume_at(position, url, *, method="GET", **arguments):
+    """The resume point of an error there; JSON may bring its members back in another order."""
+    resume = resume_point(first_call(method, url, arguments), position)
     return json.loads(json.dumps(resume, sort_keys=True))

@@ -11,7 +11,7 @@ from ..support.paths import FLEET
 
 
 def test_aemp_is_not_asked_for_a_size(sandbox, iris) -> None:
-    """It knows none: a page has 100 elements."""
+    """It knows none: a page has 100 items."""
     list(iris.items(f"{FLEET}/1"))
     assert {seen.query for seen in sandbox.seen if seen.server == "api"} == {""}
 
@@ -125,7 +125,7 @@ def test_an_aemp_page_without_links_may_not_be_the_last(sandbox, iris, links) ->
 
 
 @pytest.mark.parametrize("links", [[], None])
-def test_but_one_of_no_equipment_may(sandbox, iris, links) -> None:
+def test_an_aemp_page_without_links_and_without_equipment_is_the_last(sandbox, iris, links) -> None:
     sandbox.inject(Fault(reply={"Links": links, "Equipment": []}), on="api")
     assert list(iris.items(f"{FLEET}/1")) == []
 

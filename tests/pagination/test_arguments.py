@@ -10,7 +10,7 @@ from requests.exceptions import InvalidURL
 from requests_toolbelt import MultipartEncoder
 
 from requests_iris import SettingError
-from requests_iris.call import Call
+from requests_iris.known_styles import first_call
 
 from ..support.paths import ASSETS, EVENTS, QUERY
 
@@ -39,13 +39,13 @@ def test_the_arguments_of_the_callers_are_not_written_to(iris, arguments) -> Non
 
 
 def test_a_size_that_is_empty_is_the_callers_too() -> None:
-    assert Call.first("GET", ASSETS, {"params": {"size": ""}}).url == f"{ASSETS}?size="
+    assert first_call("GET", ASSETS, {"params": {"size": ""}}).url == f"{ASSETS}?size="
 
 
 @pytest.mark.parametrize("url", [b"/x?size=1", "/x?q=a+b&size=1", "/x?size=1#top", "/x?before=a"])
 def test_a_url_goes_as_it_is_but_for_its_fragment(url) -> None:
     expected = url.decode() if isinstance(url, bytes) else url.removesuffix("#top")
-    assert Call.first("GET", url, {}).url == expected
+    assert first_call("GET", url, {}).url == expected
 
 
 @pytest.mark.parametrize("in_url", [True, False])
@@ -108,7 +108,7 @@ def test_json_that_would_be_left_out_is_refused(iris) -> None:
 @pytest.mark.parametrize("arguments", [{"params": 5}, {"params": ["abc"]}, {"data": ["abc"]}])
 def test_what_is_no_query_and_no_form_is_refused(arguments) -> None:
     with pytest.raises(SettingError, match="cannot be sent"):
-        Call.first("POST", EVENTS, arguments)
+        first_call("POST", EVENTS, arguments)
 
 
 def test_a_url_that_is_none_is_refused_as_requests_does(sandbox, iris) -> None:

@@ -62,15 +62,15 @@ def test_a_cursor_whose_name_is_written_in_another_way_is_replaced(sandbox, iris
 
 @pytest.mark.parametrize("cursor", ["a+b=", 5])
 def test_a_cursor_that_does_not_move_is_the_end(sandbox, iris, cursor) -> None:
-    for element in (1, 2, 3):
-        page = {"content": [element], "after": cursor}
+    for item in (1, 2, 3):
+        page = {"content": [item], "after": cursor}
         sandbox.inject(Fault(status=200, body=page), on="api")
     assert list(iris.items("/api/odd")) == [1, 2]
 
 
-def test_a_page_of_cursors_without_elements_is_the_last(sandbox, iris) -> None:
-    for elements, after in (([1], "a"), ([], "b"), ([2], "c")):
-        sandbox.inject(Fault(status=200, body={"content": elements, "after": after}), on="api")
+def test_a_page_of_cursors_without_items_is_the_last(sandbox, iris) -> None:
+    for items, after in (([1], "a"), ([], "b"), ([2], "c")):
+        sandbox.inject(Fault(status=200, body={"content": items, "after": after}), on="api")
     assert list(iris.items("/api/odd")) == [1]
 
 
@@ -88,27 +88,29 @@ class TestTheEndOfCursors:
         ],
         ids=str,
     )
-    def test_that_is_none(self, sandbox, iris, last) -> None:
+    def test_a_last_page_of_cursors_that_tells_of_more_is_refused(
+        self, sandbox, iris, last
+    ) -> None:
         url = answers(sandbox, {"content": [1], "after": "a"}, last)
         with pytest.raises(IncompleteListError, match=r"page 2 of .* tells of more pages"):
             list(iris.items(url))
 
-    def test_with_counts_of_all_pages(self, sandbox, iris) -> None:
+    def test_a_last_page_of_cursors_may_have_counts_of_all_pages(self, sandbox, iris) -> None:
         counts = {"total": 3, "pages": 2}
         last = {"content": [3], **counts, "hasMore": False}
         url = answers(sandbox, {"content": [1, 2], "after": "a", **counts}, last)
         assert list(iris.items(url)) == [1, 2, 3]
 
-    def test_of_a_walk_that_begins_at_a_cursor(self, sandbox, iris) -> None:
+    def test_counts_prove_nothing_if_the_reading_begins_at_a_cursor(self, sandbox, iris) -> None:
         url = answers(sandbox, {"content": [3], "total": 3, "pages": 2})
         assert list(iris.items(url, params={"after": "a"})) == [3]
 
-    def test_is_not_by_a_direction_that_is_named_and_not_given(self, sandbox, iris) -> None:
+    def test_an_empty_before_does_not_turn_the_direction(self, sandbox, iris) -> None:
         url = answers(sandbox, {"content": [1], "after": "a"}, {"content": [2]})
         assert list(iris.items(url, params={"before": ""})) == [1, 2]
 
     @pytest.mark.parametrize("name", ["after", "before"])
-    def test_is_none_of_a_list_with_a_date_of_that_name(self, sandbox, iris, name) -> None:
+    def test_a_date_named_after_or_before_is_no_cursor(self, sandbox, iris, name) -> None:
         url = answers(sandbox, {"events": [1], "total": 1000})
         with pytest.raises(IncompleteListError, match="total"):
             list(iris.items(url, params={name: "2025-01-01"}))

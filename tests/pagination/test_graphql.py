@@ -7,12 +7,12 @@ import json
 import pytest
 
 from requests_iris import IncompleteListError, NotAListError
-from requests_iris.call import Call
-from requests_iris.forms import form_of
+from requests_iris.graphql import Query
+from requests_iris.known_styles import first_call, style_of
 from requests_iris.sandbox import Fault
 
 from ..support.paths import ASSETS, GRAPHQL, QUERY
-from .lists import FORMS, ids
+from .lists import LISTS, ids
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,8 @@ def test_graphql_is_asked_for_so_many_a_page_where_it_declares_first(
 
 
 def test_a_query_may_have_a_space_after_the_name_of_a_variable() -> None:
-    call = Call.first("POST", GRAPHQL, {"json": {"query": "query ($first : Int) { assets }"}})
-    assert call.variables == {"first": 100}
+    call = first_call("POST", GRAPHQL, {"json": {"query": "query ($first : Int) { assets }"}})
+    assert call.json["variables"] == {"first": 100}
 
 
 def test_the_name_of_a_method_may_be_in_lower_case(iris) -> None:
@@ -58,9 +58,9 @@ def test_an_edge_without_its_node_is_an_error(sandbox, iris, edge) -> None:
 
 
 def test_a_connection_needs_its_page_info() -> None:
-    call = Call.first("POST", GRAPHQL, {"json": {"query": QUERY}})
+    call = first_call("POST", GRAPHQL, {"json": {"query": QUERY}})
     with pytest.raises(NotAListError, match="holds 0 connections"):
-        form_of(call, {"data": {"assets": {"edges": [], "pageInfo": None}}}, None)
+        style_of(call, {"data": {"assets": {"edges": [], "pageInfo": None}}}, None)
 
 
 def test_two_connections_in_a_query_are_refused(sandbox, iris) -> None:
@@ -96,7 +96,7 @@ def test_a_connection_that_goes_in_a_circle_is_an_error(sandbox, iris) -> None:
 
 
 def test_a_later_page_without_its_connection_is_an_error(sandbox, iris) -> None:
-    url, arguments, _ = FORMS["graphql"]
+    url, arguments, _ = LISTS["graphql"]
     walk = iris.pages(url, **arguments)
     next(walk)
     sandbox.inject(Fault(status=200, body={"data": {}}), on="api")
@@ -125,23 +125,25 @@ class TestTheTotalOfAConnection:
         found = list(iris.items(GRAPHQL, method="POST", json=body, progress=progress))
         return len(found), told[-1][1]
 
-    def test_is_what_was_found(self, sandbox, iris) -> None:
+    def test_the_total_of_a_connection_is_reported(self, sandbox, iris) -> None:
         assert self.walk(sandbox, iris, 2, 2) == (2, 2)
 
-    def test_is_an_error_if_less_was_found(self, sandbox, iris) -> None:
-        with pytest.raises(IncompleteListError, match="page 2 of .* 2 elements of 5 have come"):
+    def test_a_connection_with_fewer_items_than_its_total_is_refused(self, sandbox, iris) -> None:
+        with pytest.raises(IncompleteListError, match="page 2 of .* after 2 items of 5"):
             self.walk(sandbox, iris, 5, 5)
 
-    def test_must_not_change_on_the_way(self, sandbox, iris) -> None:
+    def test_a_total_of_a_connection_that_changes_is_refused(self, sandbox, iris) -> None:
         with pytest.raises(IncompleteListError, match="totalCount was 2, and is 3"):
             self.walk(sandbox, iris, 2, 3)
 
     @pytest.mark.parametrize("place", ["before: $b", "last: 2", "offset: 3", 'after: "b"'])
-    def test_is_not_for_a_walk_that_begins_later(self, sandbox, iris, place) -> None:
+    def test_the_total_of_a_connection_is_not_used_if_the_query_begins_later(
+        self, sandbox, iris, place
+    ) -> None:
         query = f"query ($after: String) {{ assets({place}) {{ nodes {{ id }} }} }}"
         assert self.walk(sandbox, iris, 5, query=query) == (1, None)
 
-    def test_is_not_for_a_walk_that_begins_at_a_cursor(self, sandbox, iris) -> None:
+    def test_the_total_of_a_connection_is_not_used_after_a_cursor(self, sandbox, iris) -> None:
         assert self.walk(sandbox, iris, 5, after="b") == (1, None)
 
 
@@ -159,7 +161,7 @@ class TestTheTotalOfAConnection:
         ),
     ],
 )
-def test_the_last_elements_of_a_connection_are_not_all(
+def test_the_last_items_of_a_connection_are_not_all(
     sandbox, iris, query, after, before, refused
 ) -> None:
     info = {"hasNextPage": False, "hasPreviousPage": before}
@@ -175,5 +177,4 @@ def test_the_last_elements_of_a_connection_are_not_all(
 
 
 def test_a_name_that_ends_in_last_does_not_ask_for_the_last() -> None:
-    call = Call.first("POST", GRAPHQL, {"json": {"query": "{ ballast: assets }"}})
-    assert not call.goes_backwards
+    assert not Query.of("{ ballast: assets }").asks_for_last

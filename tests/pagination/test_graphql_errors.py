@@ -19,9 +19,12 @@ def test_graphql_waits_for_its_limit_within_the_cap(sandbox, iris, caplog) -> No
     slept: list[float] = []
     query = {"json": {"query": QUERY}}
     walk = pagination.pages(iris.request, GRAPHQL, query, method="POST", sleep=slept.append)
-    assert sum(len(page.elements) for page in walk) == 250
+    assert sum(len(page.items) for page in walk) == 250
     assert slept == [2.5, 2.5]
-    assert caplog.messages.count("GraphQL has no points left: going on in 2.5 s") == 2
+    assert (
+        caplog.messages.count("GraphQL has no points left: the same page is sent again in 2.5 s")
+        == 2
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,11 @@ class TestHooks:
 
     @pytest.mark.parametrize("workers", [1, 8])
     @pytest.mark.parametrize("of_session", [False, True])
-    def test_see_each_page_once_and_no_401(self, sandbox, iris, form, workers, of_session) -> None:
+    def test_a_hook_sees_each_page_once_and_no_401(
+        self, sandbox, iris, style, workers, of_session
+    ) -> None:
         seen: list[int] = []
-        url, arguments, name = form
+        url, arguments, name = style
         hooks = {"response": [lambda response, **_: seen.append(response.status_code)]}
         if of_session:
             iris.hooks = hooks
@@ -34,7 +36,9 @@ class TestHooks:
 
     @pytest.mark.parametrize(("status", "retryable"), [(404, False), (500, True)])
     @pytest.mark.parametrize("workers", [1, 8])
-    def test_that_raise_for_a_status(self, sandbox, iris, workers, status, retryable) -> None:
+    def test_a_hook_that_raises_for_a_status_gives_a_list_error(
+        self, sandbox, iris, workers, status, retryable
+    ) -> None:
         hooks = {"response": lambda response, **_: response.raise_for_status()}
         sandbox.inject(Fault(), on="api")
         sandbox.inject(Fault(status=status), on="api", times=100)
@@ -45,7 +49,7 @@ class TestHooks:
         assert caught.value.resume["page"] == 1
 
     @pytest.mark.parametrize("workers", [1, 8])
-    def test_that_fail_end_the_walk_with_their_own_error(self, iris, workers) -> None:
+    def test_a_hook_that_fails_ends_the_list_with_its_own_error(self, iris, workers) -> None:
         def fail(response, **_) -> None:
             if response.json()["number"] == 2:
                 raise LookupError("mine")

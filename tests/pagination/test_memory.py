@@ -18,8 +18,8 @@ from requests_iris import pagination
 
 
 @pytest.mark.parametrize("workers", [1, 8])
-def test_a_page_is_not_kept_when_the_next_one_is_used(iris, form, workers) -> None:
-    url, arguments, _ = form
+def test_a_page_is_not_kept_when_the_next_one_is_used(iris, style, workers) -> None:
+    url, arguments, _ = style
     walk = iris.pages(url, max_workers=workers, **arguments)
     first = weakref.ref(next(walk))
     next(walk)
@@ -27,8 +27,8 @@ def test_a_page_is_not_kept_when_the_next_one_is_used(iris, form, workers) -> No
     assert first() is None
 
 
-def test_a_page_is_not_kept_while_the_next_one_is_read(iris, form) -> None:
-    url, arguments, _ = form
+def test_a_page_is_not_kept_while_the_next_one_is_read(iris, style) -> None:
+    url, arguments, _ = style
     responses: list[weakref.ref[Response]] = []
     kept = []
 
@@ -39,7 +39,7 @@ def test_a_page_is_not_kept_while_the_next_one_is_read(iris, form) -> None:
 
     walk = iris.items(url, hooks={"response": look}, **arguments)
     # some pages are enough: among all tests each collection takes long
-    any(len(responses) == 5 for _element in walk)
+    any(len(responses) == 5 for _item in walk)
     assert len(responses) > 1
     assert kept == []
 
@@ -50,7 +50,7 @@ class _Pages(BaseAdapter):
     Large pages, beside which the caches of the standard library, which fill up, are small.
     """
 
-    SIZE = 10_000
+    SIZE = 4000
     CONTENT = json.dumps(list(range(SIZE)))
 
     def __init__(self, pages: int) -> None:
@@ -83,5 +83,5 @@ def _peak(number: int, workers: int) -> int:
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_long_list_takes_no_more_memory_than_a_short_one(workers) -> None:
-    _peak(30, workers)
-    assert _peak(100, workers) < 1.5 * _peak(30, workers)
+    _peak(20, workers)
+    assert _peak(60, workers) < 1.5 * _peak(20, workers)

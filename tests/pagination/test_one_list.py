@@ -7,8 +7,7 @@ import json
 import pytest
 
 from requests_iris import IncompleteListError, NotAListError
-from requests_iris.call import Call
-from requests_iris.forms import form_of
+from requests_iris.known_styles import first_call, style_of
 from requests_iris.sandbox import Fault
 
 from ..support.paths import ASSETS, GRAPHQL, PLANS, QUERY
@@ -48,14 +47,14 @@ class TestAWholeListThatLooksOdd:
         ],
         ids=str,
     )
-    def test_is_one(self, sandbox, iris, body) -> None:
+    def test_an_odd_single_response_is_read(self, sandbox, iris, body) -> None:
         assert list(iris.items(answers(sandbox, body))) == [1]
 
-    def test_may_be_one_page_of_nothing(self, sandbox, iris) -> None:
+    def test_an_empty_list_may_count_as_one_page(self, sandbox, iris) -> None:
         body = {"content": [], "number": 0, "size": 20, "totalElements": 0, "totalPages": 1}
         assert list(iris.items(answers(sandbox, body))) == []
 
-    def test_of_one_page_and_an_element_are_not_two_pages(self, sandbox, iris) -> None:
+    def test_one_item_cannot_be_zero_pages(self, sandbox, iris) -> None:
         body = {"content": [1], "number": 0, "size": 20, "totalElements": 1, "totalPages": 0}
         with pytest.raises(IncompleteListError, match="are 0 pages"):
             list(iris.items(answers(sandbox, body)))
@@ -65,7 +64,7 @@ class TestAWholeListThatLooksOdd:
     "beside", [{"Links": [], "Errors": []}, {"next": ""}, {"data": {"isPartial": False}}], ids=str
 )
 def test_what_says_nothing_of_more_leaves_a_list_whole(beside) -> None:
-    assert form_of(Call.first("GET", PLANS, {}), {"plans": [1], **beside}, None).total == 1
+    assert style_of(first_call("GET", PLANS, {}), {"plans": [1], **beside}, None).total == 1
 
 
 class TestALaterPageThatCannotBeFound:
@@ -89,7 +88,9 @@ class TestALaterPageThatCannotBeFound:
         ids=str,
     )
     @pytest.mark.parametrize("key", ["content", "plans"])
-    def test_in_a_reply_of_one_list(self, iris, sandbox, key, more) -> None:
+    def test_a_single_response_that_tells_of_more_is_refused(
+        self, iris, sandbox, key, more
+    ) -> None:
         sandbox.inject(Fault(status=200, body={key: [1], **more}), on="api")
         with pytest.raises(IncompleteListError, match="tells of more pages"):
             list(iris.items("/api/odd"))
@@ -102,12 +103,12 @@ class TestALaterPageThatCannotBeFound:
         ],
         ids=str,
     )
-    def test_one_that_says_that_it_is_whole_is_read(self, iris, sandbox, less) -> None:
+    def test_a_single_response_that_tells_of_its_end_is_read(self, iris, sandbox, less) -> None:
         sandbox.inject(Fault(status=200, body={"content": [1], **less}), on="api")
         assert list(iris.items("/api/odd")) == [1]
 
     @pytest.mark.parametrize("info", [{}, {"hasNextPage": None}, {"hasNextPage": "true"}])
-    def test_in_a_connection_that_does_not_say_whether_it_ends(self, iris, sandbox, info) -> None:
+    def test_a_connection_without_has_next_page_is_refused(self, iris, sandbox, info) -> None:
         connection = {"edges": [{"node": 1}], "pageInfo": {"endCursor": "a", **info}}
         sandbox.inject(Fault(status=200, body={"data": {"assets": connection}}), on="api")
         with pytest.raises(NotAListError, match="hasNextPage"):
@@ -131,7 +132,7 @@ def test_a_partial_reply_is_an_error(sandbox, iris) -> None:
 def test_a_list_of_samples_may_say_inside_that_it_is_partial() -> None:
     reply = {"data": {"isPartial": True, "result": [1]}}
     with pytest.raises(IncompleteListError, match="isPartial"):
-        form_of(Call.first("GET", PLANS, {}), reply, None)
+        style_of(first_call("GET", PLANS, {}), reply, None)
 
 
 class TestWhatIsMissing:
@@ -150,11 +151,13 @@ class TestWhatIsMissing:
         ],
         ids=str,
     )
-    def test_is_an_error(self, sandbox, iris, key, body, told) -> None:
+    def test_a_response_that_reports_a_missing_part_is_refused(
+        self, sandbox, iris, key, body, told
+    ) -> None:
         with pytest.raises(IncompleteListError, match=told):
             list(iris.items(answers(sandbox, body), items_path=key))
 
-    def test_is_an_error_on_a_later_page(self, sandbox, iris) -> None:
+    def test_a_later_page_that_reports_a_missing_part_is_refused(self, sandbox, iris) -> None:
         pages = {"r": [1], "after": "a"}, {"r": [2], "errors": [{"message": "no access"}]}
         with pytest.raises(IncompleteListError, match="page 2 of .* no access"):
             list(iris.items(answers(sandbox, *pages)))
@@ -167,12 +170,12 @@ class TestWhatIsMissing:
             (None, {"plans": [1], "errors": None}),
         ],
     )
-    def test_is_nothing(self, sandbox, iris, key, body) -> None:
+    def test_a_response_without_errors_is_read(self, sandbox, iris, key, body) -> None:
         assert list(iris.items(answers(sandbox, body), items_path=key)) == [1]
 
 
-def test_errors_are_no_elements(iris, sandbox) -> None:
+def test_errors_are_no_items(iris, sandbox) -> None:
     body = {"data": None, "errors": [{"message": "no"}]}
     sandbox.inject(Fault(status=200, body=body), on="api")
-    with pytest.raises(IncompleteListError, match="tells of errors: no"):
+    with pytest.raises(IncompleteListError, match="reports errors: no"):
         list(iris.items(GRAPHQL, method="POST", data=json.dumps({"query": QUERY})))

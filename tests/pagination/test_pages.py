@@ -1,4 +1,4 @@
-"""Lists whose pages have numbers, and tell how many elements there are."""
+"""Lists whose pages have numbers, and tell how many items there are."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from requests_iris import IncompleteListError, ListError
-from requests_iris.call import Call
-from requests_iris.forms import form_of
+from requests_iris.known_styles import first_call, style_of
 from requests_iris.sandbox import OMIT, Fault
 
 from ..support.paths import ASSETS
@@ -49,9 +48,9 @@ def test_a_list_of_nothing_may_have_no_size(sandbox, iris) -> None:
 
 def test_a_page_that_is_no_number_is_taken_for_the_first() -> None:
     reply = {"content": [1], "number": 0, "size": 1, "totalElements": 1}
-    assert form_of(Call.first("GET", ASSETS, {"params": "page=x"}), reply, None).total == 1
+    assert style_of(first_call("GET", ASSETS, {"params": "page=x"}), reply, None).total == 1
     with pytest.raises(IncompleteListError, match="no size and totalElements"):
-        form_of(Call.first("GET", ASSETS, {}), {**reply, "totalElements": True}, None)
+        style_of(first_call("GET", ASSETS, {}), {**reply, "totalElements": True}, None)
 
 
 @pytest.mark.parametrize("links", [[], None])

@@ -52,35 +52,35 @@ class TestABar:
         assert not terminal.getvalue().endswith("\n")
         return walk
 
-    def test_is_not_drawn_before_the_walk_begins(self, iris, terminal) -> None:
+    def test_a_bar_is_not_drawn_before_the_first_item(self, iris, terminal) -> None:
         with redirect_stderr(terminal):
             iris.items(ASSETS, progress=True)
         assert terminal.getvalue() == ""
 
-    def test_counts_to_the_total(self, walk, terminal) -> None:
+    def test_a_bar_counts_to_the_total(self, walk, terminal) -> None:
         assert sum(1 for _ in walk) == 249
         assert "250/250" in terminal.getvalue()
         assert terminal.getvalue().endswith("\n")
 
-    def test_counts_where_there_is_no_total(self, iris, terminal) -> None:
+    def test_a_bar_counts_without_a_total(self, iris, terminal) -> None:
         with redirect_stderr(terminal):
             assert sum(1 for _ in iris.items(OPERATORS, progress=True)) == 250
-        assert "250 elements" in terminal.getvalue()
+        assert "250 items" in terminal.getvalue()
         assert terminal.getvalue().endswith("\n")
 
-    def test_ends_with_a_walk_that_is_stopped(self, walk, terminal) -> None:
+    def test_a_bar_ends_with_a_list_that_is_closed(self, walk, terminal) -> None:
         walk.close()
         assert "100/250" in terminal.getvalue()
         assert terminal.getvalue().endswith("\n")
 
-    def test_ends_with_a_walk_that_fails(self, sandbox, walk, terminal) -> None:
+    def test_a_bar_ends_with_a_list_that_fails(self, sandbox, walk, terminal) -> None:
         sandbox.inject(Fault(status=400), on="api")
         with pytest.raises(IncompleteListError):
             list(walk)
         assert "100/250" in terminal.getvalue()
         assert terminal.getvalue().endswith("\n")
 
-    def test_stays_until_the_last_element_was_taken(self, walk, terminal) -> None:
+    def test_a_bar_stays_until_the_last_item(self, walk, terminal) -> None:
         for _ in range(249):
             next(walk)
         assert not terminal.getvalue().endswith("\n")
@@ -97,3 +97,41 @@ def test_a_bar_without_tqdm_names_the_extra(iris, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm", None)
     with pytest.raises(SettingError, match=r"requests-iris\[progress\]"):
         iris.items(ASSETS, progress=True)
+
+
+class _Gone(io.StringIO):
+    """A terminal whose window is closed while a list is read."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+
+def _closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [None, _closed(), object(), _Gone()], ids=str)
+def test_without_a_terminal_there_is_no_bar_and_no_error(iris, monkeypatch, stream) -> None:
+    """Windows services and windowed programs have no standard error."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert len(list(iris.items(ASSETS, params={"size": 100}, progress=True))) == 250
+
+
+def test_a_terminal_that_is_closed_on_the_way_does_not_end_the_list(iris, terminal_of) -> None:
+    with redirect_stderr(terminal_of):
+        walk = iris.items(ASSETS, params={"size": 10}, progress=True)
+        next(walk)
+        terminal_of.close()
+        assert sum(1 for _ in walk) == 249
+
+
+@pytest.fixture
+def terminal_of() -> io.StringIO:
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    return terminal

@@ -15,7 +15,7 @@ from requests_iris.sandbox import OMIT, Fault, Sandbox
 
 from ..support.clocks import SkippingClock
 from ..support.paths import QUERY
-from .lists import FORMS, ids, the_whole, walkers
+from .lists import EXAMPLES, LISTS, ids, the_whole, walkers
 
 #: What any walk survives, or tells of.
 FAULTS = [
@@ -38,7 +38,7 @@ LIES = {
     "aemp": [{"Equipment": OMIT}, {"Links": ELSEWHERE}, {"isPartial": True}],
     "graphql": [{"data": None}, {"data": LOST}, {"errors": [{"message": "no"}]}, LIMITED],
 }
-#: How many elements a page has, by what the request says.
+#: How many items a page has, by what the request says.
 SIZES = {
     "pages": lambda size: {"params": {"size": size}},
     "post": lambda size: {"params": {"size": size}},
@@ -57,19 +57,18 @@ def plans(name: str) -> st.SearchStrategy[list[Fault]]:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[Sandbox, IrisSession]]:
-    with Sandbox() as sandbox, IrisSession(**sandbox.settings) as iris:
+    with Sandbox() as sandbox, IrisSession(**sandbox.settings, clock=SkippingClock()) as iris:
         iris.verify = sandbox.ca_file
-        iris.adapters["https://"]._clock = SkippingClock()
         yield sandbox, iris
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", LISTS)
 def test_the_whole_list_or_an_exception(shared, name) -> None:
     """And after an exception that says where to go on, the rest of it."""
     sandbox, iris = shared
-    url, arguments, kind = FORMS[name]
+    url, arguments, kind = LISTS[name]
 
-    @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         machines=st.integers(0, 60),
         size=st.integers(1, 30),

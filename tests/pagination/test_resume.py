@@ -11,26 +11,26 @@ from requests_iris import IncompleteListError, IrisSession, SettingError
 from requests_iris.sandbox import Fault
 
 from ..support.paths import ASSETS, GRAPHQL, QUERY
-from .lists import FORMS, PLACES, resume_at
+from .lists import LISTS, POSITIONS, resume_at
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", LISTS)
 def test_the_place_that_an_error_tells_is_one_of_its_list(sandbox, iris, name) -> None:
-    url, arguments, _ = FORMS[name]
+    url, arguments, _ = LISTS[name]
     walk = iris.items(url, **arguments)
     next(walk)
     sandbox.inject(Fault(status=400), on="api")
     with pytest.raises(IncompleteListError) as caught:
         list(walk)
     place = {k: v for k, v in caught.value.resume.items() if k != "list"}
-    assert place.keys() == PLACES[name].keys()
+    assert place.keys() == POSITIONS[name].keys()
     assert caught.value.resume == resume_at(place, url, **arguments)
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", LISTS)
 def test_a_resume_is_for_the_list_that_it_comes_from(iris, name) -> None:
-    url, arguments, _ = FORMS[name]
-    resume = resume_at(PLACES[name], url, **arguments)
+    url, arguments, _ = LISTS[name]
+    resume = resume_at(POSITIONS[name], url, **arguments)
     iris.items(url, resume=resume, max_workers=2, items_path="x", headers={"X": "y"}, **arguments)
     other = "PUT" if arguments.get("method") == "POST" else "POST"
     for changes in (
@@ -49,7 +49,7 @@ def test_a_resume_of_graphql_is_for_its_variables(iris) -> None:
     def call(**variables):
         return {"method": "POST", "json": {"query": QUERY, "variables": variables}}
 
-    resume = resume_at(PLACES["graphql"], GRAPHQL, **call(brand="Acme", after="a"))
+    resume = resume_at(POSITIONS["graphql"], GRAPHQL, **call(brand="Acme", after="a"))
     iris.items(GRAPHQL, resume=resume, **call(brand="Acme", after="c"))
     with pytest.raises(SettingError, match="the same call"):
         iris.items(GRAPHQL, resume=resume, **call(brand="Hitch", after="a"))
@@ -67,7 +67,7 @@ def test_a_resume_of_graphql_is_for_its_variables(iris) -> None:
     ids=str,
 )
 def test_a_resume_is_for_what_is_sent_however_it_is_said(iris, then, now) -> None:
-    resume = resume_at(PLACES["pages"], ASSETS, method="POST", **then)
+    resume = resume_at(POSITIONS["pages"], ASSETS, method="POST", **then)
     iris.items(ASSETS, resume=resume, method="POST", **now)
 
 
@@ -84,7 +84,7 @@ def test_a_resume_is_for_what_is_sent_however_it_is_said(iris, then, now) -> Non
     ids=str,
 )
 def test_a_resume_is_not_for_what_is_sent_otherwise(iris, then, now) -> None:
-    resume = resume_at(PLACES["pages"], ASSETS, method="POST", **then)
+    resume = resume_at(POSITIONS["pages"], ASSETS, method="POST", **then)
     with pytest.raises(SettingError, match="the same call"):
         iris.items(ASSETS, resume=resume, method="POST", **now)
 
@@ -94,7 +94,7 @@ def test_a_resume_is_what_it_was_when_called(iris) -> None:
     resume = resume_at({"page": 1, "size": 100, "total": 249}, **call)
     walk = iris.items(**call, resume=resume)
     resume.clear()
-    with pytest.raises(IncompleteListError, match="it had 249 elements then, and has 250 now"):
+    with pytest.raises(IncompleteListError, match="the total was 249 items, and is 250 now"):
         list(walk)
 
 
@@ -102,13 +102,13 @@ def test_a_resume_is_what_it_was_when_called(iris) -> None:
     "resume",
     [
         *(5, "x", [], {}, {5: 6, "list": "x"}, {"list": None}, {"after": {1}, "list": {2}}),
-        *PLACES.values(),
-        {**PLACES["pages"], "list": "0123456789abcdef"},
+        *POSITIONS.values(),
+        {**POSITIONS["pages"], "list": "0123456789abcdef"},
     ],
     ids=str,
 )
-def test_what_is_no_resume_is_refused_when_called(form, resume) -> None:
-    url, arguments, _ = form
+def test_what_is_no_resume_is_refused_when_called(style, resume) -> None:
+    url, arguments, _ = style
     with IrisSession() as iris, pytest.raises(SettingError, match="resume must be") as caught:
         iris.items(url, resume=resume, **arguments)
     assert caught.value.setting == "resume"
@@ -122,22 +122,22 @@ def test_a_list_that_has_changed_since_it_was_left_is_an_error(sandbox, iris) ->
         list(walk)
     sandbox.clear_faults()
     sandbox.machines -= 1
-    with pytest.raises(IncompleteListError, match="it had 250 elements then, and has 249 now"):
+    with pytest.raises(IncompleteListError, match="the total was 250 items, and is 249 now"):
         list(iris.items(ASSETS, params={"size": 100}, resume=caught.value.resume))
 
 
 @pytest.mark.parametrize(
     ("name", "place"),
     [
-        ("pages", PLACES["cursor"]),
-        ("cursor", PLACES["pages"]),
+        ("pages", POSITIONS["cursor"]),
+        ("cursor", POSITIONS["pages"]),
         ("cursor", {"page": 0, "size": 10, "total": 0}),
     ],
     ids=str,
 )
-def test_a_list_that_has_another_form_by_now_is_read_no_further(iris, name, place) -> None:
+def test_a_list_that_has_another_style_by_now_is_read_no_further(iris, name, place) -> None:
     """The server knows no such place, and gives the first page once more."""
-    url, arguments, _ = FORMS[name]
+    url, arguments, _ = LISTS[name]
     walk = iris.items(url, resume=resume_at(place, url, **arguments), **arguments)
-    with pytest.raises(SettingError, match="another form"):
+    with pytest.raises(SettingError, match="another pagination style"):
         next(walk)

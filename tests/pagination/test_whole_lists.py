@@ -1,36 +1,34 @@
-"""Whole lists: every form, at every size, is read to its end."""
+"""Whole lists: every style, at every size, is read to its end."""
 
 from __future__ import annotations
 
 import pytest
 
-from requests_iris import IrisSession
-from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.sandbox import Fault
 
 from .lists import ids, the_whole, walkers
 
 
 @pytest.mark.parametrize("workers", [1, 8])
 @pytest.mark.parametrize("machines", [0, 1, 10, 20, 215])
-def test_every_form_is_read_to_its_end_in_order(form, machines, workers) -> None:
-    url, arguments, name = form
-    with Sandbox(machines=machines) as sandbox, IrisSession(**sandbox.settings) as iris:
-        iris.verify = sandbox.ca_file
-        found = ids(iris.items(url, max_workers=workers, **arguments))
-        assert found == ids(the_whole(name, machines))
-        assert walkers() == []
+def test_every_style_is_read_to_its_end_in_order(sandbox, iris, style, machines, workers) -> None:
+    url, arguments, name = style
+    sandbox.machines = machines
+    found = ids(iris.items(url, max_workers=workers, **arguments))
+    assert found == ids(the_whole(name, machines))
+    assert walkers() == []
 
 
-def test_nothing_is_sent_before_the_first_element_is_asked_for(sandbox, iris, form) -> None:
-    url, arguments, _ = form
+def test_nothing_is_sent_before_the_first_item_is_asked_for(sandbox, iris, style) -> None:
+    url, arguments, _ = style
     walk = iris.items(url, max_workers=8, progress=True, **arguments)
     assert sandbox.seen == ()
     next(walk)
     assert sandbox.count("api") > 0
 
 
-def test_a_token_that_ends_on_the_way_is_nobodys_business(sandbox, iris, form) -> None:
-    url, arguments, name = form
+def test_a_token_that_ends_on_the_way_is_nobodys_business(sandbox, iris, style) -> None:
+    url, arguments, name = style
     walk = iris.items(url, **arguments)
     found = [next(walk)]
     sandbox.revoke_access_tokens()
@@ -39,9 +37,9 @@ def test_a_token_that_ends_on_the_way_is_nobodys_business(sandbox, iris, form) -
 
 @pytest.mark.parametrize("workers", [1, 8])
 @pytest.mark.parametrize("of_session", [False, True])
-def test_a_page_is_not_streamed(sandbox, iris, form, workers, of_session) -> None:
+def test_a_page_is_not_streamed(sandbox, iris, style, workers, of_session) -> None:
     """It is read whole: one that breaks off is asked for again, which a streamed one is not."""
-    url, arguments, name = form
+    url, arguments, name = style
     iris.stream = of_session
     sandbox.inject(Fault(), on="api")
     sandbox.inject(Fault(truncate=20), on="api")

@@ -13,12 +13,12 @@ from contextlib import suppress
 
 import pytest
 
-from requests_iris import IncompleteListError, pagination
+from requests_iris import IncompleteListError, IrisSession, pagination
 from requests_iris.clock import Clock, given_up
 from requests_iris.sandbox import Fault
 
 from ..support.paths import ASSETS
-from .lists import FORMS, walkers
+from .lists import LISTS, walkers
 
 
 class TestWorkers:
@@ -34,7 +34,7 @@ class TestWorkers:
 
         return pagination.pages(request, ASSETS, {"params": {"size": 10}}, max_workers=4)
 
-    def test_that_are_one_are_the_callers_own_thread(self, iris) -> None:
+    def test_one_worker_is_the_callers_own_thread(self, iris) -> None:
         asked: list[threading.Thread] = []
 
         def request(*args, **arguments):
@@ -44,7 +44,7 @@ class TestWorkers:
         list(pagination.pages(request, ASSETS, {"params": {"size": 100}}, max_workers=1))
         assert asked == [threading.current_thread()] * 3
 
-    def test_have_four_requests_in_flight_and_not_five(self, iris) -> None:
+    def test_four_workers_have_four_requests_under_way_and_not_five(self, iris) -> None:
         four, five = threading.Barrier(4, timeout=10), threading.Barrier(5, timeout=0.3)
         broken: list[str] = []
 
@@ -57,7 +57,7 @@ class TestWorkers:
         assert len(list(self.pages(iris, before))) == 25
         assert broken == []
 
-    def test_read_eight_pages_ahead_from_the_first_one_on_and_no_more(self, iris) -> None:
+    def test_four_workers_read_eight_pages_ahead_and_no_more(self, iris) -> None:
         asked = threading.Semaphore(0)
         walk = self.pages(iris, lambda _: asked.release())
         for more in (8, 1, 1):
@@ -67,7 +67,7 @@ class TestWorkers:
             assert not asked.acquire(timeout=0.3)
         walk.close()
 
-    def test_begin_nothing_more_when_the_walk_is_closed(self, iris) -> None:
+    def test_workers_begin_no_request_after_the_list_is_closed(self, iris) -> None:
         begun, ended = threading.Semaphore(0), []
 
         def before(url: str) -> None:
@@ -83,7 +83,7 @@ class TestWorkers:
         assert ended == [True] * 4
         assert walkers() == []
 
-    def test_wait_out_no_pause_when_the_walk_is_over(self, sandbox, iris) -> None:
+    def test_workers_cut_a_pause_short_when_the_list_fails(self, sandbox) -> None:
         """A Retry-After of minutes, while another page is an error."""
         asleep = threading.Semaphore(0)
 
@@ -98,12 +98,13 @@ class TestWorkers:
                     assert asleep.acquire(timeout=10)
                 sandbox.inject(Fault(status=400), on="api")
 
-        iris.adapters["https://"]._clock = Telling()
         sandbox.inject(Fault(), on="api")
         sandbox.inject(Fault(status=429, headers={"Retry-After": "100"}), on="api", times=3)
         start = time.monotonic()
-        with pytest.raises(IncompleteListError, match="page 2 of .* 400"):
-            list(self.pages(iris, before))
+        with IrisSession(**sandbox.settings, clock=Telling()) as iris:
+            iris.verify = sandbox.ca_file
+            with pytest.raises(IncompleteListError, match=r"page 2 of .* 400"):
+                list(self.pages(iris, before))
         assert walkers() == []
         assert time.monotonic() - start < 50
 
@@ -128,17 +129,17 @@ class TestThreads:
                 thread.join(10)
         assert walkers() == []
 
-    @pytest.mark.parametrize("name", FORMS)
-    def test_after_an_interrupt_between_two_elements(self, iris, name) -> None:
+    @pytest.mark.parametrize("name", LISTS)
+    def test_worker_threads_end_after_an_interrupt_between_two_items(self, iris, name) -> None:
         def interrupt(_) -> None:
             raise KeyboardInterrupt
 
-        url, arguments, _ = FORMS[name]
+        url, arguments, _ = LISTS[name]
         with pytest.raises(KeyboardInterrupt):
             list(map(interrupt, iris.items(url, max_workers=8, **arguments)))
         assert walkers() == []
 
-    def test_after_ctrl_c_while_pages_are_waited_for(self, sandbox, iris) -> None:
+    def test_worker_threads_end_after_ctrl_c_during_a_request(self, sandbox, iris) -> None:
         def interrupt(response, **_) -> None:
             if response.json()["number"] == 12:
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
@@ -147,16 +148,16 @@ class TestThreads:
         with pytest.raises(KeyboardInterrupt):
             list(walk)
 
-    @pytest.mark.parametrize("name", FORMS)
-    def test_of_a_walk_that_nobody_holds(self, iris, name) -> None:
-        url, arguments, _ = FORMS[name]
+    @pytest.mark.parametrize("name", LISTS)
+    def test_worker_threads_end_with_a_list_that_is_garbage(self, iris, name) -> None:
+        url, arguments, _ = LISTS[name]
         walk = iris.items(url, max_workers=8, **arguments)
         next(walk)
         del walk
         gc.collect()
         assert walkers() == []
 
-    def test_of_a_walk_that_is_collected_in_one_of_them(self, iris) -> None:
+    def test_worker_threads_end_if_a_worker_collects_the_list(self, iris) -> None:
         """A thread cannot wait for itself."""
         left = threading.Event()
 
