@@ -199,7 +199,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             allowed_hosts = tuple(allowed_hosts)
         allowed_hosts = concealed(allowed_hosts)
         del token, token_updater, token_store
-        refuse_unknown(names, IrisSession.__init__)
+        refuse_unknown(names, IrisSession)
         settings = Settings.read(
             os.environ,
             self._prefix,
@@ -241,7 +241,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         register(self)
 
     @classmethod
-    def from_env(cls, prefix: str = PREFIX, **settings: Any) -> Self:
+    def from_env(cls, prefix: str | None = PREFIX, **settings: Any) -> Self:
         """Creates a session from variables with `prefix`, for programs with several accounts.
 
         ``from_env("ACME_")`` reads ``ACME_USERNAME``, and never ``TRACKUNIT_USERNAME``. Errors name
@@ -252,6 +252,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         :raises TypeError: for an unknown argument.
         """
         box = Concealed(drained(settings))
+        prefix = PREFIX if prefix is None else prefix
         if not isinstance(prefix, str):
             raise SettingError(f"prefix must be a str, not {kind_of(prefix)}", setting="prefix")
         session = cls.__new__(cls)
@@ -267,7 +268,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         account = f"username={credentials.username!r}"
         if credentials.username is None:
             account = f"client_id={credentials.client_id!r}"
-        shown = f"token={token.fingerprint} ({self._source.age})" if token else "token=none"
+        # a rejected token is expired for every caller
+        age = "expired" if self._source.age == "rejected" else self._source.age
+        shown = f"token={token.fingerprint} ({age})" if token else "token=none"
         # an assigned URL may contain a password
         base_url = re.sub(r"//[^/]*@", "//...@", str(self.base_url))
         return f"<{type(self).__name__} {base_url} grant_type='password' {account} {shown}>"

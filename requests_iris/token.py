@@ -57,7 +57,8 @@ class Token:
         :param scope: granted if the response names none (RFC 6749 section 5.1).
         :raises ValueError: if the response holds no usable token.
         """
-        if str(members.get("token_type") or "Bearer").lower() != "bearer":
+        token_type = members.get("token_type")
+        if token_type not in (None, "") and str(token_type).lower() != "bearer":
             raise ValueError("its token_type is not Bearer")
         expires_in = _seconds(members.get("expires_in"))
         if expires_in is not None:

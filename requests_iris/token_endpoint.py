@@ -142,7 +142,8 @@ class _Exchange:
         # UTF-8 (RFC 7617 section 2.1); requests would write latin-1, and fail beyond latin-1.
         basic = Secret(b64encode(f"{client_id}:{client_secret}".encode()).decode())
         self._url, self._body, self._authorization = url, body, Secret(f"Basic {basic}")
-        named = (secret, client_secret, Secret(basic.rstrip("=")))
+        # also the password that this request does not send: the server knows it
+        named = (secret, client_secret, Secret(basic.rstrip("=")), credentials.password)
         self._secrets = [text for text in named if text]
         self.hint = credentials.hint()
 

@@ -218,15 +218,15 @@ def _with_hooks(response: Response) -> Response:
 
 def test_a_part_that_cannot_be_pickled_does_not_keep_an_error_from_being_pickled() -> None:
     error = errors.ListError("m", response=_with_hooks(_response(503)), **_LIST)
-    error.__cause__ = _Unloadable("one", "two")
+    error.part = _Unloadable("one", "two")
     error.lock = threading.Lock()
     loaded = pickle.loads(pickle.dumps(error))
     assert (loaded.pages_read, loaded.items_read, loaded.resume) == (2, 40, _LIST["resume"])
     assert (loaded.response.status_code, loaded.response.json()["error"]) == (503, "invalid_grant")
     assert loaded.response.request.url == loaded.request.url == "https://iris.trackunit.com/x"
     assert loaded.request.body is None
-    assert loaded.__cause__ is loaded.lock is None
-    assert copy.copy(error).__cause__ is error.__cause__
+    assert loaded.part is loaded.lock is None
+    assert copy.copy(error).lock is error.lock
 
 
 class _Subclass(errors.IrisError):

@@ -265,7 +265,7 @@ def test_a_message_about_an_incomplete_url_shows_no_password_and_no_query(url) -
             "allowed_hosts has iris.trackunit.com with https, and not with http",
         ),
         ("https://evil.example/a", "evil.example is not in allowed_hosts"),
-        ("https://evil.example\x1b2J/a", "evil.example 2j is not in allowed_hosts"),
+        ("https://evil.example\x1b2J/a", r"evil.example\x1b2j is not in allowed_hosts"),
         ("https://h:port/", "the host is not in allowed_hosts"),
     ],
 )

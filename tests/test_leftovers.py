@@ -29,9 +29,8 @@ class TestHistory:
         response = iris.get(ECHO)
         assert [hop.status_code for hop in response.history] == [302, 302]
         led_to = [hop.next for hop in response.history if hop.next]
-        assert [str(each.headers["Authorization"])[:19] for each in led_to] == [
-            "Bearer fingerprint:"
-        ]
+        assert led_to
+        assert not [each for each in led_to if "Authorization" in each.headers]
 
     def test_history_shows_no_token_after_a_401(self, iris: IrisSession, sandbox: Sandbox) -> None:
         iris.fetch_token()

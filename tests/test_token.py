@@ -177,7 +177,7 @@ def test_the_type_of_a_token_may_be_spelled_in_any_case(token_type: str) -> None
     assert reply_token(token_type=token_type) == reply_token("token_type") == reply_token()
 
 
-@pytest.mark.parametrize("token_type", ["mac", "", "Bearer ", 5, ["Bearer"]])
+@pytest.mark.parametrize("token_type", ["mac", " ", "Bearer ", 5, 0, False, ["Bearer"]])
 def test_a_token_of_another_type_is_refused(token_type: object) -> None:
     with pytest.raises(ValueError, match="^its token_type is not Bearer$"):
         reply_token(token_type=token_type)

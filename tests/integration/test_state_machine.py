@@ -56,7 +56,11 @@ class SameClock(SkippingClock):
 
     def __reduce__(self) -> tuple[object, ...]:
         self.known[id(self)] = self
-        return (self.known.__getitem__, (id(self),))
+        return (_same_clock, (id(self),))
+
+
+def _same_clock(number: int) -> SameClock:
+    return SameClock.known[number]
 
 
 class Life(RuleBasedStateMachine):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -45,7 +46,8 @@ class Shared:
         self.sandbox.clear_faults()
         if self.sandbox.machines != MACHINES:
             self.sandbox.machines = MACHINES
-        vars(self.sandbox.aemp).update(vars(Habits()))
+        for name, value in asdict(Habits()).items():
+            setattr(self.sandbox.aemp, name, value)
         self.sandbox.forget()
 
 

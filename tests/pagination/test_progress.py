@@ -115,7 +115,9 @@ def _closed() -> io.StringIO:
     return stream
 
 
-@pytest.mark.parametrize("stream", [None, _closed(), object(), _Gone()], ids=str)
+@pytest.mark.parametrize(
+    "stream", [None, _closed(), object(), _Gone()], ids=["None", "closed", "object", "gone"]
+)
 def test_without_a_terminal_there_is_no_bar_and_no_error(iris, monkeypatch, stream) -> None:
     """Windows services and windowed programs have no standard error."""
     monkeypatch.setattr(sys, "stderr", stream)
