@@ -12,8 +12,8 @@ import _thread
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from typing import Any, Generic, TypeVar
 
@@ -122,35 +122,43 @@ class _Work(Generic[Result]):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-@contextmanager
-def watched(
-    adapter: BaseAdapter, request: PreparedRequest, *, verify: Any, cert: Any, proxies: Any
-) -> Iterator[None]:
-    """Within the block, :func:`call_until` can shut down the connections of `adapter`.
+class Watch:
+    """Within a ``with`` block, :func:`call_until` can shut down the connections of `adapter`.
 
-    Only adapters that send by urllib3 are watched. The pool gets its own class of connections back
-    at the end, since other libraries replace that class, too.
+    Only adapters that send by urllib3 are watched. At the end of the block the pool gets its own
+    class of connections back, since other libraries replace that class, too.
     """
-    pool = None
-    if isinstance(adapter, HTTPAdapter):
+
+    def __init__(
+        self,
+        adapter: BaseAdapter,
+        request: PreparedRequest,
+        *,
+        verify: Any,
+        cert: Any,
+        proxies: Any,
+    ) -> None:
+        self._pool: Any = None
+        self._before: Any = None  # None: the class of the pool says it
+        if not isinstance(adapter, HTTPAdapter):
+            return
         with suppress(Exception):  # `send` will raise the same error
-            pool = adapter.get_connection_with_tls_context(
+            self._pool = adapter.get_connection_with_tls_context(
                 request, verify, proxies=proxies, cert=cert
             )
-            adapter.cert_verify(pool, request.url or "", verify, cert)  # may choose a class, too
-    kind = getattr(pool, "ConnectionCls", None)
-    if not isinstance(kind, type):
-        yield
-        return
-    before = vars(pool).get("ConnectionCls")  # None: the class of the pool says it
-    pool.ConnectionCls = _watched(kind)  # type: ignore[union-attr]
-    try:
-        yield
-    finally:
-        if before is not None:
-            pool.ConnectionCls = before  # type: ignore[union-attr]
-        else:
-            vars(pool).pop("ConnectionCls", None)  # a session that shares the pool may be faster
+            adapter.cert_verify(self._pool, request.url or "", verify, cert)  # may choose a class
+
+    def __enter__(self) -> None:
+        kind = getattr(self._pool, "ConnectionCls", None)
+        if isinstance(kind, type):
+            self._before = vars(self._pool).get("ConnectionCls")
+            self._pool.ConnectionCls = _watched(kind)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            self._pool.ConnectionCls = self._before
+        elif self._pool is not None:
+            vars(self._pool).pop("ConnectionCls", None)  # a session that shares it may be faster
 
 
 def _watched(kind: Any) -> Any:

@@ -190,11 +190,14 @@ class Renewal:
         :param stop: asked from time to time while waiting; true ends the wait with `Busy`.
         """
         key = who.key(self.endpoint.url)
-        with self._sharing.locked(key, wait, stop) as has_lock:
+
+        def work(has_lock: bool) -> Token:
             token = grant(self._clock.monotonic() + self.token_timeout)
             if has_lock and token is not self._found:
                 self._sharing.save(key, token)
-        return token
+            return token
+
+        return self._sharing.with_lock(key, wait, work, stop)
 
     def _renew(self, who: Identity, held: Token | None, send: Send, deadline: float) -> Token:
         """The order of renewal.

@@ -7,12 +7,11 @@ import os
 import re
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
 from http.cookiejar import CookieJar
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 import requests
 from oauthlib.oauth2 import LegacyApplicationClient
@@ -28,7 +27,7 @@ from .auth import BearerAuth, FirstHook, Resend, Signer, copy_of, with_rejected
 from .body import position_of
 from .clock import Clock
 from .credentials import PREFIX, SECRETS, Credentials
-from .deadline import watched
+from .deadline import Watch
 from .errors import SettingError
 from .forks import register
 from .hosts import (
@@ -382,9 +381,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         **passed: Any,
     ) -> Response:
         with (
-            _during(idempotent_call, idempotent),
-            _during(_withheld_call, withhold_token),
-            _during(_endless_call, passed.get("timeout", _NOT_PASSED) is None),
+            _During(idempotent_call, idempotent),
+            _During(_withheld_call, withhold_token),
+            _During(_endless_call, passed.get("timeout", _NOT_PASSED) is None),
         ):
             # OAuth2Session's own `request` is left out: it signs for every host
             return super(OAuth2Session, self).request(method, joined(self.base_url, url), **passed)
@@ -648,7 +647,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             settings["proxies"] = {}  # a proxy would see the password
         adapter = self.get_adapter(url)
         tls = {name: settings[name] for name in ("verify", "cert", "proxies")}
-        with watched(adapter, request, **tls):
+        with Watch(adapter, request, **tls):
             return _TokenCall(self).send(
                 request, timeout=timeout, allow_redirects=False, **settings
             )
@@ -743,19 +742,24 @@ def _lightened(request: Request, session: requests.Session, prepare: Any) -> Req
     return request
 
 
-def _during(variable: ContextVar[_Value], value: _Value) -> AbstractContextManager[None]:
-    """Gives a context variable a value for a block. An inner call of a hook says for itself."""
-    return _UNCHANGED if variable.get() == value else _changed(variable, value)
+class _During(Generic[_Value]):
+    """Gives a context variable a value for a block. An inner call of a hook says for itself.
+
+    Not a generator with ``@contextmanager``: that would set an attribute of the exceptions of
+    callers, which may be frozen.
+    """
+
+    __slots__ = ("_before", "_value", "_variable")
+
+    def __init__(self, variable: ContextVar[_Value], value: _Value) -> None:
+        self._variable = variable
+        self._value = value
+
+    def __enter__(self) -> None:
+        self._before = self._variable.set(self._value)
+
+    def __exit__(self, *_: object) -> None:
+        self._variable.reset(self._before)
 
 
-@contextmanager
-def _changed(variable: ContextVar[_Value], value: _Value) -> Iterator[None]:
-    before = variable.set(value)
-    try:
-        yield
-    finally:
-        variable.reset(before)
-
-
-_UNCHANGED: AbstractContextManager[None] = nullcontext()
 _NOT_PASSED = object()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 
 from .clock import Clock
 from .stores import StoreError, TokenStore
@@ -35,11 +35,14 @@ class Sharing:
         # during a renewal without the lock, so that a store that hangs does so only once
         self._without_store = False
 
-    @contextmanager
-    def locked(
-        self, key: str | None, wait: float, stop: Callable[[], bool] = lambda: False
-    ) -> Iterator[bool]:
-        """Holds the store's lock, if it can be had. Yields whether the lock is held.
+    def with_lock(
+        self,
+        key: str | None,
+        wait: float,
+        work: Callable[[bool], Token],
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Token:
+        """Does `work` with the store's lock held, and passes whether the lock could be had.
 
         :param key: None if nothing is shared.
         :param wait: seconds to wait for the lock; 0 means one try.
@@ -50,7 +53,7 @@ class Sharing:
         held = self._acquire(lock, key, wait, stop)
         self._without_store = not held
         try:
-            yield held
+            token = work(held)
         finally:
             self._without_store = False
             try:
@@ -59,6 +62,7 @@ class Sharing:
                 self._report(error)
         if self._faults == faults:
             self.works()
+        return token
 
     def load(self, key: str | None) -> Token | None:
         """The stored token, if there is one that can be used."""
