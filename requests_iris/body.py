@@ -1,4 +1,4 @@
-"""The body of a request that may be sent twice: its position, and the way back to it."""
+"""Request bodies: the position before the first send, and the way back."""
 
 from __future__ import annotations
 

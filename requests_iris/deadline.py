@@ -1,9 +1,8 @@
 """Ends a blocking call at a deadline, wherever the call hangs.
 
-The timeout of a socket bounds one ``recv``. A server that sends a byte now and then, a name server
-that is silent, or a custom adapter can hold a call for ever. So the call runs in a thread of its
-own, and the caller stops to wait for that thread at the deadline. Then the connection is shut down,
-which ends the thread.
+The timeout of a socket bounds a single ``recv``. A slow server, a silent name server or a custom
+adapter can hold a call for ever. Therefore the call runs in a separate thread, and the caller stops
+waiting at the deadline. Then the connection is shut down, and the thread ends.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from .clock import Clock
 from .single_flight import Signal
 
-#: Seconds after which a thread that has not begun is taken for lost, and another one is started.
+#: Seconds for the first step of a thread. After this time a second thread is started.
 BEGINS_WITHIN = 1.0
 
 Result = TypeVar("Result")
 
-#: The work that the current thread does.
+#: The work of the current thread.
 _current: ContextVar[_Work[Any] | None] = ContextVar("requests_iris_work", default=None)
 
 
 def call_until(deadline: float, call: Callable[[], Result], clock: Clock) -> Result | None:
-    """Returns what `call` returns, or raises what `call` raises; None after the deadline.
+    """The result of `call`, or None after the deadline. An exception of `call` is raised here.
 
     :param deadline: on the monotonic clock.
     """
@@ -47,7 +46,7 @@ def call_until(deadline: float, call: Callable[[], Result], clock: Clock) -> Res
                 work.start()
         return work.outcome()
     finally:
-        # also after an interrupt: nobody waits for the response any more
+        # also after an interrupt: no caller waits for the response any more
         if not work.ended.done:
             work.cut()
 
@@ -55,7 +54,7 @@ def call_until(deadline: float, call: Callable[[], Result], clock: Clock) -> Res
 class _Work(Generic[Result]):
     """The call in its thread. `result` and `error` are set before `ended`.
 
-    :ivar begun: locked by the first thread that comes to the work.
+    :ivar begun: locked by the first thread to begin.
     """
 
     def __init__(self, call: Callable[[], Result]) -> None:
@@ -69,11 +68,11 @@ class _Work(Generic[Result]):
         self.ended = Signal()
 
     def start(self) -> None:
-        # not by threading.Thread, whose start() waits for ever for a thread that an exception from
-        # outside has ended at its first step
+        # threading.Thread.start() waits for ever if an exception from outside ends the new thread
+        # at the first step
         try:
             _thread.start_new_thread(self._run_in_thread, ())
-        except RuntimeError:  # there is no further thread, for example at the interpreter's exit
+        except RuntimeError:  # no new thread is possible, for example at the interpreter's exit
             self._run()
 
     def _run_in_thread(self) -> None:
@@ -95,7 +94,7 @@ class _Work(Generic[Result]):
             self.ended.wake()
 
     def outcome(self) -> Result | None:
-        error, self.error = self.error, None  # an error must not hold itself by its traceback
+        error, self.error = self.error, None  # avoids a cycle of error, traceback and frame
         try:
             if error is not None:
                 raise error
@@ -113,11 +112,11 @@ class _Work(Generic[Result]):
             raise TimeoutError("the response did not end in time")
 
     def cut(self) -> None:
-        """Shuts the connections down, so that a blocked read ends at once."""
+        """Shuts the connections down: a blocked read ends at once."""
         self._is_cut = True
         for connection in self._connections:
             sock: Any = getattr(connection, "sock", None)
-            # not SSLSocket's own shutdown, which takes the TLS layer away from a reader
+            # SSLSocket's own shutdown would take the TLS layer away from a reader
             with suppress(OSError, TypeError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
@@ -125,8 +124,8 @@ class _Work(Generic[Result]):
 class Watch:
     """Within a ``with`` block, :func:`call_until` can shut down the connections of `adapter`.
 
-    Only adapters that send by urllib3 are watched. At the end of the block the pool gets its own
-    class of connections back, since other libraries replace that class, too.
+    Only adapters on urllib3 are watched. At the end of the block the pool gets the former
+    connection class back, since other libraries replace the class, too.
     """
 
     def __init__(
@@ -139,7 +138,7 @@ class Watch:
         proxies: Any,
     ) -> None:
         self._pool: Any = None
-        self._before: Any = None  # None: the class of the pool says it
+        self._before: Any = None  # None: the pool has the class of its type
         if not isinstance(adapter, HTTPAdapter):
             return
         with suppress(Exception):  # `send` will raise the same error
@@ -158,11 +157,11 @@ class Watch:
         if self._before is not None:
             self._pool.ConnectionCls = self._before
         elif self._pool is not None:
-            vars(self._pool).pop("ConnectionCls", None)  # a session that shares it may be faster
+            vars(self._pool).pop("ConnectionCls", None)  # a second session may have removed it
 
 
 def _watched(kind: Any) -> Any:
-    """A subclass of a class of urllib3 connections that tells the current work of its use."""
+    """A subclass of a urllib3 connection class. Each use is recorded by the current work."""
 
     class Watched(kind):
         def connect(self) -> None:

@@ -1,7 +1,7 @@
-"""Objects that a forked child must reset: locks, connections, other state of the parent process.
+"""The registry of objects to reset in a forked child: locks, connections, other state.
 
-A lock that another thread holds at the moment of the fork stays locked in the child for ever, and
-a connection that parent and child share delivers each response to either of them.
+If a thread of the parent holds a lock during the fork, the lock stays locked in the child for ever.
+If parent and child share a connection, either process may read a response meant for the other.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Protocol
 
 
 class Forkable(Protocol):
-    """An object with state that belongs to one process."""
+    """An object whose state belongs to a single process."""
 
     def reset_after_fork(self) -> None:
-        """Called in the child, in its only thread, before any other code runs."""
+        """Called in the only thread of the child, before any other code."""
 
 
-# By id, because a subclass may define an equality of its own. CPython makes each change of this
-# dictionary in one step, so threads need no lock.
+# By id, because a subclass may define its own equality. Threads need no lock: CPython changes the
+# dictionary in a single step.
 _registered: weakref.WeakValueDictionary[int, Forkable] = weakref.WeakValueDictionary()
 
 
 def register(item: Forkable) -> None:
-    """Resets `item` in each forked child, for as long as somebody else keeps `item` alive."""
+    """Resets `item` in each forked child. The registry does not keep `item` alive."""
     _registered[id(item)] = item
 
 

@@ -1,7 +1,7 @@
-"""401s that a new token cannot cure.
+"""Remembers final 401s: an API rejected even a brand-new token.
 
-An API that does not accept a user, or a kind of token, answers 401 and not 403. Without a memory,
-each request to such an API would cost a token request and a resend.
+If an API does not accept a user or a kind of token, the API answers 401 and not 403. Without a
+memory, each request to such an API would cost a token request and a resend.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ log = logging.getLogger("requests_iris")
 
 #: Seconds for which the 401s of a kind of path are final.
 FINAL_FOR = 60.0
-#: Renewals in vain within that time, over all kinds of path, after which every 401 is final.
+#: Renewals in vain within FINAL_FOR seconds, over all paths. After so many, every 401 is final.
 RENEWALS_IN_VAIN = 10
-#: Kinds of path that are remembered at most.
+#: Largest number of remembered kinds of path.
 KINDS = 256
 
 _VERSION = re.compile(r"v[0-9]+", re.IGNORECASE)
 
 
 class Rejections:
-    """Remembers which kinds of path reject even a new token.
+    """The kinds of path with final 401s.
 
-    Threads may share it: a lock covers each change, and `__bool__` reads one attribute.
+    Threads may share a Rejections object: a lock covers each change.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        #: By kind of path: until when its 401s are final, on the monotonic clock.
+        #: By kind of path: the end of the time with final 401s, on the monotonic clock.
         self._final_until: dict[str, float] = {}
         self._in_vain: deque[tuple[float, Bearer]] = deque(maxlen=RENEWALS_IN_VAIN)
         self.reset_after_fork()
@@ -47,7 +47,7 @@ class Rejections:
         return bool(self._final_until)
 
     def are_final(self, url: str) -> bool:
-        """Whether a 401 from `url` is final now, so that no token is renewed for it."""
+        """Whether a 401 from `url` is final: returned to the caller without a renewal."""
         now = self._clock.monotonic()
         with self._lock:
             if now < self._final_until.get(kind_of(url), now):
@@ -55,10 +55,10 @@ class Rejections:
             return len(self._in_vain) == RENEWALS_IN_VAIN and now < self._in_vain[0][0] + FINAL_FOR
 
     def add(self, url: str, bearer: Bearer, grant: str) -> None:
-        """Records that `url` rejected `bearer`, which was brand-new."""
+        """Records that `url` rejected the brand-new `bearer`."""
         kind, now = kind_of(url), self._clock.monotonic()
         with self._lock:
-            if all(bearer != known for _, known in self._in_vain):  # one renewal, many threads
+            if all(bearer != known for _, known in self._in_vain):  # many threads share a renewal
                 self._in_vain.append((now, bearer))
             is_news = self._final_until.pop(kind, -1.0) <= now
             self._final_until[kind] = now + FINAL_FOR
@@ -72,15 +72,15 @@ class Rejections:
             )
 
     def forget(self, url: str) -> None:
-        """Records that `url` has accepted a token: the next 401 leads to a renewal again."""
+        """Records that `url` has accepted a token. The next 401 leads to a renewal again."""
         with self._lock:
             self._final_until.pop(kind_of(url), None)
 
 
 def kind_of(url: str) -> str:
-    """Host and path of `url` without the segments that contain a digit, such as an id.
+    """Host and path of `url` without segments with a digit, such as an id.
 
-    A version such as ``v1`` is kept. So all assets have the same kind of path.
+    A version such as ``v1`` is kept. All assets have the same kind of path.
     """
     try:
         parts = urlsplit(url)

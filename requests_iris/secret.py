@@ -1,7 +1,8 @@
-"""Secrets as values that do not show themselves: secret text, the bearer, fingerprints, redaction.
+"""Values with a hidden ``repr``: secret text, the bearer; fingerprints and redaction.
 
-Tools such as rich, Sentry and cgitb show local variables beside a traceback. They call ``repr()``
-on each value, and slice or encode long strings first. The classes here override all three.
+Tools such as rich, Sentry and cgitb show local variables beside a traceback. The tools call
+``repr()`` on each value, and slice or encode long strings first. The classes here override all
+three.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from urllib.parse import quote_plus
 
 
 class Secret(str):
-    """A password, client secret, token, or a text that contains such a secret.
+    """A password, client secret or token, or a text with a secret inside.
 
     On the wire a Secret is a str like any other. Its ``repr``, slices and encodings show no
     character of the secret. ``str(secret)`` is the plain text.
@@ -48,7 +49,7 @@ class SecretBytes(bytes):
 
 
 class Bearer(Secret):
-    """The value of an ``Authorization`` header that a session of this library has set.
+    """The value of an ``Authorization`` header set by a session of this library.
 
     On the wire a Bearer is a str like any other. Its ``repr``, and so the repr of a request's
     headers, shows a fingerprint. A pickle holds the fingerprint only: a Response is pickled with
@@ -85,8 +86,8 @@ class Bearer(Secret):
 class RedactedBearer(Bearer):
     """A :class:`Bearer` after pickling: the fingerprint without the token.
 
-    A RedactedBearer equals the Bearer with the same fingerprint, because requests promises that
-    the headers of an unpickled request equal the headers of the pickled request.
+    A RedactedBearer equals the Bearer with the same fingerprint. requests promises equal headers
+    before and after pickling.
     """
 
     __slots__ = ()
@@ -95,7 +96,7 @@ class RedactedBearer(Bearer):
         return isinstance(other, Bearer) and self.fingerprint == other.fingerprint
 
     def __ne__(self, other: object) -> bool:
-        return not self == other  # str has a __ne__ of its own, so this class must override it
+        return not self == other  # str defines __ne__, so __eq__ alone is not enough
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
@@ -106,7 +107,7 @@ class RedactedBearer(Bearer):
 
 
 def fingerprint(secret: str) -> str:
-    """Eight characters that distinguish two secrets in a log and reveal neither."""
+    """Eight characters of a hash, to distinguish secrets in a log."""
     return hashlib.sha256(secret.encode()).hexdigest()[:8]
 
 
@@ -145,10 +146,9 @@ def concealed(value: Any) -> Any:
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """`text` with ``[secret]`` in the place of each secret, in whatever spelling.
+    """`text` with each secret replaced by ``[secret]``, in whatever spelling.
 
-    Returns "" for a text in another charset than the one it was decoded with: a secret in there
-    cannot be found.
+    If `text` was decoded with a wrong charset, secrets cannot be found, and the result is "".
     """
     if _MISREAD.search(text):
         return ""
@@ -157,17 +157,17 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-#: Characters that only a text in another charset has, such as GB18030 read as UTF-8.
+#: Characters of a text decoded with a wrong charset, such as GB18030 read as UTF-8.
 _MISREAD = re.compile(r"[\x00-\x08\x0e-\x1f\ufffd]")
-#: Backslashes of any number, since some formats double each. One branch per spelling, so that
-#: there is only one way to read a run of backslashes.
+#: Any number of backslashes, since some formats double each backslash. The branches exclude each
+#: other, so a long run of backslashes matches in linear time.
 _BACKSLASHES = r"(?:\\|\\u005c|%5c|&#x5c;|&#92;)+"
 
 
 def _in_any_spelling(secret: str) -> str:
-    """A pattern of `secret` as plain text, and as URLs, JSON, HTML and Python write it.
+    """A pattern of `secret` as plain text, and as URLs, JSON, HTML and Python write `secret`.
 
-    Character by character, since each format escapes other characters.
+    Character by character, since each format escapes different characters.
     """
     return "".join(
         _BACKSLASHES if each == "\\" else f"(?:{'|'.join(map(re.escape, _spellings(each)))})"
@@ -176,7 +176,7 @@ def _in_any_spelling(secret: str) -> str:
 
 
 def _spellings(character: str) -> list[str]:
-    """The longest first, so that no part of an escape stays behind."""
+    """The longest spelling first. Otherwise a part of an escape would stay behind."""
     code = ord(character)
     spellings = {
         *(character, quote_plus(character), f"\\{character}"),

@@ -416,17 +416,16 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
 
         Every path crosses this method: the verbs, prepared requests, each hop of a redirect.
 
-        1. A copy of the request is made. The verdict is about the copy, so that another thread that
-           changes the request cannot change what was decided.
+        1. A private copy of the request is made, and the verdict is about the copy. Other threads
+           cannot change the copy.
         2. An allowed host gets the default timeout, if the caller passed none.
         3. The verdict LEAVE sends the request as the caller made it, STRIP sends the copy without
            the token of an earlier send.
         4. SIGN sends the signed copy. After a 401 the copy is sent once more with a new token; the
            caller's hooks see the final response only.
 
-        Not every request that another host has caused can be recognised. A request that the caller
-        makes from nothing but the URL of a redirect is a request of the caller, and is signed if
-        the URL leads to an allowed host.
+        Limit: if a caller takes the URL of a redirect and makes a new request, the new request is
+        the caller's own. The session signs the request if the URL leads to an allowed host.
 
         :param timeout: None and no timeout mean `default_timeout` here, because requests' own
             methods always pass a timeout.
@@ -479,7 +478,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             remove(authorization, prepared_request.headers)
 
     def _follow(self, hop: PreparedRequest, response: Response) -> None:
-        """Marks a hop of a redirect, so that :meth:`send` signs the hop only where this is allowed.
+        """Marks a hop of a redirect if :meth:`send` must not sign the hop.
 
         Called twice for each hop: many programs override `rebuild_auth` or `rebuild_method` without
         calling ours. The second call changes nothing.
@@ -611,11 +610,11 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         return Signer(self._source, self._send_token_request, self._origins)
 
     def _mark(self, request: Request, prepared: PreparedRequest) -> None:
-        """Marks a prepared request with what its headers do not show: whose authentication it has.
+        """Marks a prepared request as authenticated by the caller, if the headers do not show this.
 
-        To an allowed host, ``auth=`` counts even if it sets no header. The bearer of another
-        session sets a header that looks like ours. A request made from the headers of a marked
-        request is marked too.
+        To an allowed host, ``auth=`` counts even without a header. The bearer of a second session
+        sets a header similar to ours. A request made from the headers of a marked request is marked
+        too.
         """
         set_by_auth = _set_by_auth(request, self, prepared)
         if set_by_auth is not None:
@@ -660,7 +659,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         return self.get_adapter(request.url or "").send(request, **settings)
 
 
-#: requests' own class: a cache that was installed before our import stands in its place.
+#: requests' own class. ``requests.Session`` may be a cache, installed before our import.
 if TYPE_CHECKING:
     _RequestsSession = requests.Session
 else:
@@ -672,7 +671,7 @@ else:
 
 
 class _TokenCall(_RequestsSession):
-    """A session for one token request, which has the adapters of another and nothing else of it.
+    """A session for a single token request, with the adapters of `session` and nothing else.
 
     A session, because requests-mock replaces the network inside requests' `send`.
     """
@@ -686,7 +685,7 @@ class _TokenCall(_RequestsSession):
 
 
 def _left_alone(request: PreparedRequest) -> PreparedRequest:
-    """An ``auth=`` that does nothing, and keeps requests from looking for another one."""
+    """An ``auth=`` without effect: requests then does not look into netrc."""
     return request
 
 
@@ -729,7 +728,7 @@ def _with(request: Request, url: Any, auth: Any) -> Request:
 
 
 def _lightened(request: Request, session: requests.Session, prepare: Any) -> Request:
-    """Leaves out empty dicts, which requests takes 45 of 370 microseconds to merge and to encode.
+    """Leaves out empty dicts: requests needs 45 of 370 microseconds to merge and encode them.
 
     Only requests' own method may see the request: another method may write to the dicts.
     """
@@ -743,10 +742,10 @@ def _lightened(request: Request, session: requests.Session, prepare: Any) -> Req
 
 
 class _During(Generic[_Value]):
-    """Gives a context variable a value for a block. An inner call of a hook says for itself.
+    """Gives a context variable a value for a block. A call inside a hook sets its own value.
 
-    Not a generator with ``@contextmanager``: that would set an attribute of the exceptions of
-    callers, which may be frozen.
+    Not a generator with ``@contextmanager``: contextlib sets an attribute of each exception, and
+    the exception of a caller may be frozen.
     """
 
     __slots__ = ("_before", "_value", "_variable")

@@ -13,18 +13,19 @@ from .token import Token
 
 log = logging.getLogger("requests_iris")
 
-#: Seconds of one attempt to get the lock, and so the longest delay until a stored token is seen.
+#: Seconds of a single attempt to get the lock: the longest delay until a stored token is seen.
 ATTEMPT = 0.25
 
 
 class Busy(Exception):
-    """Another process holds the store's lock, and there is no need to wait for it."""
+    """Another process holds the store's lock, and waiting is not needed."""
 
 
 class Sharing:
-    """A store whose faults are reported once and survived. Without a store, it does nothing.
+    """A token store. Faults are reported once, and never stop a renewal.
 
-    One thread at a time is in here, the leader of a renewal.
+    Only the leader of a renewal calls the methods, so no lock is needed. Without a store, each
+    method does nothing.
     """
 
     def __init__(self, store: TokenStore | None = None, clock: Clock | None = None) -> None:
@@ -32,7 +33,7 @@ class Sharing:
         self._clock = clock or Clock()
         self._failing = False
         self._faults = 0
-        # during a renewal without the lock, so that a store that hangs does so only once
+        # during a renewal without the lock: a store that hangs is asked once only
         self._without_store = False
 
     def with_lock(
@@ -42,7 +43,7 @@ class Sharing:
         work: Callable[[bool], Token],
         stop: Callable[[], bool] = lambda: False,
     ) -> Token:
-        """Does `work` with the store's lock held, and passes whether the lock could be had.
+        """Does `work` with the store's lock held. The argument of `work`: whether the lock is held.
 
         :param key: None if nothing is shared.
         :param wait: seconds to wait for the lock; 0 means one try.
@@ -65,7 +66,7 @@ class Sharing:
         return token
 
     def load(self, key: str | None) -> Token | None:
-        """The stored token, if there is one that can be used."""
+        """The stored token, or None."""
         if self._store is None or key is None or self._without_store:
             return None
         try:
@@ -91,7 +92,7 @@ class Sharing:
     def _acquire(
         self, lock: ExitStack, key: str | None, wait: float, stop: Callable[[], bool]
     ) -> bool:
-        """Takes the lock, in short attempts: a token that is stored meanwhile ends the wait."""
+        """Takes the lock, in short attempts: a stored token ends the wait."""
         if self._store is None or key is None:
             return False
         ends = self._clock.monotonic() + wait
@@ -109,7 +110,7 @@ class Sharing:
             except Exception as error:
                 self._report(error)
                 return False
-            # a store that gives up early is not asked in a tight loop
+            # a store may give up early, and must not be asked in a tight loop
             self._clock.sleep(max(0, min(began + ATTEMPT / 2, ends) - self._clock.monotonic()))
 
     def _report(self, error: Exception) -> None:
@@ -122,8 +123,8 @@ class Sharing:
 def reason_of(error: Exception) -> str:
     """Why a store has failed, in a few words.
 
-    The text of an error may contain a URL or a token. Only the words of the operating system are
-    used; in their case a filename is a filename, and not a URL as in urllib's HTTPError.
+    The text of an error may contain a URL or a token. Only the words of the operating system and
+    of a StoreError are used.
     """
     if isinstance(error, StoreError):
         return one_line(error, 500)

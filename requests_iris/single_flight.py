@@ -1,8 +1,8 @@
 """One thread works, and the other threads wait for the result.
 
-An exception from outside (Ctrl-C, a time limit) can strike a thread between any two steps, also
-inside `threading.Event` and `concurrent.futures.Future`, and leave their inner locks locked for
-ever. So nothing here depends on such a lock: a state is one attribute that is set in one step, and
+An exception from outside (Ctrl-C, a time limit) can strike a thread between any two steps. Inside
+`threading.Event` and `concurrent.futures.Future`, the exception leaves an inner lock locked for
+ever. Nothing here depends on such a lock: each state is an attribute, set in a single step, and
 each wait has a bound.
 """
 
@@ -16,17 +16,17 @@ from typing import Generic, TypeVar
 
 from .clock import Clock
 
-#: Seconds after which a waiting thread looks again, if an interrupt has swallowed the wake-up.
+#: Seconds between two looks of a waiting thread. An interrupt can swallow the wake-up.
 LOOK_AGAIN = 0.5
 
 Result = TypeVar("Result")
 
-# A context variable and not a thread id: the leader may let another thread do a part of its work.
+# A context variable and not a thread id: a part of the leader's work runs in a second thread.
 _led: ContextVar[Flight[object] | None] = ContextVar("requests_iris_flight", default=None)
 
 
 class Signal:
-    """An event that happens once. Threads may share a Signal: `done` only changes to true."""
+    """An event. Threads may share a Signal: `done` changes only once, to true."""
 
     def __init__(self) -> None:
         self.done = False
@@ -34,7 +34,7 @@ class Signal:
         self._gate.acquire()
 
     def wake(self) -> None:
-        """Wakes the waiting threads, after `done` was set."""
+        """Wakes the waiting threads. The caller has set `done`."""
         with suppress(RuntimeError):  # the gate is open already
             self._gate.release()
 
@@ -50,11 +50,11 @@ class Signal:
 
 
 class Flight(Generic[Result]):
-    """The work of one thread, the leader. `result` and `error` are set before `settled`.
+    """The work of a leading thread. `result` and `error` are set before `settled`.
 
     :ivar deadline: when the work ends at the latest, on the monotonic clock.
-    :ivar settled: result or error are known; both None if the work was interrupted.
-    :ivar ended: the leader has finished everything, so another thread can lead.
+    :ivar settled: the result or the error is known. After an interrupt, both are None.
+    :ivar ended: the leader has finished everything, and a different thread can lead.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -77,7 +77,7 @@ class Flight(Generic[Result]):
 
 
 class SingleFlight(Generic[Result]):
-    """At most one flight at a time. Threads may share it: `_guard` covers the change of leader."""
+    """At most one flight at a time. Threads may share this: `_guard` covers a change of leader."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -101,12 +101,12 @@ class SingleFlight(Generic[Result]):
         still_needed: Callable[[], bool],
         shared: tuple[type[Exception], ...],
     ) -> Flight[Result] | None:
-        """Does `work` as the leader. Returns None if another thread leads, or was faster.
+        """Does `work` as the leader. Returns None if a different thread leads, or was faster.
 
-        :param seconds: how long `work` takes at most.
-        :param still_needed: asked after no other thread can become the leader.
-        :param shared: errors of `work` that the waiting threads get, too. Any other exception
-            concerns this thread only, and one of the waiting threads becomes the leader.
+        :param seconds: the longest time for `work`.
+        :param still_needed: asked when no other thread can become the leader any more.
+        :param shared: errors of `work` for the waiting threads, too. Any other exception concerns
+            this thread only, and a waiting thread becomes the leader.
         """
         flight: Flight[Result] = Flight(self._clock.monotonic() + seconds)
         before = _led.get()
@@ -121,7 +121,7 @@ class SingleFlight(Generic[Result]):
             flight.error = None if flight.settled.done else error
             raise
         finally:
-            # first, and in one step: no interrupt strikes between here and the assignment
+            # the first step of the block: no interrupt can come before this assignment
             flight.settled.done = flight.ended.done = True
             flight.settled.wake()
             flight.ended.wake()

@@ -1,4 +1,4 @@
-"""The token as a value: its members, its age, its form as a dict."""
+"""The token as a value: members, age, dict."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from .secret import Bearer, Secret, fingerprint
 
-#: A token is expiring in this last part of its lifetime ...
+#: A token is expiring in the last quarter of the lifetime ...
 EXPIRING_SHARE = 1 / 4
-#: ... or in these last seconds, whichever is shorter.
+#: ... or in the last 15 minutes, in seconds, whichever is shorter.
 EXPIRING_AT_MOST = 15 * 60.0
-#: The leeway takes at most this part of a short lifetime.
+#: Largest part of a lifetime for the leeway.
 LEEWAY_SHARE = 1 / 10
 
 # RFC 6749 appendix A.12, without the space: a token must fit into a header (RFC 6750 section 2.1).
@@ -51,10 +51,10 @@ class Token:
     ) -> Token:
         """The token in a response of a token endpoint.
 
-        :param asked_at: when the request was sent. The lifetime counts from then, so that a slow
+        :param asked_at: when the request was sent. The lifetime counts from the request: a slow
             response makes the lifetime shorter, and never longer than the server's.
-        :param refresh_token: still valid if the response brings none (RFC 6749 section 6).
-        :param scope: granted if the response names none (RFC 6749 section 5.1).
+        :param refresh_token: still valid if the response has no refresh token (RFC 6749 section 6).
+        :param scope: granted if the response has no scope (RFC 6749 section 5.1).
         :raises ValueError: if the response holds no usable token.
         """
         token_type = members.get("token_type")
@@ -78,10 +78,9 @@ class Token:
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Token:
-        """A saved token: from :meth:`as_dict`, or from another OAuth library.
+        """A saved token: from :meth:`as_dict`, or from a different OAuth library.
 
-        An ``expires_in`` without an ``expires_at`` does not tell how much of the lifetime is left,
-        so it is ignored.
+        An ``expires_in`` without an ``expires_at`` is ignored: the start is unknown.
 
         :raises ValueError: if there is no ``access_token``, or a member has a wrong type.
         """
@@ -104,7 +103,7 @@ class Token:
         return {**members, **secrets}
 
     def as_secret_dict(self) -> dict[str, Any]:
-        """As :meth:`as_dict`, with tokens that a traceback does not show."""
+        """As :meth:`as_dict`, but a traceback does not show the tokens."""
         members = {
             "access_token": self.access_token,
             "token_type": "Bearer",
@@ -125,7 +124,7 @@ class Token:
 
     @property
     def expiring_at(self) -> float:
-        """From when on the token should be renewed early, in seconds since the epoch."""
+        """When an early renewal begins, in seconds since the epoch."""
         if self.expires_at is None:
             return math.inf
         return self.expires_at - min(EXPIRING_AT_MOST, EXPIRING_SHARE * self._lifetime)
