@@ -15,9 +15,6 @@ from .support.clocks import SkippingClock
 from .support.depth import register_profiles
 from .support.redis_server import redis_server  # noqa: F401
 
-# Old places of helpers. Remove these once no test imports them from here.
-from .support.waiting import HUNG, wait_until  # noqa: F401
-
 register_profiles()
 
 # In the background of a shell, Ctrl-C would be ignored: here, and in the processes of the tests.
@@ -51,11 +48,3 @@ def iris(sandbox: Sandbox, clock: SkippingClock) -> Iterator[IrisSession]:
     with IrisSession(**sandbox.settings, clock=clock) as iris:
         iris.verify = sandbox.ca_file
         yield iris
-
-
-def skip_pauses(iris: IrisSession) -> SkippingClock:
-    """Give an existing session a clock. Old tests use this; a new test passes `clock=`."""
-    clock = SkippingClock()
-    iris.adapters["https://"]._clock = clock
-    iris._source._clock = iris._source._endpoint._clock = clock
-    return clock

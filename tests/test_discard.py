@@ -20,7 +20,7 @@ from requests_iris import IrisSession
 from requests_iris.discard import MAX_BYTES, discard
 from requests_iris.sandbox import Fault, Sandbox
 
-from .conftest import SkippingClock
+from .support.clocks import SkippingClock
 from .support.servers import serving
 
 #: Longest time of a retry or a resend on a busy machine, in seconds.
@@ -240,7 +240,7 @@ class TestDiscardedResponses:
         assert threading.active_count() >= before
 
 
-def test_last_response_is_read_whole(iris, sandbox) -> None:
+def test_the_last_response_of_a_retry_is_read_whole(iris, sandbox) -> None:
     """Only discarded responses are cut."""
     body = "x" * 5 * MAX_BYTES
     sandbox.inject(Fault(status=503, body=body), on="api", times=9)

@@ -83,7 +83,7 @@ def caught(call: Callable[[], object]) -> BaseException:
     raise AssertionError("no error")
 
 
-def test_the_detector_finds_a_secret_in_each_place() -> None:
+def test_the_detector_of_secrets_finds_a_secret_anywhere_in_a_frame() -> None:
     class Holder:
         def __init__(self, value: str) -> None:
             self.attribute = value

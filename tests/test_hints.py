@@ -85,7 +85,7 @@ def test_links_totals_and_offsets_are_signs_of_more(more: dict[str, Any], names:
         {"drivers": {"hasMore": True}, "nextService": "2026-01-01"},
     ],
 )
-def test_a_whole_list_may_say_that_it_is_one(whole: dict[str, Any]) -> None:
+def test_a_whole_list_may_say_that_the_list_is_whole(whole: dict[str, Any]) -> None:
     assert hints(whole) == []
 
 
@@ -103,7 +103,7 @@ def test_signs_of_more_are_found_around_a_list_with_a_path(key: str, reply: dict
     assert len(hints(reply, key)) == 1
 
 
-def test_the_last_object_on_the_way_may_hold_the_list_itself() -> None:
+def test_the_last_object_of_a_path_may_hold_the_list() -> None:
     """A connection of GraphQL does, under a name of its own."""
     reply = {"data": {"assets": {"nodes": [1]}}}
     assert list(objects_around(reply, "data.assets")) == [reply, reply["data"], {"nodes": [1]}]
@@ -131,5 +131,5 @@ def test_counts_are_compared_with_the_items_and_pages_read() -> None:
         ('</plans>; rel="self nextcloud"; title="next"', False),
     ],
 )
-def test_a_link_header_leads_on_by_its_relation(header: str, leads_on: bool) -> None:
+def test_a_link_header_is_a_sign_of_more_by_its_relation(header: str, leads_on: bool) -> None:
     assert header_leads_on(header, "/plans") is leads_on

@@ -56,19 +56,19 @@ def imports_of(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("room", rooms())
-def test_a_room_imports_only_from_the_floors_below(room: str) -> None:
+def test_a_module_imports_only_from_the_layers_below(room: str) -> None:
     (floor,) = [number for number, names in enumerate(FLOORS) if room in names]
     below = set().union(*FLOORS[floor + 1 :])
     imported = {name for path in rooms()[room] for name in imports_of(path)}
     assert imported <= below
 
 
-def test_the_plan_names_the_rooms_that_there_are() -> None:
+def test_the_layers_name_exactly_the_existing_modules() -> None:
     assert set().union(*FLOORS) == set(rooms())
 
 
 @pytest.mark.parametrize("room", ["source", "renewal", "token_endpoint"])
-def test_nothing_below_the_session_knows_requests_sessions(room: str) -> None:
+def test_no_module_below_the_session_uses_a_session_of_requests(room: str) -> None:
     for path in rooms()[room]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             assert getattr(node, "attr", getattr(node, "id", None)) not in SESSIONS

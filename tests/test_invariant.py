@@ -127,7 +127,7 @@ class TestFirstHop:
         assert len(tokens_seen(sandbox, "foreign")) == 1
         assert tokens_seen(sandbox, "api") == []
 
-    def test_with_no_allowed_host_no_token_is_fetched(self, sandbox: Sandbox) -> None:
+    def test_a_session_without_an_allowed_host_fetches_no_token(self, sandbox: Sandbox) -> None:
         with IrisSession(**sandbox.settings, allowed_hosts=[]) as iris:
             iris.verify = sandbox.ca_file
             assert iris.get("/echo").status_code == 401
@@ -178,7 +178,7 @@ class TestAuthenticationOfTheCallers:
         iris.get(sandbox.base_url.replace("//", "//me:mine@") + "/echo")
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
 
-    def test_a_bearer_of_the_sessions_own_stays_on_a_redirect(
+    def test_the_bearer_of_the_same_session_as_auth_stays_on_a_redirect(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         """Given as auth= it is the caller's, though it holds a token of ours."""
@@ -335,7 +335,7 @@ class TestRedirects:
         assert tokens_seen(sandbox, "api") == tokens_seen(sandbox, "foreign") == []
         assert sandbox.count("token") == 0
 
-    def test_between_allowed_hosts_neither_the_callers_header_nor_a_token_follows_a_redirect(
+    def test_a_redirect_between_allowed_hosts_carries_neither_the_callers_header_nor_a_token(
         self, sandbox: Sandbox
     ) -> None:
         both = [sandbox.base_url, sandbox.foreign_url]
@@ -466,7 +466,7 @@ class TestRedirectsWithoutRebuildAuth:
         ids=["next", "copy", "prepared in place", "by its headers", "prepared by its headers"],
     )
     @pytest.mark.parametrize("kind", [IrisSession, Kept, KeepsMethods])
-    def test_a_next_of_another_host_is_not_signed_however_it_is_sent(
+    def test_a_next_of_another_host_is_never_signed(
         self, sandbox: Sandbox, kind: type[IrisSession], again
     ) -> None:
         with kind(**sandbox.settings) as iris:
@@ -484,7 +484,7 @@ class TestRedirectsWithoutRebuildAuth:
         assert len(tokens_seen(sandbox, "api")) == 1
         assert tokens_seen(sandbox, "foreign") == []
 
-    def test_a_next_of_an_allowed_host_carries_no_header_until_it_is_sent(
+    def test_a_next_of_an_allowed_host_carries_no_header_before_its_send(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         hop = iris.get(redirect(sandbox, "/echo"), allow_redirects=False).next
@@ -542,7 +542,7 @@ class TestTheRequestThatIsSent:
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
         assert sandbox.count("token") == 0
 
-    def test_a_401_of_another_host_costs_the_bearer_no_token(
+    def test_a_401_of_another_host_makes_the_bearer_renew_nothing(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         """The plain session hands the token to the other host by its own wish, once."""
@@ -578,7 +578,7 @@ class TestTheRequestThatIsSent:
             plain.get(f"{sandbox.foreign_url}/echo")
         assert tokens_seen(sandbox, "foreign") == ["Bearer left-over"]
 
-    def test_withhold_token_takes_away_the_token_of_an_earlier_request(
+    def test_withhold_token_removes_the_token_of_an_earlier_send(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         headers = iris.get("/echo").request.headers
@@ -605,7 +605,7 @@ class TestWhoseHeader:
 
     @pytest.mark.parametrize("redirected", [False, True])
     @pytest.mark.parametrize("auth", [("me", "mine"), lambda r: with_header(r)])
-    def test_a_header_of_session_auth_is_named(
+    def test_the_log_names_session_auth_as_the_source_of_a_header(
         self, iris: IrisSession, sandbox: Sandbox, caplog, auth, redirected
     ) -> None:
         iris.auth = auth
@@ -614,7 +614,9 @@ class TestWhoseHeader:
             hidden_by(sandbox, "session.auth")
         ]
 
-    def test_a_header_of_auth_is_named(self, iris: IrisSession, sandbox: Sandbox, caplog) -> None:
+    def test_the_log_names_auth_as_the_source_of_a_header(
+        self, iris: IrisSession, sandbox: Sandbox, caplog
+    ) -> None:
         iris.get("/echo", auth=("me", "mine"))
         assert [each.getMessage() for each in caplog.records] == [hidden_by(sandbox, "auth=")]
 
@@ -626,7 +628,7 @@ class TestWhoseHeader:
         own = "an Authorization header of your own"
         assert [each.getMessage() for each in caplog.records] == [hidden_by(sandbox, own)]
 
-    def test_an_auth_without_effect_hides_no_stale_token(
+    def test_an_auth_without_effect_hides_no_rejected_token(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         """The Singer SDK sets such an auth; the headers come from an earlier response."""
@@ -648,7 +650,7 @@ class TestPlainHttp:
 
     @pytest.mark.parametrize("mounted", [False, True])
     @pytest.mark.parametrize("by", ["session", "request", "environment"])
-    def test_a_proxy_sees_no_secret(
+    def test_a_proxy_for_plain_http_sees_no_secret(
         self, by: str, mounted: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked: list[tuple[str, bool]] = []
@@ -715,7 +717,9 @@ class TestNetrc:
         iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo"))
         assert tokens_seen(sandbox, "foreign") == ["Basic bWU6bWluZQ=="] * 2
 
-    def test_netrc_has_no_say_in_a_token_request(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_netrc_does_not_change_a_token_request(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         iris.fetch_token()
         (seen,) = tokens_seen(sandbox, "token")
         assert seen != "Basic bWU6bWluZQ=="

@@ -89,7 +89,7 @@ class TestTokenCall:
         iris.get(ECHO)
         assert adapter.sent == 1
 
-    def test_redirect_of_a_token_request_is_read_within_our_bounds(
+    def test_a_redirect_of_a_token_request_is_read_within_fixed_limits(
         self, iris, sandbox, clock
     ) -> None:
         """requests would read the whole body, without a time limit, to follow the redirect."""

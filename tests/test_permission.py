@@ -65,7 +65,9 @@ PROXY = {"http": "http://proxy.example:3128", "https": "http://proxy.example:312
         (OTHER, [OURS], True, None, LEAVE),
     ],
 )
-def test_the_verdict_on_a_request(url, authorization, withheld, proxies, verdict) -> None:
+def test_decide_signs_leaves_or_strips_each_request_of_the_table(
+    url, authorization, withheld, proxies, verdict
+) -> None:
     assert (
         decide(url, authorization, origins=ORIGINS, withheld=withheld, proxies=proxies) is verdict
     )

@@ -177,7 +177,7 @@ def test_a_wrong_argument_of_the_mark_is_an_error_that_lists_the_right_ones(
     result.stdout.no_fnmatch_line("*Error*: *")
 
 
-def test_a_mark_can_bring_assets_of_ones_own(run) -> None:
+def test_a_mark_can_set_the_assets_of_the_sandbox(run) -> None:
     result = run(
         """
         import pytest
@@ -221,7 +221,7 @@ def test_a_token_expires_by_the_clock_of_the_sandbox(run) -> None:
 
 
 @pytest.mark.parametrize("package", ["trustme", "werkzeug"])
-def test_without_the_extra_the_error_says_which(run, package: str) -> None:
+def test_a_missing_extra_is_named_by_the_error(run, package: str) -> None:
     result = run(
         f"""
         import sys

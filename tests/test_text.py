@@ -119,7 +119,7 @@ def test_the_limit_counts_the_dots_of_a_cut_text(text: str, limit: int) -> None:
     assert shown == whole or shown.endswith("..."[: max(limit, 0)])
 
 
-def test_text_behind_many_line_breaks_is_not_silently_nothing() -> None:
+def test_text_behind_many_line_breaks_is_not_lost_silently() -> None:
     assert one_line("\n" * 10_000 + "text") == "..."
 
 
@@ -191,7 +191,7 @@ THINGS: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize("name", THINGS)
-def test_any_object_has_a_line(name: str) -> None:
+def test_any_object_becomes_one_line(name: str) -> None:
     make, shown = THINGS[name]
     assert one_line(make()) == shown
 
@@ -208,5 +208,5 @@ def test_a_huge_text_is_cut_before_any_work(huge: object) -> None:
     assert time.process_time() - started < 0.5, "each whole text would take more than a second"
 
 
-def test_another_escape_can_be_chosen() -> None:
+def test_the_escape_for_harmful_characters_can_be_chosen() -> None:
     assert "".join(visible("a\x1b", lambda character: f"<{ord(character)}>")) == "a<27>"

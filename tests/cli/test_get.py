@@ -303,7 +303,7 @@ class TestWholeList:
             main(["get", ASSETS, "--all"], standalone_mode=False)
         assert printed.getvalue() == '"ł"\n'
 
-    def test_a_pipe_that_closes_is_no_error(self, account: Sandbox) -> None:
+    def test_a_closed_pipe_is_no_error(self, account: Sandbox) -> None:
         command = [*COMMAND, "get", ASSETS, "--all", "-p", "size=1"]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

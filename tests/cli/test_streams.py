@@ -194,19 +194,19 @@ class TestInAThread:
         assert ended, "it has ended, by a status"
         return ended[0]
 
-    def test_a_list_is_read(self, account: Sandbox, tmp_path: Path) -> None:
+    def test_a_list_is_read_in_a_thread(self, account: Sandbox, tmp_path: Path) -> None:
         target = tmp_path / "fleet.jsonl"
         assert self.status_of("get", ASSETS, "--all", "-o", str(target)) == 0
         assert len(target.read_bytes().splitlines()) == len(account.asset_ids)
 
     @pytest.mark.parametrize(("path", "status"), [(ASSETS, 0), ("/nothing", 1), ("x", 2)])
-    def test_status_tells_the_result(self, path: str, status: int) -> None:
+    def test_status_tells_the_result_in_a_thread(self, path: str, status: int) -> None:
         assert self.status_of("get", path) == status
 
-    def test_check_works(self) -> None:
+    def test_check_works_in_a_thread(self) -> None:
         assert self.status_of("check") == 0
 
-    def test_a_sandbox_that_nothing_could_stop_is_refused(
+    def test_a_sandbox_in_a_thread_is_refused_because_nothing_could_stop_it(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert self.status_of("sandbox") == 1
@@ -246,7 +246,7 @@ def slow_get(account: Sandbox) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_is_told_by_the_status_and_not_by_a_traceback(
+def test_a_signal_sets_the_status_and_prints_no_traceback(
     slow_get: subprocess.Popen[str], number: signal.Signals
 ) -> None:
     slow_get.send_signal(number)

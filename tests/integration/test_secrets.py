@@ -202,7 +202,7 @@ def test_local_variables_in_a_traceback_show_no_secret(
     assert [each for each in shown if leaks(each, secrets)] == []
 
 
-def test_the_local_variables_of_an_error_that_a_caller_handles_stay(iris, sandbox) -> None:
+def test_an_error_that_the_caller_handles_keeps_its_local_variables(iris, sandbox) -> None:
     def failing() -> None:
         mine = "mine"
         raise ValueError(mine)
@@ -218,7 +218,7 @@ def test_the_local_variables_of_an_error_that_a_caller_handles_stay(iris, sandbo
 
 
 @pytest.mark.parametrize("part", [repr, lambda secret: f"{secret[:80]!r}", lambda s: repr([s])])
-def test_a_part_or_an_encoding_of_a_secret_does_not_show_it(part) -> None:
+def test_a_part_or_an_encoding_of_a_secret_does_not_show_the_secret(part) -> None:
     secret = Secret(ODD * 9)
     assert leaks(part(secret) + part(secret.encode()), [ODD]) == []
 

@@ -65,12 +65,14 @@ def held_until_another_thread_waits(iris: IrisSession, sandbox: Sandbox) -> thre
     return asked
 
 
-def test_a_cold_start_signs_in_once(iris: IrisSession, sandbox: Sandbox) -> None:
+def test_threads_that_start_together_sign_in_once(iris: IrisSession, sandbox: Sandbox) -> None:
     assert all(response.ok for response in at_once(get(iris)))
     assert (sandbox.count("token"), sandbox.count("api", 401)) == (1, 0)
 
 
-def test_an_expiry_renews_once(iris: IrisSession, sandbox: Sandbox, clock: SkippingClock) -> None:
+def test_threads_that_meet_an_expired_token_renew_once(
+    iris: IrisSession, sandbox: Sandbox, clock: SkippingClock
+) -> None:
     iris.get("/echo")
     clock.sleep(3600)
     sandbox.expire_access_tokens()

@@ -153,7 +153,7 @@ class TestWarning:
             f"Token {old} was not renewed early: The token endpoint answered 404"
         )
 
-    def test_a_fault_that_is_raised_is_no_warning(self, iris, sandbox: Sandbox, said) -> None:
+    def test_a_fault_that_is_raised_logs_no_warning(self, iris, sandbox: Sandbox, said) -> None:
         sandbox.inject(Fault(status=404), on="token")
         with pytest.raises(TokenResponseError):
             iris.get("/echo")

@@ -64,7 +64,7 @@ def test_text_and_comments_of_a_query_declare_nothing(query) -> None:
     assert call.json == {"query": query, "variables": {}}
 
 
-def test_of_several_operations_the_one_that_is_named_counts() -> None:
+def test_the_named_operation_counts_among_several_operations() -> None:
     query = "query A($first: Int = 5) { a { id } } query B($first: Int) { b { id } }"
     for name, sent in (("A", {}), ("B", {"first": 100})):
         members = {"query": query, "operationName": name}

@@ -99,7 +99,9 @@ def test_graphql_errors_in_an_odd_form_are_errors(iris, sandbox, errors) -> None
         (200, [{"extensions": {"code": "RATE_LIMITED", "resetIn": "soon"}}], True),
     ],
 )
-def test_an_error_of_graphql_may_pass(sandbox, iris, status, errors, retryable) -> None:
+def test_an_error_of_graphql_is_retryable_if_it_may_pass(
+    sandbox, iris, status, errors, retryable
+) -> None:
     sandbox.inject(Fault(status=status, body={"errors": errors}), on="api")
     with pytest.raises(GraphQLError) as caught:
         list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))

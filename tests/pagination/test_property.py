@@ -63,7 +63,7 @@ def shared() -> Iterator[tuple[Sandbox, IrisSession]]:
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_the_whole_list_or_an_exception(shared, name) -> None:
+def test_any_list_is_read_whole_and_in_order_or_raises(shared, name) -> None:
     """And after an exception that says where to go on, the rest of it."""
     sandbox, iris = shared
     url, arguments, kind = LISTS[name]

@@ -138,7 +138,7 @@ def test_the_aemp_paths_of_every_account_are_aemp(sandbox, iris, path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ID/4711", "MakeModelSerial/Acme/X1/4711"])
-def test_one_machine_whose_number_is_all_digits_is_no_page(sandbox, iris, name) -> None:
+def test_the_path_of_a_machine_with_a_number_for_a_name_is_no_page(sandbox, iris, name) -> None:
     sandbox.inject(Fault(status=200, body={"Equipment": [1]}), on="api")
     assert list(iris.items(f"/aemp/v2/123/-1/Fleet/Equipment/{name}")) == [1]
 
@@ -209,7 +209,7 @@ def test_page_numbers_under_unknown_names_are_refused(iris, names) -> None:
     ],
     ids=str,
 )
-def test_in_graphql_the_names_of_the_query_hold(iris, names) -> None:
+def test_graphql_uses_the_names_of_the_query(iris, names) -> None:
     arguments = rewritten({"json": {"query": QUERY}}, renamed(names))
     with pytest.raises(ListError):
         list(iris.items(GRAPHQL, method="POST", **arguments))
@@ -223,7 +223,7 @@ def test_in_graphql_the_names_of_the_query_hold(iris, names) -> None:
         ("aemp", {"links": [], "LINKS": "x", "EQUIPMENT": [1]}),
     ],
 )
-def test_of_two_spellings_the_one_of_iris_wins(iris, name, other) -> None:
+def test_the_spelling_of_iris_wins_over_another_spelling(iris, name, other) -> None:
     url, arguments, kind = LISTS[name]
     arguments = rewritten(arguments, lambda document: {**other, **document})
     assert ids(iris.items(url, **arguments)) == ids(the_whole(kind))
@@ -237,7 +237,7 @@ def test_two_foreign_spellings_that_contradict_are_refused(sandbox, iris) -> Non
 
 @pytest.mark.parametrize("more", [{"hasMore": True}, {"nextPage": 4}, {"isLast": False}], ids=str)
 @pytest.mark.parametrize("name", ["pages", "post", "cursor", "aemp"])
-def test_a_last_page_that_tells_of_more_is_refused_in_every_style(iris, name, more) -> None:
+def test_a_last_page_with_a_sign_of_more_is_refused_in_every_style(iris, name, more) -> None:
     url, arguments, _ = LISTS[name]
     with pytest.raises(IncompleteListError, match="tells of more pages"):
         list(iris.items(url, **rewritten(arguments, lambda document: {**document, **more})))

@@ -27,7 +27,7 @@ def test_nothing_is_sent_before_the_first_item_is_asked_for(sandbox, iris, style
     assert sandbox.count("api") > 0
 
 
-def test_a_token_that_ends_on_the_way_is_nobodys_business(sandbox, iris, style) -> None:
+def test_a_list_is_read_whole_although_its_token_expires_meanwhile(sandbox, iris, style) -> None:
     url, arguments, name = style
     walk = iris.items(url, **arguments)
     found = [next(walk)]

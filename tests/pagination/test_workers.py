@@ -110,7 +110,7 @@ class TestWorkers:
 
 
 @pytest.mark.parametrize("workers", [1, 8])
-def test_stopping_early_leaves_no_thread(iris, workers) -> None:
+def test_a_list_that_is_left_early_leaves_no_thread(iris, workers) -> None:
     walk = iris.items(ASSETS, params={"size": 10}, max_workers=workers)
     next(walk)
     walk.close()

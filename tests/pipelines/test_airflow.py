@@ -101,7 +101,7 @@ def tasks_of(airflow: str) -> tuple[list[dict[str, Any]], Any]:
     return tasks, value
 
 
-def test_tasks_in_processes_of_their_own_share_one_token(
+def test_airflow_tasks_in_separate_processes_share_one_token(
     airflow: str, fleet: Sandbox, tmp_path: Path
 ) -> None:
     output = output_of(*AIRFLOW, "dags", "test", "--use-executor", DAG, cwd=tmp_path)
