@@ -1,4 +1,4 @@
-"""Credentials: where they come from, which error names a missing one, what stays hidden."""
+"""Credentials: sources, errors for missing credentials, and hidden values."""
 
 from __future__ import annotations
 

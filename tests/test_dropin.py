@@ -1,4 +1,4 @@
-"""What works with a requests.Session works here: the cases that requests' own suite leaves out."""
+"""Code for requests.Session works here: cases that the suite of requests leaves out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .support.waiting import wait_until
 
 
 class Canned(BaseAdapter):
-    """A network that answers everything, and keeps what it was asked."""
+    """An adapter that answers every request, and keeps the requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -232,7 +232,7 @@ def reader(body: bytes) -> Iterator[bytes]:
 
 
 class Sized:
-    """An iterator that knows its length."""
+    """An iterator with a length."""
 
     def __init__(self, body: bytes) -> None:
         self._body, self._pieces = body, reader(body)
@@ -255,7 +255,7 @@ def file_that_does_not_stand_at_0() -> io.BytesIO:
     return file
 
 
-#: what to send, and whether it can be sent again
+#: the body, and whether the body can be sent a second time
 BODIES: dict[str, tuple[Callable[[], dict], bool]] = {
     "none": (lambda: {}, True),
     "bytes": (lambda: {"data": b"body"}, True),
@@ -432,7 +432,8 @@ class TestMixins:
 
 
 class Between(requests.Session):
-    """A user's class between IrisSession and requests.Session. It keeps what it is passed."""
+    """A user's class between IrisSession and requests.Session. The class keeps the arguments from
+    its caller."""
 
     passed: list[dict[str, object]]
 

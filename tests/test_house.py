@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "requests_iris"
 
-#: From the top floor to the ground. Rooms on one floor do not know each other.
+#: From the top layer to the bottom. Modules of the same layer do not import each other.
 FLOORS: list[set[str]] = [
     {"__main__"},
     {"cli", "testing"},
@@ -30,7 +30,7 @@ FLOORS: list[set[str]] = [
     {"errors", "clock", "cursor_history", "secret", "forks", "text"},
     {"arguments", "types"},
 ]
-#: What only the session's room may know: the inside of requests.Session.
+#: Names that only the module of the session may use: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}
 
 
@@ -44,7 +44,7 @@ def rooms() -> dict[str, list[Path]]:
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """The rooms that a file imports from, those that only a type checker follows included."""
+    """The modules that a file imports from, including imports for type checkers only."""
     depth = len(path.relative_to(PACKAGE).parts)
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level == depth:

@@ -23,7 +23,7 @@ from requests_iris.sandbox import Fault, Sandbox
 from .support.redirects import redirect, tokens_seen
 from .support.servers import serving
 
-#: Someone who signs in to a server that takes everybody.
+#: A user of a server that accepts every user.
 USER = {"client_id": "me", "client_secret": "mine", "username": "me", "password": "mine"}
 
 
@@ -76,7 +76,7 @@ class TestFirstHop:
     def test_a_401_to_the_callers_own_header_logs_that_the_header_hid_the_token(
         self, iris: IrisSession, sandbox: Sandbox, caplog
     ) -> None:
-        """Code that has signed by itself may still do so after it has moved over."""
+        """Code with a signature of its own keeps working after the move to IrisSession."""
         iris.headers["Authorization"] = "Bearer left-over"
         assert iris.get("/api/asset/v1/assets").status_code == 401
         assert iris.get("/api/asset/v1/assets", withhold_token=True).status_code == 401
@@ -181,7 +181,7 @@ class TestAuthenticationOfTheCallers:
     def test_the_bearer_of_the_same_session_as_auth_stays_on_a_redirect(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
-        """Given as auth= it is the caller's, though it holds a token of ours."""
+        """A bearer in `auth=` counts as the caller's authentication."""
         assert iris.get(redirect(sandbox, "/echo"), auth=iris.bearer).ok
         assert tokens_seen(sandbox, "api") == [f"Bearer {sandbox.issued[0]}"] * 2
 
@@ -198,7 +198,7 @@ class TestAuthenticationOfTheCallers:
     def test_the_callers_authentication_wins_in_every_spelling_of_the_url(
         self, iris: IrisSession, sandbox: Sandbox, odd, arguments
     ) -> None:
-        """requests writes these as it writes the usual ones."""
+        """requests sends these spellings as requests sends the usual spelling."""
         url = sandbox.base_url.replace("//127.0.0.1:", odd) + "/echo"
         assert iris.get(url, **arguments).status_code == 401
         assert tokens_seen(sandbox, "api") == []
@@ -405,7 +405,7 @@ class TestRedirects:
     def test_the_request_of_a_response_is_not_changed_by_a_second_send(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
-        """Though the session has made it, and has not signed it then."""
+        """The session made the header, but did not sign the request."""
         iris.headers["Authorization"] = "Basic bWU6bWluZQ=="
         request = iris.get("/echo").request
         del request.headers["Authorization"]
@@ -414,7 +414,8 @@ class TestRedirects:
 
 
 class KeepsHeaders(requests.Session):
-    """What many programs do to keep headers on redirects; `rebuild_auth` calls no other one."""
+    """Many programs keep headers on redirects in this way; `rebuild_auth` calls no method of the
+    session."""
 
     def rebuild_auth(self, prepared_request, response) -> None:
         """Keeps everything."""
@@ -425,7 +426,7 @@ class Kept(KeepsHeaders, IrisSession):
 
 
 class KeepsMethods(IrisSession):
-    """What programs do to send a POST again after a 302."""
+    """Programs send a POST again after a 302 in this way."""
 
     def rebuild_method(self, prepared_request, response) -> None:
         """Keeps the method."""
@@ -545,7 +546,7 @@ class TestTheRequestThatIsSent:
     def test_a_401_of_another_host_makes_the_bearer_renew_nothing(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
-        """The plain session hands the token to the other host by its own wish, once."""
+        """A plain session follows the redirect with the token a single time."""
         iris.fetch_token()
         sandbox.forget()
         sandbox.inject(Fault(status=401), on="foreign")
@@ -646,7 +647,7 @@ def with_header(request: PreparedRequest) -> PreparedRequest:
 
 
 class TestPlainHttp:
-    """It may carry secrets to a loopback address, and so to no proxy."""
+    """Plain HTTP may carry secrets to a loopback address, so a proxy must not see the request."""
 
     @pytest.mark.parametrize("mounted", [False, True])
     @pytest.mark.parametrize("by", ["session", "request", "environment"])

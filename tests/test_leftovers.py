@@ -17,7 +17,8 @@ def authorizations(response: Response) -> list[str]:
 
 
 class TestHistory:
-    """Caches store the history. Tools show it, and conceal the headers of the last request only."""
+    """Caches store the history. Tools show the history, and conceal only the headers of the last
+    request."""
 
     def test_history_shows_no_token_after_a_redirect(self, iris: IrisSession) -> None:
         response = iris.get("/redirect", params={"to": ECHO})

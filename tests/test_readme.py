@@ -1,4 +1,4 @@
-"""What the README shows works, word for word."""
+"""Every block and every command of the README works, word for word."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .readme_commands import README, commands
 from .support.readme import BLOCK, blocks_of
 
 BLOCKS = BLOCK.findall(README.read_text("utf-8"))
-#: Those that are no tests themselves; test_testing.py runs the others.
+#: The blocks that are no tests. test_testing.py runs the tests among the blocks.
 SCRIPTS = [block for block in BLOCKS if "def test_" not in block]
 
 
@@ -81,7 +81,7 @@ def test_the_resume_block_of_the_readme_continues_a_broken_list(
     at_the_third = Fault(), Fault(), Fault(status=500)
     assert found_by_a_run_that_fails(*at_the_third) == 200
     assert found_by_a_run_that_fails(Fault(status=500)) == 200
-    real_hosts.machines += 1  # then there is no place to go on
+    real_hosts.machines += 1  # then the list has no resume point
     assert found_by_a_run_that_fails() == 200
     assert found_by_a_run_that_fails(*at_the_third) == 200
     exec(run, {})

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from requests_iris.text import LIMIT, MARKS, one_line, visible
 
-#: Characters that are not text: by what they do to a terminal, a log or a reader.
+#: Characters that are not text: by the effect on a terminal, a log or a reader.
 HARMFUL = {
     "escape sequence": "\x1b[2J",
     "OSC sequence": "\x1b]0;title\x07",

@@ -88,7 +88,7 @@ def test_a_token_without_a_lifetime_has_no_known_end() -> None:
 def test_a_token_becomes_expiring_and_expired_at_its_times(
     life: float | None, aging_after: float, stale_after: float
 ) -> None:
-    """Aging: the last quarter, at most 15 minutes. Stale: the leeway, at most a tenth."""
+    """Expiring: the last quarter, at most 15 minutes. Expired: the leeway, at most a tenth."""
     token = reply_token(expires_in=life)
     assert token.expiring_at == 1000 + aging_after
     assert token.expired_at(60) == 1000 + stale_after

@@ -1,4 +1,4 @@
-"""The cells of a CSV file: none that a spreadsheet would run as a formula."""
+"""The cells of a CSV file: a spreadsheet runs no cell as a formula."""
 
 from __future__ import annotations
 

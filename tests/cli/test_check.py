@@ -1,4 +1,4 @@
-"""`requests-iris check`: its report and its exit status."""
+"""`requests-iris check`: the report and the exit status."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_check_waits_briefly_for_a_lock_of_another_process(
 
 
 class Recorder(FileTokenStore):
-    """A token store that notes how long its lock would be waited for."""
+    """A token store that records the time limits for its lock."""
 
     waits: ClassVar[list[float]] = []
 

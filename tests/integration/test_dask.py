@@ -20,7 +20,7 @@ WORKERS = 3
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # coverage would slow their start down, and see only what it sees in other tests
+    # coverage would make the workers start slowly, and see no line that further tests do not see
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     with LocalCluster(
         n_workers=WORKERS,

@@ -1,4 +1,4 @@
-"""An API that rejects every token costs one renewal a minute, and disturbs no other path."""
+"""A path that rejects every token causes one renewal a minute, and disturbs no further path."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_the_detector_finds_a_planted_leak(leak, secret) -> None:
 
 @contextmanager
 def in_force(fault, iris: IrisSession, sandbox: Sandbox) -> Iterator[None]:
-    """The fault at the token endpoint, or at another server that gets its requests."""
+    """The fault at the token endpoint, or at a server in its place."""
     if isinstance(fault, Fault):
         sandbox.inject(fault, on="token", times=9)
         yield
@@ -152,7 +152,7 @@ def request(iris: IrisSession, sandbox: Sandbox) -> None:
 
 
 def locals_shown(error: BaseException | None) -> Iterator[str]:
-    """What tools show of the frames behind an error and its causes: ``pytest -l``, Sentry, rich."""
+    """The frames behind an error and its causes, as ``pytest -l``, Sentry and rich show them."""
     links, seen = [error], set()
     while links:
         link = links.pop()

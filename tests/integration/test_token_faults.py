@@ -38,7 +38,7 @@ from ..support.waiting import wait_until
 SHORT = 1.5
 #: More token requests than any call makes.
 ALWAYS = 20
-#: Token requests that one call makes at most.
+#: The largest number of token requests for a call.
 AT_MOST = 6
 
 
@@ -288,7 +288,7 @@ LATE = TimeoutError("late")
         (ConnectionError("hush"), "ConnectionError", True),
         (after(ConnectionError("hush"), cause=LATE), "ConnectionError: late", True),
         (after(ConnectionError("hush"), context=LATE), "ConnectionError: late", True),
-        (HTTPError("hush"), "HTTPError", True),  # urllib3's, by an adapter that lets it pass
+        (HTTPError("hush"), "HTTPError", True),  # of an adapter that does not translate
         (InvalidProxyURL("hush"), "InvalidProxyURL", False),
     ],
     ids=repr,

@@ -45,7 +45,7 @@ def test_the_second_response_comes_from_the_cache(cached, sandbox) -> None:
 
 
 def test_a_cached_response_needs_no_token(cached, store, sandbox) -> None:
-    """Not even a new process does, which has none."""
+    """This includes a new process without a token."""
     cached.get(ASSETS)
     with Cached(**store, **sandbox.settings) as later:
         assert later.get(ASSETS).from_cache
@@ -79,7 +79,7 @@ def test_a_401_is_resent_and_only_the_good_response_is_cached(cached, sandbox) -
 def test_no_secret_reaches_the_cache_on_disk(
     cached, sandbox, tmp_path, expired, redirected
 ) -> None:
-    """Neither in a reply, nor in its request, nor in a history of redirects and mended 401s."""
+    """This covers responses, their requests, and the history of redirects and 401s."""
     url = f"/redirect?to={sandbox.base_url}{ASSETS}" if redirected else ASSETS
     if expired:
         cached.fetch_token()
@@ -104,7 +104,7 @@ def test_a_cached_session_can_use_the_bearer_as_its_auth(store, sandbox, iris) -
 
 
 def test_an_auth_is_called_before_the_cache_is_read(store, sandbox, iris) -> None:
-    """So there is a token call even for a cached reply."""
+    """Therefore a cached response causes a token request too."""
     with CachedSession(**store) as session:
         session.verify, session.auth = sandbox.ca_file, iris.bearer
         session.get(sandbox.base_url + ASSETS)

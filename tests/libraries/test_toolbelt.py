@@ -107,6 +107,6 @@ def test_a_pool_of_threads_shares_one_sign_in(iris, sandbox) -> None:
 
 
 def test_a_dump_shows_the_request_as_it_was_sent(iris) -> None:
-    """By its nature it shows the token, too: it is a secret like the session itself."""
+    """A dump contains the token, so keep a dump as secret as the session."""
     reply = iris.get(ECHO)
     assert f"Bearer {iris.access_token}".encode() in bytes(dump.dump_all(reply))

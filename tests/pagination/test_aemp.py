@@ -40,7 +40,7 @@ def test_the_names_of_links_may_be_in_upper_case(iris, sandbox) -> None:
 
 @pytest.mark.parametrize("href", ["http://gate{path}", "{path}", "https://x{encoded}"])
 def test_an_aemp_link_may_use_another_name_of_the_host(sandbox, iris, href) -> None:
-    """They tell the numbers of pages, and are never followed."""
+    """Links show the numbers of pages, and are never followed."""
 
     def to(number: int) -> str:
         path = f"{FLEET}/{number}"

@@ -25,7 +25,7 @@ def test_every_page_has_the_callers_headers_and_asks_for_json(sandbox, iris) -> 
 
 @pytest.mark.parametrize("name", ["accept", b"Accept"])
 def test_an_accept_header_of_the_caller_is_kept(sandbox, iris, name) -> None:
-    del iris.headers["Accept"]  # beside it requests would send the other one, by chance
+    del iris.headers["Accept"]  # requests would send either header, by chance
     list(iris.items(ASSETS, headers={name: "application/vnd.x+json"}))
     assert sandbox.seen[-1].headers["Accept"] == "application/vnd.x+json"
 

@@ -78,7 +78,7 @@ def test_a_variable_of_the_caller_is_kept(first) -> None:
 
 
 def test_a_query_with_a_default_is_read_to_its_end(sandbox, iris) -> None:
-    """The sandbox knows no defaults, so its answers are given."""
+    """The sandbox knows no defaults, so the test sets the responses."""
     query = QUERY.replace("$first: Int", "$first: Int = 2")
     for number in (1, 2):
         info = {"hasNextPage": number < 2, "endCursor": f"c{number}"}

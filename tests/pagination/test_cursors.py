@@ -118,7 +118,7 @@ class TestTheEndOfCursors:
 
 @pytest.mark.parametrize("last", [{"content": [1]}, {"operators": [1], "limit": 10}], ids=str)
 def test_the_last_cursor_page_may_say_nothing_about_further_pages(sandbox, iris, last) -> None:
-    """It is still one of the list that the walk goes on with."""
+    """The page still belongs to the resumed list."""
     sandbox.inject(Fault(status=200, body=last), on="api")
     assert list(iris.items(OPERATORS, resume=resume_at({"after": "b"}, OPERATORS))) == [1]
 

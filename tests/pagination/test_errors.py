@@ -1,4 +1,4 @@
-"""A walk that fails tells what it has read, which page failed, and nothing secret."""
+"""The error of a list says how much was read and which page failed, and shows no secret."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_failed_page_is_an_error_and_the_list_resumes_there(
 
 
 def test_the_first_request_of_a_list_fails_as_get_fails(iris) -> None:
-    """Nothing was read, so there is nothing to tell of."""
+    """Nothing was read, so the error has no resume point."""
     iris.token, iris.client_id = {}, "nobody"
     with pytest.raises(InvalidClientError):
         list(iris.items(ASSETS))
@@ -125,4 +125,5 @@ def test_a_list_error_shows_no_user_and_no_password_of_the_url(sandbox, iris, ho
     with pytest.raises(IncompleteListError, match=f"{sandbox.base_url}{ASSETS}.*401") as caught:
         list(iris.items(url, hooks={"response": hook}))
     assert "secret" not in str(caught.value)
-    caught.value.response.close()  # to another host than ours it is unread when a hook sees it
+    # a hook sees the response of another host before the body is read
+    caught.value.response.close()

@@ -1,4 +1,4 @@
-"""Connections of GraphQL, which a query goes on with by its variables."""
+"""Connections of GraphQL. The variables of a query lead to the next page."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_graphql_waits_for_its_limit_within_the_cap(sandbox, iris, caplog) -> No
     ],
 )
 def test_graphql_waits_as_long_as_its_limit_says(sandbox, iris, reset_in, slept) -> None:
-    """Up to two minutes; other errors have no say in it."""
+    """Up to two minutes; further errors do not change the wait."""
     limits = [{"extensions": {"code": "RATE_LIMITED", "resetIn": each}} for each in reset_in]
     others = [{"extensions": {"code": "OTHER", "resetIn": 9000}}, {"extensions": "odd"}]
     sandbox.inject(Fault(status=200, body={"errors": [*limits, *others]}), on="api")

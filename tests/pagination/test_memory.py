@@ -1,4 +1,4 @@
-"""A walk keeps no page that it has passed on."""
+"""A list does not keep pages after handing their items out."""
 
 from __future__ import annotations
 

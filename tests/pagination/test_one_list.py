@@ -1,4 +1,4 @@
-"""Lists that come in one reply, if it does not say that there is more."""
+"""Lists in a single response without a sign of more."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_single_response_without_a_sign_of_more_is_whole(beside) -> None:
 
 
 class TestALaterPageThatCannotBeFound:
-    """A list that goes on in a way that is not known is refused, not taken for a whole one."""
+    """A list with an unknown sign of more is refused."""
 
     @pytest.mark.parametrize(
         "more",
@@ -136,7 +136,7 @@ def test_a_list_of_samples_may_say_inside_that_it_is_partial() -> None:
 
 
 class TestWhatIsMissing:
-    """A reply that says that it is not all there is."""
+    """A response that reports a missing part."""
 
     @pytest.mark.parametrize(
         ("key", "body", "told"),

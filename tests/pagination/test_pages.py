@@ -18,7 +18,7 @@ from .lists import ids, resume_at
 def test_every_request_for_a_numbered_page_has_the_arguments_of_the_caller(
     sandbox, iris, workers
 ) -> None:
-    """The server gives 1000 at most, and says so in its reply."""
+    """The server gives at most 1000 items per page, and says so in its response."""
     sandbox.machines = 2001
     params = {"size": 2000, "sort": "name"}
     assert len(list(iris.items(ASSETS, params=params, max_workers=workers))) == 2001
@@ -27,7 +27,7 @@ def test_every_request_for_a_numbered_page_has_the_arguments_of_the_caller(
 
 
 def test_a_server_may_make_smaller_pages_than_requested(sandbox, iris) -> None:
-    """1000 is the most that the sandbox gives, as IRIS."""
+    """The sandbox gives at most 1000 items per page, as IRIS does."""
     assert len(list(iris.items(ASSETS, params={"size": 5000}))) == 250
 
 
@@ -57,7 +57,7 @@ def test_a_page_that_is_no_number_counts_as_the_first_page() -> None:
 
 @pytest.mark.parametrize("links", [[], None])
 def test_a_list_without_links_continues_by_its_counts(sandbox, iris, links) -> None:
-    """It used to be taken for an AEMP list that ends here."""
+    """Such a list used to pass for an AEMP list that ends here."""
     sandbox.inject(Fault(reply={"links": links}), on="api", times=3)
     assert len(list(iris.items(ASSETS, params={"size": 100}))) == 250
 
@@ -68,7 +68,7 @@ def test_a_link_header_may_name_the_next_page(sandbox, iris) -> None:
 
 
 def test_a_number_in_the_path_does_not_make_an_aemp_list(sandbox, iris) -> None:
-    """A place in pages that are found under such a path is theirs."""
+    """A resume point of such a path is a page number, and no AEMP page."""
     body = {"content": [1], "number": 1, "size": 10, "totalElements": 11}
     sandbox.inject(Fault(status=200, body=body), on="api")
     resume = resume_at({"page": 1, "size": 10, "total": 11}, "/api/sites/42")

@@ -1,4 +1,4 @@
-"""Progress: a function that is told, or a bar."""
+"""Progress: a function that is called, or a bar."""
 
 from __future__ import annotations
 

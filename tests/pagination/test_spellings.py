@@ -1,4 +1,4 @@
-"""A sign of more that is not understood is never the end, however a server spells its pages."""
+"""An unknown sign of more is never the end of a list, in any spelling."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_an_aemp_list_may_have_links_that_do_not_lead_on(iris, rel) -> None:
     ["/aemp/v2/123/-1/Fleet/1", "/public/api/aemp/v2/15143/-3/Fleet/1", "/aemp/v1/9/-2/Fleet/1"],
 )
 def test_the_aemp_paths_of_every_account_are_aemp(sandbox, iris, path) -> None:
-    """So they get no size, and a page without links is refused."""
+    """Therefore the request has no size, and a page without links is refused."""
     url = answers(sandbox, {"Equipment": [1], "Links": []}).replace("/api/odd", path)
     with pytest.raises(IncompleteListError, match="no links"):
         list(iris.items(url))
@@ -284,7 +284,7 @@ def test_an_unknown_relation_to_another_page_of_the_list_is_refused(sandbox, iri
         list(iris.items(answers(sandbox, {"plans": [1], "links": [link]})))
 
 
-#: The members by which each style tells its pages, and the path to the objects that hold them.
+#: The paging members of each style, and the path to their objects.
 MEMBERS = {
     "pages": ("content", "number", "size", "totalElements", "totalPages", "numberOfElements"),
     "post": ("content", "number", "size", "totalElements", "totalPages", "numberOfElements"),
@@ -295,7 +295,7 @@ MEMBERS = {
 
 
 def spellings(name: str) -> st.SearchStrategy[str]:
-    """Other ways to write a name, or another name."""
+    """Spellings of a name, and different names."""
     flags = st.lists(st.booleans(), min_size=len(name), max_size=len(name))
     case = flags.map(lambda ups: "".join(map(_in_case, name, ups)))
     snake = st.just("".join(f"_{c.lower()}" if c.isupper() else c for c in name))
@@ -310,7 +310,7 @@ def _in_case(letter: str, up: bool) -> str:
 
 
 def respelled(document: Any, names: dict[str, str]) -> Any:
-    """The page with other names, and other relations. Items stay as they are."""
+    """The page with changed names and changed relations. Items stay as they are."""
     if isinstance(document, list):
         marks = {"rel", "node"}  # of a link, and of an edge
         return [respelled(e, names) if marks & set(e) else e for e in document]

@@ -38,7 +38,8 @@ def test_a_list_is_read_whole_although_its_token_expires_meanwhile(sandbox, iris
 @pytest.mark.parametrize("workers", [1, 8])
 @pytest.mark.parametrize("of_session", [False, True])
 def test_a_page_is_not_streamed(sandbox, iris, style, workers, of_session) -> None:
-    """It is read whole: one that breaks off is asked for again, which a streamed one is not."""
+    """It is read whole: a page that breaks off is requested again, and a streamed page would not
+    be."""
     url, arguments, name = style
     iris.stream = of_session
     sandbox.inject(Fault(), on="api")
