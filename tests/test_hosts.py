@@ -285,7 +285,7 @@ _NEAR_MISS = st.builds(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_NEAR_MISS | _TAIL | st.text(string.printable).map(IRIS.__add__))
 def test_all_parsers_find_the_allowed_host_in_an_accepted_url(url: str) -> None:
     """No parser on the way to the socket reads another host: it agrees, or refuses the URL."""

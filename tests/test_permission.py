@@ -18,6 +18,8 @@ from requests_iris.hosts import origins_of
 from requests_iris.permission import Verdict, authorization_of, decide, is_withheld, withhold
 from requests_iris.secret import Bearer
 
+from .support.depth import examples
+
 SIGN, LEAVE, STRIP = Verdict.SIGN, Verdict.LEAVE, Verdict.STRIP
 
 IRIS = "https://iris.trackunit.com/api"
@@ -129,7 +131,7 @@ URLS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
 @given(URLS, st.booleans())
 def test_the_token_reaches_no_adapter_with_a_url_of_another_host(url: str, as_bytes: bool) -> None:
     """Whatever the caller writes, the URL that the adapter gets decides."""

@@ -16,6 +16,7 @@ from requests_iris import IrisSession, TokenError
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..support.clocks import SkippingClock
+from ..support.depth import examples
 from ..support.waiting import HUNG
 
 THREADS = 4
@@ -224,10 +225,5 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    derandomize=True,
-    deadline=None,
-    database=None,
-    max_examples=100,
-    stateful_step_count=30,
-    suppress_health_check=list(HealthCheck),
+    max_examples=examples(20), stateful_step_count=30, suppress_health_check=list(HealthCheck)
 )

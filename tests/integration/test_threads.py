@@ -26,6 +26,7 @@ from requests_iris import (
     TokenTimeoutError,
 )
 from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.source import TOKEN_TIMEOUT
 
 from ..support.adapters import Before
 from ..support.clocks import SkippingClock
@@ -388,9 +389,9 @@ def test_an_alarm_in_the_renewing_thread_is_raised_there_unchanged(iris, sandbox
 
 
 def test_a_thread_that_waits_in_vain_gets_an_error_soon_after_the_deadline(
-    sandbox: Sandbox,
+    sandbox: Sandbox, clock: SkippingClock
 ) -> None:
-    """The leader hangs in a part that has no deadline: here, in a store's lock."""
+    """The leader hangs in a part without a deadline: here, in the lock of a store."""
     let_go = threading.Event()
 
     class Hanging:
@@ -402,13 +403,16 @@ def test_a_thread_that_waits_in_vain_gets_an_error_soon_after_the_deadline(
         def load(self, key): ...
         def save(self, key, token): ...
 
-    iris = IrisSession(**sandbox.settings, token_store=Hanging(), token_timeout=0.5)
+    iris = IrisSession(**sandbox.settings, token_store=Hanging(), clock=clock)
     iris.verify = sandbox.ca_file
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(iris.get, "/echo")
         follower = pool.submit(iris.get, "/echo")
         errors = []
         try:
+            wait_until(lambda: iris.counters["waits"] == 1)
+            assert not follower.done()
+            clock.advance(TOKEN_TIMEOUT + 60)
             wait_until(lambda: leader.done() or follower.done())
         finally:
             let_go.set()

@@ -34,6 +34,7 @@ from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.token_endpoint import TokenEndpoint
 
 from ..support.clocks import SkippingClock
+from ..support.depth import examples
 from ..support.leaks import leaks, shown, told_of
 from ..support.servers import serving
 
@@ -62,13 +63,7 @@ def shared():
         yield sandbox
 
 
-@settings(
-    derandomize=True,
-    deadline=None,
-    database=None,
-    max_examples=150,
-    suppress_health_check=list(HealthCheck),
-)
+@settings(max_examples=examples(50), suppress_health_check=list(HealthCheck))
 @given(
     status=st.sampled_from([200, 201, 302, 400, 401, 404, 429, 500, 503]),
     body=OBJECTS | st.binary(max_size=60),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 
 from requests_iris.known_styles import first_call
@@ -12,9 +11,6 @@ from requests_iris.sandbox import Fault
 from requests_iris.sandbox.fleet import Fleet
 
 from ..support.paths import ASSETS, EVENTS, FLEET, GRAPHQL, OPERATORS, QUERY
-
-#: Examples of a hypothesis test: HYPOTHESIS_PROFILE=deep tries many more.
-EXAMPLES = 500 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 25
 
 #: URL, arguments that make pages of ten where the style allows it, and the list of the fleet.
 LISTS = {

@@ -14,8 +14,9 @@ from requests_iris import IrisSession
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 
 from ..support.clocks import SkippingClock
+from ..support.depth import examples
 from ..support.paths import QUERY
-from .lists import EXAMPLES, LISTS, ids, the_whole, walkers
+from .lists import LISTS, ids, the_whole, walkers
 
 #: Faults that a list survives or reports.
 FAULTS = [
@@ -68,7 +69,7 @@ def test_any_list_is_read_whole_and_in_order_or_raises(shared, name) -> None:
     sandbox, iris = shared
     url, arguments, kind = LISTS[name]
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(25), suppress_health_check=list(HealthCheck))
     @given(
         machines=st.integers(0, 60),
         size=st.integers(1, 30),

@@ -15,8 +15,9 @@ from requests_iris import IncompleteListError, IrisSession, ListError
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..support.clocks import SkippingClock
+from ..support.depth import examples
 from ..support.paths import ASSETS, FLEET, GRAPHQL, OPERATORS, QUERY
-from .lists import EXAMPLES, LISTS, answers, ids, the_whole
+from .lists import LISTS, answers, ids, the_whole
 from .rewriting import renamed, rewritten
 
 AEMP, CURSOR, PAGES = f"{FLEET}/1", OPERATORS, ASSETS
@@ -343,7 +344,7 @@ def test_a_list_in_any_spelling_is_read_whole_or_refused(shared, name) -> None:
     one_page = st.fixed_dictionaries({each: spellings(each) for each in MEMBERS[name]})
     few = st.sets(st.sampled_from(MEMBERS[name]), min_size=1, max_size=3)
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(25), suppress_health_check=list(HealthCheck))
     @given(
         pages=st.lists(st.tuples(few, one_page), min_size=1, max_size=4),
         workers=st.sampled_from([1, 4]),
