@@ -17,8 +17,10 @@ from .support.redis_server import redis_server  # noqa: F401
 
 register_profiles()
 
-# In the background of a shell, Ctrl-C would be ignored: here, and in the processes of the tests.
+# In the background of a shell, or under nohup, the processes of the tests would ignore these.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -199,11 +199,11 @@ class TestSharing:
         get_at_once(iris, "/echo", 4)
         assert loads == {(sandbox.ca_file, None): 4}
 
-    def test_150_bundles_do_not_stay_in_memory(self, iris, sandbox, tmp_path) -> None:
+    def test_40_bundles_do_not_stay_in_memory(self, iris, sandbox, tmp_path) -> None:
         """A few contexts stay, and one per open connection, as in requests."""
         iris.fetch_token()
         before = living_contexts()
-        for number in range(150):
+        for number in range(40):
             bundle = tmp_path / f"{number}.pem"
             shutil.copyfile(sandbox.ca_file, bundle)
             assert iris.get("/echo", verify=str(bundle)).ok

@@ -46,8 +46,10 @@ PRINTING = {
 }
 
 
-@pytest.mark.parametrize("stdout", [">&-", ">/dev/full"])
-@pytest.mark.parametrize("command", PRINTING)
+@pytest.mark.parametrize(
+    ("command", "stdout"),
+    [*((command, ">/dev/full") for command in PRINTING), ("get", ">&-"), ("--version", ">&-")],
+)
 def test_output_that_cannot_be_written_is_one_line_and_status_1(command: str, stdout: str) -> None:
     result = run_in_shell(f"$iris {stdout}", *PRINTING[command])
     assert result.returncode == 1
@@ -70,10 +72,15 @@ def test_a_list_goes_into_a_file_when_all_streams_are_closed(
     assert tuple(ids) == account.asset_ids
 
 
-@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
 @pytest.mark.parametrize(
-    ("arguments", "status"),
-    [(["get", "/nothing"], 1), (["get"], 2), (["check"], 0), (["get", ASSETS, "--all"], 0)],
+    ("arguments", "status", "stderr"),
+    [
+        (["get", "/nothing"], 1, "2>&-"),
+        (["get", "/nothing"], 1, "2>/dev/full"),
+        (["get"], 2, "2>&-"),
+        (["check"], 0, "2>/dev/full"),
+        (["get", ASSETS, "--all"], 0, "2>&-"),
+    ],
 )
 def test_status_tells_the_result_when_nobody_reads_standard_error(
     arguments: list[str], status: int, stderr: str
@@ -157,21 +164,20 @@ def test_an_argument_in_utf8_is_understood_in_any_locale(account: Sandbox) -> No
 
 
 @pytest.mark.parametrize(
-    "variables",
+    ("command", "variable", "value"),
     [
-        {"TRACKUNIT_PASSWORD": NOT_UTF8},
-        {"TRACKUNIT_CLIENT_ID": NOT_UTF8},
-        {"TRACKUNIT_BASE_URL": f"https://{NOT_UTF8}"},
-        {"TRACKUNIT_TOKEN_URL": f"https://{NOT_UTF8}"},
-        {"TRACKUNIT_SCOPE": NOT_UTF8},
+        ("check", "TRACKUNIT_PASSWORD", NOT_UTF8),
+        ("check", "TRACKUNIT_BASE_URL", f"https://{NOT_UTF8}"),
+        ("check", "TRACKUNIT_SCOPE", NOT_UTF8),
+        ("get", "TRACKUNIT_CLIENT_ID", NOT_UTF8),
+        ("get", "TRACKUNIT_TOKEN_URL", f"https://{NOT_UTF8}"),
+        ("get", "TRACKUNIT_PASSWORD", NOT_UTF8),
     ],
-    ids=lambda variables: next(iter(variables)),
 )
-@pytest.mark.parametrize("command", ["check", "get /api/asset/v1/assets"])
 def test_a_setting_that_is_not_utf8_is_one_line_and_status_2(
-    command: str, variables: dict[str, str]
+    command: str, variable: str, value: str
 ) -> None:
-    result = run(*command.split(), **variables)
+    result = run(*PRINTING[command], **{variable: value})
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
 
