@@ -1,7 +1,7 @@
-"""How much IrisSession costs, and how fast it is, beside plain requests and its peers.
+"""The cost and speed of IrisSession beside plain requests and other libraries.
 
     python -m benchmarks
 
-Each figure is a ratio: both sides do the same work in one run, taking turns, and what counts is the
-median of many rounds. Absolute times are shown too; they tell of the machine.
+Each figure is a ratio: our median divided by theirs. Both sides do the same work in the same run,
+in turns. Absolute times depend on the machine.
 """

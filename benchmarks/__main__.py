@@ -1,4 +1,4 @@
-"""Runs the benchmarks, and says whether each figure is what it should be."""
+"""Runs the benchmarks, and says whether each figure is within its bound."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def row(figure: Figure) -> str:
 
 
 def chart(figures: Sequence[Figure]) -> Iterator[str]:
-    """Bars for the whole numbers that each library has of its own."""
+    """Bars for the figures of each library."""
     for name in dict.fromkeys(figure.name for figure in figures if figure.whose):
         bars = [figure for figure in figures if figure.name == name]
         longest = max(figure.value for figure in bars)
-        if not longest:  # nobody's: bars of nothing tell nothing
+        if not longest:  # all are 0
             continue
         yield name
         for figure in bars:
@@ -66,15 +66,14 @@ def chart(figures: Sequence[Figure]) -> Iterator[str]:
 
 
 def _forget_environment() -> None:
-    # For each request requests looks through all variables for proxies, which can take longer than
-    # the rest of it: with few of them the figures tell more, and are the same everywhere.
+    # For each request, requests searches all variables for proxies. With many variables, the search
+    # would take longer than the rest of the request.
     for name in set(os.environ) - {"PATH", "HOME", "LANG", "TMPDIR", "SystemRoot"}:
         del os.environ[name]
 
 
 def _forget_heap() -> None:
-    # Each peer's library, and what earlier benchmarks left, would be searched at each collection of
-    # garbage that one has to wait for: no program has them all.
+    # The garbage collector would search all libraries at each collection. No program has them all.
     gc.collect()
     gc.freeze()
 

@@ -22,18 +22,18 @@ from .turns import take_turns
 from .web import Web, web
 
 PAGES, SIZE, WORKERS = 100, 10, 8
-#: Seconds that each page takes.
+#: Seconds that the server waits before each page.
 LATENCY = 0.02
-#: Pages after which a bare socket knows how long one takes.
+#: Pages that a bare socket reads to measure the time of a page.
 BARE_PAGES = 25
 PATH = "/api/asset/v1/assets"
 WARM, FEW, MANY = 4_000, 10_000, 1_000_000
-#: Elements a page, where memory is what counts.
+#: Items per page in the measurement of memory.
 LARGE = 1000
 
 
 def measure(*, rounds: int = 5) -> Iterator[Figure]:
-    with web(delay=LATENCY, elements=PAGES * SIZE) as server:
+    with web(delay=LATENCY, items=PAGES * SIZE) as server:
         yield _one_by_one(server, rounds)
         yield from _by_workers(server, 6 * rounds)
     yield _memory()
@@ -55,7 +55,7 @@ def _one_by_one(server: Web, rounds: int) -> Figure:
 
 
 def _by_workers(server: Web, rounds: int) -> Iterator[Figure]:
-    """Against what latency allows, and against threads by hand: what requests itself takes."""
+    """Against the limit of latency, and against threads by hand with plain requests."""
     iris, plain, bare = _ours(server), _plain(server), _socket(server)
     workers, threads = f"{WORKERS} workers", f"{WORKERS} threads by hand"
     contestants = {
@@ -83,20 +83,20 @@ def _by_workers(server: Web, rounds: int) -> Iterator[Figure]:
 def _memory() -> Figure:
     """In a process that has read many pages before.
 
-    By then the caches of the standard library are full, and so are the interpreter's free lists,
-    which keep some thousand tuples, and count as taken.
+    After many pages, the caches of the standard library and the free lists of the interpreter are
+    full, and no longer grow.
     """
     tracemalloc.start()
-    with web(elements=WARM) as server, _ours(server) as iris:
+    with web(items=WARM) as server, _ours(server) as iris:
         for _ in iris.items(PATH, params={"size": 1}):
             pass
-    with web(elements=FEW) as server:
+    with web(items=FEW) as server:
         few = _peak(server, FEW)
-    with web(elements=MANY) as server:
+    with web(items=MANY) as server:
         many = _peak(server, MANY)
     tracemalloc.stop()
     return Figure(
-        name=f"peak memory of {MANY:,} elements, of that of {FEW:,}",
+        name=f"peak memory of {MANY:,} items, of that of {FEW:,}",
         value=many / few,
         at_most=1.1,
         details={f"{MANY:,}": f"{many / 1024:.0f} KiB", f"{FEW:,}": f"{few / 1024:.0f} KiB"},
@@ -104,21 +104,21 @@ def _memory() -> Figure:
 
 
 def _peak(server: Web, expected: int) -> int:
-    """What the walk takes at most over what there was before."""
+    """The largest memory of the list, in bytes above the memory before the list."""
     with _ours(server) as iris:
         iris.get(PATH)
         before = tracemalloc.get_traced_memory()[0]
         tracemalloc.reset_peak()
-        elements = sum(1 for _ in iris.items(PATH, params={"size": LARGE}))
-        if elements != expected:
-            raise AssertionError(f"{elements} elements")
+        found = sum(1 for _ in iris.items(PATH, params={"size": LARGE}))
+        if found != expected:
+            raise AssertionError(f"{found} items")
     return tracemalloc.get_traced_memory()[1] - before
 
 
 def _walk(iris: IrisSession, *, max_workers: int) -> None:
     found = sum(1 for _ in iris.items(PATH, params={"size": SIZE}, max_workers=max_workers))
     if found != PAGES * SIZE:
-        raise AssertionError(f"{found} elements")
+        raise AssertionError(f"{found} items")
 
 
 def _walk_by_hand(session: requests.Session, server: Web) -> None:
@@ -128,7 +128,7 @@ def _walk_by_hand(session: requests.Session, server: Web) -> None:
         found += sum(1 for _ in page["content"])
         number, pages = number + 1, page["totalPages"]
     if found != PAGES * SIZE:
-        raise AssertionError(f"{found} elements")
+        raise AssertionError(f"{found} items")
 
 
 def _walk_in_threads(session: requests.Session, server: Web) -> None:
@@ -137,7 +137,7 @@ def _walk_in_threads(session: requests.Session, server: Web) -> None:
         others = pool.map(partial(_page_by_hand, session, server), range(1, first["totalPages"]))
         found = sum(1 for page in (first, *others) for _ in page["content"])
     if found != PAGES * SIZE:
-        raise AssertionError(f"{found} elements")
+        raise AssertionError(f"{found} items")
 
 
 def _page_by_hand(session: requests.Session, server: Web, number: int) -> Any:

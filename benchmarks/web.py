@@ -1,6 +1,6 @@
-"""A small, quick HTTPS server in a process of its own: any GET is answered with a page of a list.
+"""A small, fast HTTPS server in a separate process: the response to any GET is a page of a list.
 
-The sandbox does more for each request than a benchmark of clients should wait for.
+The sandbox would take too long for each request of a benchmark.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from urllib.parse import parse_qs, urlsplit
 import certifi
 import trustme
 
-#: Elements in the list, and in a page unless the request says.
-ELEMENTS, SIZE = 1000, 20
+#: Items in the list, and the default page size.
+ITEMS, SIZE = 1000, 20
 FIRST_ID = 10_000_000
 
 
@@ -31,7 +31,7 @@ FIRST_ID = 10_000_000
 class Web:
     """The running server.
 
-    `ca_file`: the bundle that a real client reads, and the server's own authority in it.
+    `ca_file`: the bundle of a real client, with the authority of the server added.
     """
 
     url: str
@@ -39,19 +39,19 @@ class Web:
     pipe: Connection
 
     def connections(self) -> int:
-        """How many were opened since the last time that this was asked."""
+        """The number of connections opened since the last call."""
         self.pipe.send("connections")
         return int(self.pipe.recv())
 
 
 @contextmanager
-def web(*, delay: float = 0, elements: int = ELEMENTS) -> Iterator[Web]:
-    """Runs the server; `delay` is the seconds that each answer takes."""
+def web(*, delay: float = 0, items: int = ITEMS) -> Iterator[Web]:
+    """Runs the server; `delay` is the seconds that each response takes."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     with tempfile.TemporaryDirectory() as directory:
         ca_file = Path(directory) / "ca.pem"
-        process = spawn.Process(target=_run, args=(theirs, ca_file, delay, elements))
+        process = spawn.Process(target=_run, args=(theirs, ca_file, delay, items))
         process.start()
         try:
             yield Web(ours.recv(), str(ca_file), ours)
@@ -60,10 +60,10 @@ def web(*, delay: float = 0, elements: int = ELEMENTS) -> Iterator[Web]:
             process.join()
 
 
-def _run(pipe: Connection, ca_file: Path, delay: float, elements: int) -> None:
+def _run(pipe: Connection, ca_file: Path, delay: float, items: int) -> None:
     # epoll would round each delay up to a whole millisecond
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
-    loop.run_until_complete(_serve(pipe, ca_file, delay, elements))
+    loop.run_until_complete(_serve(pipe, ca_file, delay, items))
     connections = asyncio.all_tasks(loop)
     for each in connections:
         each.cancel()
@@ -72,7 +72,7 @@ def _run(pipe: Connection, ca_file: Path, delay: float, elements: int) -> None:
     loop.close()
 
 
-async def _serve(pipe: Connection, ca_file: Path, delay: float, elements: int) -> None:
+async def _serve(pipe: Connection, ca_file: Path, delay: float, items: int) -> None:
     authority = trustme.CA()
     ca_file.write_bytes(Path(certifi.where()).read_bytes() + authority.cert_pem.bytes())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -94,7 +94,7 @@ async def _serve(pipe: Connection, ca_file: Path, delay: float, elements: int) -
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 await asyncio.sleep(delay)
-                writer.write(_answer(head.split(b" ", 2)[1].decode(), elements))
+                writer.write(_answer(head.split(b" ", 2)[1].decode(), items))
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError, ssl.SSLError):
             writer.close()
 
@@ -105,18 +105,18 @@ async def _serve(pipe: Connection, ca_file: Path, delay: float, elements: int) -
 
 
 @lru_cache
-def _answer(target: str, elements: int) -> bytes:
+def _answer(target: str, items: int) -> bytes:
     query = parse_qs(urlsplit(target).query)
     size, number = int(query.get("size", [SIZE])[0]), int(query.get("page", [0])[0])
-    ids = range(number * size, min((number + 1) * size, elements))
+    ids = range(number * size, min((number + 1) * size, items))
     page = {
-        # of one length each, so that long lists have no larger pages
+        # all of the same length, so that long lists have no larger pages
         "content": [{"id": FIRST_ID + each, "name": f"Machine {each:08}"} for each in ids],
         "number": number,
         "size": size,
         "numberOfElements": len(ids),
-        "totalElements": elements,
-        "totalPages": -(-elements // size),
+        "totalElements": items,
+        "totalPages": -(-items // size),
     }
     body = json.dumps(page).encode()
     head = (

@@ -15,13 +15,12 @@ from .support.clocks import SkippingClock
 from .support.depth import register_profiles
 from .support.redis_server import redis_server  # noqa: F401
 
-# Old places of helpers. Remove these once no test imports them from here.
-from .support.waiting import HUNG, wait_until  # noqa: F401
-
 register_profiles()
 
-# In the background of a shell, Ctrl-C would be ignored: here, and in the processes of the tests.
+# In the background of a shell, or under nohup, the processes of the tests would ignore these.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
@@ -51,11 +50,3 @@ def iris(sandbox: Sandbox, clock: SkippingClock) -> Iterator[IrisSession]:
     with IrisSession(**sandbox.settings, clock=clock) as iris:
         iris.verify = sandbox.ca_file
         yield iris
-
-
-def skip_pauses(iris: IrisSession) -> SkippingClock:
-    """Give an existing session a clock. Old tests use this; a new test passes `clock=`."""
-    clock = SkippingClock()
-    iris.adapters["https://"]._clock = clock
-    iris._source._clock = iris._source._endpoint._clock = clock
-    return clock

@@ -30,7 +30,7 @@ from requests_iris import IrisSession
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.transport import IrisAdapter
 
-from .conftest import SkippingClock
+from .support.clocks import SkippingClock
 from .support.servers import echo_server, proxy
 from .test_tls import TOKEN, context_of
 

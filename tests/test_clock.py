@@ -14,7 +14,7 @@ from requests_iris.clock import Clock, given_up
 
 @pytest.fixture
 def over() -> Iterator[threading.Event]:
-    """An event that ends the pauses of this thread."""
+    """The event that ends pauses of this thread."""
     over = threading.Event()
     before = given_up.set(over)
     yield over

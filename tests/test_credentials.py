@@ -1,4 +1,4 @@
-"""Credentials: where they come from, which error names a missing one, what stays hidden."""
+"""Credentials: sources, errors for missing credentials, and hidden values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_only_variables_with_the_prefix_are_read() -> None:
     assert completed == Credentials(username="user of Acme", prefix="ACME_")
 
 
-def test_completed_does_not_change_the_original() -> None:
+def test_completing_credentials_does_not_change_the_original() -> None:
     credentials = Credentials(username="argument")
     credentials.completed(ENVIRON)
     assert credentials == Credentials(username="argument")
@@ -47,7 +47,7 @@ def test_completed_does_not_change_the_original() -> None:
     ("environ", "value"),
     [({"TRACKUNIT_SCOPE": "api"}, "api"), ({"TRACKUNIT_SCOPE": ""}, None), ({"SCOPE": "x"}, None)],
 )
-def test_an_empty_variable_counts_as_not_set(environ: dict[str, str], value: str | None) -> None:
+def test_an_empty_variable_counts_as_missing(environ: dict[str, str], value: str | None) -> None:
     assert from_environment("scope", environ) == value
 
 
@@ -114,7 +114,7 @@ def test_a_hint_names_white_space_from_a_secret_file(given, hint) -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"password": ""}, {"password": "a b"}])
-def test_there_is_no_hint_without_white_space_at_an_end(given) -> None:
+def test_a_message_about_clean_secrets_has_no_hint(given) -> None:
     assert Credentials(**given).hint() == ""
 
 

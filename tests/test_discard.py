@@ -20,7 +20,7 @@ from requests_iris import IrisSession
 from requests_iris.discard import MAX_BYTES, discard
 from requests_iris.sandbox import Fault, Sandbox
 
-from .conftest import SkippingClock
+from .support.clocks import SkippingClock
 from .support.servers import serving
 
 #: Longest time of a retry or a resend on a busy machine, in seconds.
@@ -177,10 +177,20 @@ def small() -> Iterator[None]:
     assert peak < 30_000_000
 
 
-@pytest.mark.parametrize("body", BODIES, ids=lambda each: each.__name__)
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "read"])
+#: The bodies that are also streamed. A slow body takes a second, so not all bodies are.
+STREAMED = (chunks, slow_trailers)
+#: The bodies whose session has no retries.
+WITHOUT_RETRIES = (huge_length, silence)
+each_body = pytest.mark.parametrize(
+    ("body", "stream"),
+    [(body, False) for body in BODIES] + [(body, True) for body in STREAMED],
+    ids=lambda each: getattr(each, "__name__", "streamed" if each else "read"),
+)
+
+
 @pytest.mark.usefixtures("small")
 class TestEndlessBodies:
+    @each_body
     def test_retry_follows_a_503_soon(self, sandbox, ca_file, stream, body) -> None:
         with (
             bad_once(503, body, ca_file) as url,
@@ -190,8 +200,9 @@ class TestEndlessBodies:
             assert response.text == "good"
             assert [each.status for each in response.raw.retries.history] == [503]
 
-    @pytest.mark.parametrize("retry", [None, 0], ids=["with retries", "without retries"])
-    def test_resend_follows_a_401_soon(self, sandbox, ca_file, stream, body, retry) -> None:
+    @each_body
+    def test_resend_follows_a_401_soon(self, sandbox, ca_file, stream, body) -> None:
+        retry = 0 if body in WITHOUT_RETRIES else None
         with (
             bad_once(401, body, ca_file) as url,
             signed_in(sandbox, url, ca_file, retry=retry) as iris,
@@ -240,7 +251,7 @@ class TestDiscardedResponses:
         assert threading.active_count() >= before
 
 
-def test_last_response_is_read_whole(iris, sandbox) -> None:
+def test_the_last_response_of_a_retry_is_read_whole(iris, sandbox) -> None:
     """Only discarded responses are cut."""
     body = "x" * 5 * MAX_BYTES
     sandbox.inject(Fault(status=503, body=body), on="api", times=9)

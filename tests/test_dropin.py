@@ -1,4 +1,4 @@
-"""What works with a requests.Session works here: the cases that requests' own suite leaves out."""
+"""Code for requests.Session works here: cases that the suite of requests leaves out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .support.waiting import wait_until
 
 
 class Canned(BaseAdapter):
-    """A network that answers everything, and keeps what it was asked."""
+    """An adapter that answers every request, and keeps the requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,12 +54,14 @@ class TestRequest:
         assert told["headers"]["X-Mine"] == "1"
 
     @pytest.mark.parametrize("params", [None, {}, "", {"q": "1"}], ids=str)
-    def test_the_sessions_params_go_along(self, iris, params) -> None:
+    def test_params_of_the_session_are_sent(self, iris, params) -> None:
         iris.params = {"all": "1"}
         assert iris.get("/echo", params=params).json()["args"] == {"all": "1", **(params or {})}
 
     @pytest.mark.parametrize("url", ["mock://there/x", b"mock://there/x", "http://there/x"])
-    def test_urls_of_other_hosts_and_schemes(self, iris, sandbox, url) -> None:
+    def test_urls_of_other_hosts_and_schemes_are_sent_as_in_requests(
+        self, iris, sandbox, url
+    ) -> None:
         canned = Canned()
         iris.mount("mock://", canned)
         iris.mount("http://", canned)
@@ -76,7 +78,7 @@ class TestRequest:
         assert iris.send(prepared).json()["size"] == 4
         assert (dict(prepared.headers), prepared.body, dict(prepared.hooks)) == before
 
-    def test_a_prepared_request_of_the_callers_own_kind_stays_one(self, iris, sandbox) -> None:
+    def test_a_prepared_request_of_a_subclass_keeps_its_class(self, iris, sandbox) -> None:
         class Elsewhere(requests.PreparedRequest):
             path_url = "/echo"
 
@@ -97,7 +99,7 @@ class TestRequest:
         assert response.ok
         assert response.history == []
 
-    def test_dicts_of_the_callers_are_not_written_to(self, iris) -> None:
+    def test_dicts_of_the_caller_are_not_changed(self, iris) -> None:
         given = {
             "params": {"a": "1"},
             "headers": {"b": "2"},
@@ -213,7 +215,9 @@ class TestRedirects:
             "HTTPS://{foreign}/echo",
         ],
     )
-    def test_a_location_that_looks_like_ours_gets_no_token(self, iris, sandbox, location) -> None:
+    def test_a_redirect_to_a_look_alike_of_an_allowed_host_gets_no_token(
+        self, iris, sandbox, location
+    ) -> None:
         port = sandbox.base_url.rpartition(":")[2]
         foreign = sandbox.foreign_url.removeprefix("https://")
         target = location.format(port=port, foreign=foreign)
@@ -228,7 +232,7 @@ def reader(body: bytes) -> Iterator[bytes]:
 
 
 class Sized:
-    """An iterator that knows its length."""
+    """An iterator with a length."""
 
     def __init__(self, body: bytes) -> None:
         self._body, self._pieces = body, reader(body)
@@ -251,7 +255,7 @@ def file_that_does_not_stand_at_0() -> io.BytesIO:
     return file
 
 
-#: what to send, and whether it can be sent again
+#: the body, and whether the body can be sent a second time
 BODIES: dict[str, tuple[Callable[[], dict], bool]] = {
     "none": (lambda: {}, True),
     "bytes": (lambda: {"data": b"body"}, True),
@@ -383,7 +387,7 @@ class TestMixins:
                 assert other.get("/echo").ok
                 assert other.label == "mine"
 
-    def test_a_subclass_works(self, sandbox) -> None:
+    def test_a_subclass_of_iris_session_works(self, sandbox) -> None:
         class Sub(IrisSession):
             def __init__(self, **settings) -> None:
                 super().__init__(**settings)
@@ -391,7 +395,7 @@ class TestMixins:
 
         self.check(Sub, sandbox)
 
-    def test_a_subclass_may_define_equality(self, sandbox) -> None:
+    def test_a_subclass_of_iris_session_may_define_equality(self, sandbox) -> None:
         """Python then takes away its hash."""
 
         class Sub(IrisSession):
@@ -428,7 +432,8 @@ class TestMixins:
 
 
 class Between(requests.Session):
-    """A user's class between IrisSession and requests.Session. It keeps what it is passed."""
+    """A user's class between IrisSession and requests.Session. The class keeps the arguments from
+    its caller."""
 
     passed: list[dict[str, object]]
 
@@ -453,9 +458,7 @@ class TestCalledAsRequestsIsCalled:
             lambda session, url: session.request(method="GET", url=url, cookies={"a": "1"}),
         ],
     )
-    def test_what_the_caller_passes_is_passed_on_and_nothing_else(
-        self, iris, sandbox, call
-    ) -> None:
+    def test_exactly_the_arguments_of_the_caller_are_passed_on(self, iris, sandbox, call) -> None:
         class Ours(IrisSession, Between):
             pass
 
@@ -564,7 +567,9 @@ class TestCalledAsRequestsIsCalled:
         told = {**told["args"], **told["headers"]}
         assert {name.lower(): value for name, value in told.items()}["x-mine"] == "1"
 
-    def test_a_patched_prepare_request_may_write_to_them_too(self, iris, monkeypatch) -> None:
+    def test_a_patched_prepare_request_may_write_to_the_dicts_of_a_request(
+        self, iris, monkeypatch
+    ) -> None:
         original = requests.Session.prepare_request
 
         @functools.wraps(original)
@@ -608,7 +613,7 @@ class TestUrlsThatLackSomething:
     @pytest.mark.parametrize(
         "read", [lambda iris, url: iris.get(url), lambda iris, url: next(iris.items(url))]
     )
-    def test_a_path_without_its_slash_is_told_so(self, iris, url, read) -> None:
+    def test_the_error_for_a_path_without_a_slash_says_so(self, iris, url, read) -> None:
         with pytest.raises(requests.exceptions.MissingSchema) as caught:
             read(iris, url)
         assert "start the path with one slash ('/a" in str(caught.value)

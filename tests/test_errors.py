@@ -70,7 +70,7 @@ def _tree() -> Iterator[tuple[str, str]]:
         path.append((depth, name))
 
 
-def test_the_docstring_draws_the_tree_as_it_is() -> None:
+def test_the_tree_in_the_docstring_of_errors_matches_the_classes() -> None:
     parents = {name: cls.__bases__[0].__name__ for name, cls in CLASSES.items()}
     drawn = [(name, parent.removeprefix("requests.")) for name, parent in _tree()]
     assert sorted(drawn) == sorted(parents.items())
@@ -92,7 +92,7 @@ def test_every_error_can_be_imported_from_the_package(name: str) -> None:
     assert name in requests_iris.__all__
 
 
-def test_the_examples_cover_every_class() -> None:
+def test_the_examples_of_these_tests_cover_every_error_class() -> None:
     assert {_id(error) for error in EXAMPLES} == set(CLASSES)
 
 
@@ -216,7 +216,7 @@ def _with_hooks(response: Response) -> Response:
     return response
 
 
-def test_a_part_that_cannot_be_pickled_does_not_keep_an_error_from_being_pickled() -> None:
+def test_an_error_with_a_part_that_cannot_be_pickled_can_be_pickled() -> None:
     error = errors.ListError("m", response=_with_hooks(_response(503)), **_LIST)
     error.part = _Unloadable("one", "two")
     error.lock = threading.Lock()

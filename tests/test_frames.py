@@ -44,7 +44,7 @@ def frames_of(error: BaseException) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def shown(value: Any, levels: int = 2) -> Iterator[str]:
-    """What tools show of a value: its repr, slices, items and attributes."""
+    """The text that tools show for a value: repr, slices, items and attributes."""
     yield repr(value)
     if isinstance(value, (str, bytes)):
         yield repr(value[:60])
@@ -83,7 +83,7 @@ def caught(call: Callable[[], object]) -> BaseException:
     raise AssertionError("no error")
 
 
-def test_the_detector_finds_a_secret_in_each_place() -> None:
+def test_the_detector_of_secrets_finds_a_secret_anywhere_in_a_frame() -> None:
     class Holder:
         def __init__(self, value: str) -> None:
             self.attribute = value
@@ -138,7 +138,7 @@ def test_no_frame_behind_a_refused_variable_shows_a_secret(name, value, monkeypa
 
 
 class Odd(str, Enum):
-    """A str that is no plain str."""
+    """A subclass of str."""
 
     SECRET = "hush-odd"
 

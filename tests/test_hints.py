@@ -9,7 +9,7 @@ import pytest
 from requests_iris.document import objects_around
 from requests_iris.hints import header_leads_on, hints_of_more
 
-#: Each name that tells of more than one item, or one page, with a value by which it does.
+#: Each name of a sign of more, with a value that says so.
 MORE: dict[str, Any] = {
     **dict.fromkeys(("next", "next_page", "nextPage", "nextCursor", "next_link", "nextUrl"), "x"),
     **dict.fromkeys(("nextHref", "next_offset", "next_page_token", "nextPageToken"), "x"),
@@ -35,7 +35,7 @@ BESIDE += ("meta", "metadata", "_metadata", "pageInfo", "page_info")
 
 
 def hints(reply: dict[str, Any], key: str = "plans") -> list[str]:
-    """Of a reply with one item, which is all that was read."""
+    """A response with a single item, and no further page was read."""
     return hints_of_more({"plans": [1], **reply}, key, items=1, pages=1)
 
 
@@ -85,7 +85,7 @@ def test_links_totals_and_offsets_are_signs_of_more(more: dict[str, Any], names:
         {"drivers": {"hasMore": True}, "nextService": "2026-01-01"},
     ],
 )
-def test_a_whole_list_may_say_that_it_is_one(whole: dict[str, Any]) -> None:
+def test_a_whole_list_may_say_that_the_list_is_whole(whole: dict[str, Any]) -> None:
     assert hints(whole) == []
 
 
@@ -103,8 +103,8 @@ def test_signs_of_more_are_found_around_a_list_with_a_path(key: str, reply: dict
     assert len(hints(reply, key)) == 1
 
 
-def test_the_last_object_on_the_way_may_hold_the_list_itself() -> None:
-    """A connection of GraphQL does, under a name of its own."""
+def test_the_last_object_of_a_path_may_hold_the_list() -> None:
+    """A connection of GraphQL has a total under a different name."""
     reply = {"data": {"assets": {"nodes": [1]}}}
     assert list(objects_around(reply, "data.assets")) == [reply, reply["data"], {"nodes": [1]}]
     assert list(objects_around(reply, "data.assets.nodes")) == list(
@@ -131,5 +131,5 @@ def test_counts_are_compared_with_the_items_and_pages_read() -> None:
         ('</plans>; rel="self nextcloud"; title="next"', False),
     ],
 )
-def test_a_link_header_leads_on_by_its_relation(header: str, leads_on: bool) -> None:
+def test_a_link_header_is_a_sign_of_more_by_its_relation(header: str, leads_on: bool) -> None:
     assert header_leads_on(header, "/plans") is leads_on

@@ -130,7 +130,7 @@ def test_a_look_alike_may_not_see_the_token(url: str) -> None:
         ("http://[::1]:443", {"http://[::1]:443"}),
     ],
 )
-def test_the_origins_of_a_host(host: str, origins: set[str]) -> None:
+def test_an_allowed_host_stands_for_its_origins(host: str, origins: set[str]) -> None:
     assert origins_of([host]) == origins
     assert origins_of(host) == origins, "one host needs no list"
 
@@ -221,7 +221,7 @@ def test_a_refusal_does_not_show_a_password(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["iris.trackunit.com", "iris.trackunit.com:8443/api", "localhost"])
-def test_a_url_without_a_scheme_is_refused_because_of_that(url: str) -> None:
+def test_a_url_without_a_scheme_is_refused_for_its_missing_scheme(url: str) -> None:
     with pytest.raises(SettingError, match="https:// is missing") as caught:
         check_url(url, setting="base_url")
     assert f"'{url}'" in str(caught.value)
@@ -234,7 +234,7 @@ def test_a_path_is_joined_with_exactly_one_slash(base_url, path) -> None:
 
 
 @pytest.mark.parametrize("url", ["a/b", "", "//h/a", b"https://i/a", "https://i/a", Path("a")])
-def test_another_url_is_not_joined(url: object) -> None:
+def test_a_url_that_is_no_path_is_not_joined(url: object) -> None:
     assert joined("https://h/", url) is url
     assert joined(None, "/a") == "/a"
 
@@ -269,7 +269,7 @@ def test_a_message_about_an_incomplete_url_shows_no_password_and_no_query(url) -
         ("https://h:port/", "the host is not in allowed_hosts"),
     ],
 )
-def test_the_reason_why_a_host_is_not_allowed(url: str, reason: str) -> None:
+def test_the_reason_why_a_host_is_not_allowed_is_given(url: str, reason: str) -> None:
     assert why_not_allowed(url, ORIGINS) == reason
 
 
@@ -285,7 +285,7 @@ _NEAR_MISS = st.builds(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(_NEAR_MISS | _TAIL | st.text(string.printable).map(IRIS.__add__))
 def test_all_parsers_find_the_allowed_host_in_an_accepted_url(url: str) -> None:
     """No parser on the way to the socket reads another host: it agrees, or refuses the URL."""

@@ -1,17 +1,19 @@
-"""The plan of the house: each room stands on a floor, and imports only from the floors below."""
+"""The layers of the package: each module imports only from lower layers, and is on the map."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "requests_iris"
+MAP = PACKAGE.parent / "CONTRIBUTING.rst"
 
-#: From the top floor to the ground. Rooms on one floor do not know each other.
-FLOORS: list[set[str]] = [
+#: From the top layer to the bottom. Modules of the same layer do not import each other.
+LAYERS: list[set[str]] = [
     {"__main__"},
     {"cli", "testing"},
     {"sandbox"},
@@ -30,12 +32,12 @@ FLOORS: list[set[str]] = [
     {"errors", "clock", "cursor_history", "secret", "forks", "text"},
     {"arguments", "types"},
 ]
-#: What only the session's room may know: the inside of requests.Session.
+#: Names that only the module of the session may use: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}
 
 
-def rooms() -> dict[str, list[Path]]:
-    """The files of each room; a package is a room as a whole."""
+def modules() -> dict[str, list[Path]]:
+    """The files of each module. A package such as `stores` counts as a module."""
     found: dict[str, list[Path]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -44,7 +46,7 @@ def rooms() -> dict[str, list[Path]]:
 
 
 def imports_of(path: Path) -> Iterator[str]:
-    """The rooms that a file imports from, those that only a type checker follows included."""
+    """The modules that a file imports from, including imports for type checkers only."""
     depth = len(path.relative_to(PACKAGE).parts)
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level == depth:
@@ -52,23 +54,29 @@ def imports_of(path: Path) -> Iterator[str]:
                 yield node.module.partition(".")[0]
             else:
                 names = {alias.name for alias in node.names}
-                yield from (name if name in rooms() else "__init__" for name in names)
+                yield from (name if name in modules() else "__init__" for name in names)
 
 
-@pytest.mark.parametrize("room", rooms())
-def test_a_room_imports_only_from_the_floors_below(room: str) -> None:
-    (floor,) = [number for number, names in enumerate(FLOORS) if room in names]
-    below = set().union(*FLOORS[floor + 1 :])
-    imported = {name for path in rooms()[room] for name in imports_of(path)}
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_only_from_the_layers_below(module: str) -> None:
+    (layer,) = [number for number, names in enumerate(LAYERS) if module in names]
+    below = set().union(*LAYERS[layer + 1 :])
+    imported = {name for path in modules()[module] for name in imports_of(path)}
     assert imported <= below
 
 
-def test_the_plan_names_the_rooms_that_there_are() -> None:
-    assert set().union(*FLOORS) == set(rooms())
+def test_the_layers_name_exactly_the_existing_modules() -> None:
+    assert set().union(*LAYERS) == set(modules())
 
 
-@pytest.mark.parametrize("room", ["source", "renewal", "token_endpoint"])
-def test_nothing_below_the_session_knows_requests_sessions(room: str) -> None:
-    for path in rooms()[room]:
+def test_the_map_in_contributing_has_every_module_once() -> None:
+    text = MAP.read_text("utf-8").partition("The map\n---")[2].partition("\n---")[0]
+    rows = re.findall(r"^``(\w+)(?:\.py|/)`` ", text, re.MULTILINE)
+    assert sorted(rows) == sorted(modules())
+
+
+@pytest.mark.parametrize("module", ["source", "renewal", "token_endpoint"])
+def test_no_module_below_the_session_uses_a_session_of_requests(module: str) -> None:
+    for path in modules()[module]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             assert getattr(node, "attr", getattr(node, "id", None)) not in SESSIONS

@@ -23,7 +23,7 @@ from requests_iris.sandbox import Fault, Sandbox
 from .support.redirects import redirect, tokens_seen
 from .support.servers import serving
 
-#: Someone who signs in to a server that takes everybody.
+#: A user of a server that accepts every user.
 USER = {"client_id": "me", "client_secret": "mine", "username": "me", "password": "mine"}
 
 
@@ -76,7 +76,7 @@ class TestFirstHop:
     def test_a_401_to_the_callers_own_header_logs_that_the_header_hid_the_token(
         self, iris: IrisSession, sandbox: Sandbox, caplog
     ) -> None:
-        """Code that has signed by itself may still do so after it has moved over."""
+        """Code with a signature of its own keeps working after the move to IrisSession."""
         iris.headers["Authorization"] = "Bearer left-over"
         assert iris.get("/api/asset/v1/assets").status_code == 401
         assert iris.get("/api/asset/v1/assets", withhold_token=True).status_code == 401
@@ -127,7 +127,7 @@ class TestFirstHop:
         assert len(tokens_seen(sandbox, "foreign")) == 1
         assert tokens_seen(sandbox, "api") == []
 
-    def test_with_no_allowed_host_no_token_is_fetched(self, sandbox: Sandbox) -> None:
+    def test_a_session_without_an_allowed_host_fetches_no_token(self, sandbox: Sandbox) -> None:
         with IrisSession(**sandbox.settings, allowed_hosts=[]) as iris:
             iris.verify = sandbox.ca_file
             assert iris.get("/echo").status_code == 401
@@ -178,10 +178,10 @@ class TestAuthenticationOfTheCallers:
         iris.get(sandbox.base_url.replace("//", "//me:mine@") + "/echo")
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
 
-    def test_a_bearer_of_the_sessions_own_stays_on_a_redirect(
+    def test_the_bearer_of_the_same_session_as_auth_stays_on_a_redirect(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
-        """Given as auth= it is the caller's, though it holds a token of ours."""
+        """A bearer in `auth=` counts as the caller's authentication."""
         assert iris.get(redirect(sandbox, "/echo"), auth=iris.bearer).ok
         assert tokens_seen(sandbox, "api") == [f"Bearer {sandbox.issued[0]}"] * 2
 
@@ -198,7 +198,7 @@ class TestAuthenticationOfTheCallers:
     def test_the_callers_authentication_wins_in_every_spelling_of_the_url(
         self, iris: IrisSession, sandbox: Sandbox, odd, arguments
     ) -> None:
-        """requests writes these as it writes the usual ones."""
+        """requests sends these spellings as requests sends the usual spelling."""
         url = sandbox.base_url.replace("//127.0.0.1:", odd) + "/echo"
         assert iris.get(url, **arguments).status_code == 401
         assert tokens_seen(sandbox, "api") == []
@@ -335,7 +335,7 @@ class TestRedirects:
         assert tokens_seen(sandbox, "api") == tokens_seen(sandbox, "foreign") == []
         assert sandbox.count("token") == 0
 
-    def test_between_allowed_hosts_neither_the_callers_header_nor_a_token_follows_a_redirect(
+    def test_a_redirect_between_allowed_hosts_carries_neither_the_callers_header_nor_a_token(
         self, sandbox: Sandbox
     ) -> None:
         both = [sandbox.base_url, sandbox.foreign_url]
@@ -405,7 +405,7 @@ class TestRedirects:
     def test_the_request_of_a_response_is_not_changed_by_a_second_send(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
-        """Though the session has made it, and has not signed it then."""
+        """The session made the header, but did not sign the request."""
         iris.headers["Authorization"] = "Basic bWU6bWluZQ=="
         request = iris.get("/echo").request
         del request.headers["Authorization"]
@@ -414,7 +414,8 @@ class TestRedirects:
 
 
 class KeepsHeaders(requests.Session):
-    """What many programs do to keep headers on redirects; `rebuild_auth` calls no other one."""
+    """Many programs keep headers on redirects in this way; `rebuild_auth` calls no method of the
+    session."""
 
     def rebuild_auth(self, prepared_request, response) -> None:
         """Keeps everything."""
@@ -425,7 +426,7 @@ class Kept(KeepsHeaders, IrisSession):
 
 
 class KeepsMethods(IrisSession):
-    """What programs do to send a POST again after a 302."""
+    """Programs send a POST again after a 302 in this way."""
 
     def rebuild_method(self, prepared_request, response) -> None:
         """Keeps the method."""
@@ -466,7 +467,7 @@ class TestRedirectsWithoutRebuildAuth:
         ids=["next", "copy", "prepared in place", "by its headers", "prepared by its headers"],
     )
     @pytest.mark.parametrize("kind", [IrisSession, Kept, KeepsMethods])
-    def test_a_next_of_another_host_is_not_signed_however_it_is_sent(
+    def test_a_next_of_another_host_is_never_signed(
         self, sandbox: Sandbox, kind: type[IrisSession], again
     ) -> None:
         with kind(**sandbox.settings) as iris:
@@ -484,7 +485,7 @@ class TestRedirectsWithoutRebuildAuth:
         assert len(tokens_seen(sandbox, "api")) == 1
         assert tokens_seen(sandbox, "foreign") == []
 
-    def test_a_next_of_an_allowed_host_carries_no_header_until_it_is_sent(
+    def test_a_next_of_an_allowed_host_carries_no_header_before_its_send(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         hop = iris.get(redirect(sandbox, "/echo"), allow_redirects=False).next
@@ -542,10 +543,10 @@ class TestTheRequestThatIsSent:
         assert tokens_seen(sandbox, "api") == ["Basic bWU6bWluZQ=="]
         assert sandbox.count("token") == 0
 
-    def test_a_401_of_another_host_costs_the_bearer_no_token(
+    def test_a_401_of_another_host_makes_the_bearer_renew_nothing(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
-        """The plain session hands the token to the other host by its own wish, once."""
+        """A plain session follows the redirect with the token a single time."""
         iris.fetch_token()
         sandbox.forget()
         sandbox.inject(Fault(status=401), on="foreign")
@@ -578,7 +579,7 @@ class TestTheRequestThatIsSent:
             plain.get(f"{sandbox.foreign_url}/echo")
         assert tokens_seen(sandbox, "foreign") == ["Bearer left-over"]
 
-    def test_withhold_token_takes_away_the_token_of_an_earlier_request(
+    def test_withhold_token_removes_the_token_of_an_earlier_send(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         headers = iris.get("/echo").request.headers
@@ -605,7 +606,7 @@ class TestWhoseHeader:
 
     @pytest.mark.parametrize("redirected", [False, True])
     @pytest.mark.parametrize("auth", [("me", "mine"), lambda r: with_header(r)])
-    def test_a_header_of_session_auth_is_named(
+    def test_the_log_names_session_auth_as_the_source_of_a_header(
         self, iris: IrisSession, sandbox: Sandbox, caplog, auth, redirected
     ) -> None:
         iris.auth = auth
@@ -614,7 +615,9 @@ class TestWhoseHeader:
             hidden_by(sandbox, "session.auth")
         ]
 
-    def test_a_header_of_auth_is_named(self, iris: IrisSession, sandbox: Sandbox, caplog) -> None:
+    def test_the_log_names_auth_as_the_source_of_a_header(
+        self, iris: IrisSession, sandbox: Sandbox, caplog
+    ) -> None:
         iris.get("/echo", auth=("me", "mine"))
         assert [each.getMessage() for each in caplog.records] == [hidden_by(sandbox, "auth=")]
 
@@ -626,7 +629,7 @@ class TestWhoseHeader:
         own = "an Authorization header of your own"
         assert [each.getMessage() for each in caplog.records] == [hidden_by(sandbox, own)]
 
-    def test_an_auth_without_effect_hides_no_stale_token(
+    def test_an_auth_without_effect_hides_no_rejected_token(
         self, iris: IrisSession, sandbox: Sandbox
     ) -> None:
         """The Singer SDK sets such an auth; the headers come from an earlier response."""
@@ -644,11 +647,11 @@ def with_header(request: PreparedRequest) -> PreparedRequest:
 
 
 class TestPlainHttp:
-    """It may carry secrets to a loopback address, and so to no proxy."""
+    """Plain HTTP may carry secrets to a loopback address, so a proxy must not see the request."""
 
     @pytest.mark.parametrize("mounted", [False, True])
     @pytest.mark.parametrize("by", ["session", "request", "environment"])
-    def test_a_proxy_sees_no_secret(
+    def test_a_proxy_for_plain_http_sees_no_secret(
         self, by: str, mounted: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked: list[tuple[str, bool]] = []
@@ -715,7 +718,9 @@ class TestNetrc:
         iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo"))
         assert tokens_seen(sandbox, "foreign") == ["Basic bWU6bWluZQ=="] * 2
 
-    def test_netrc_has_no_say_in_a_token_request(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_netrc_does_not_change_a_token_request(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         iris.fetch_token()
         (seen,) = tokens_seen(sandbox, "token")
         assert seen != "Basic bWU6bWluZQ=="

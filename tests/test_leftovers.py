@@ -17,7 +17,8 @@ def authorizations(response: Response) -> list[str]:
 
 
 class TestHistory:
-    """Caches store the history. Tools show it, and conceal the headers of the last request only."""
+    """Caches store the history. Tools show the history, and conceal only the headers of the last
+    request."""
 
     def test_history_shows_no_token_after_a_redirect(self, iris: IrisSession) -> None:
         response = iris.get("/redirect", params={"to": ECHO})
@@ -89,7 +90,7 @@ class TestTokenCall:
         iris.get(ECHO)
         assert adapter.sent == 1
 
-    def test_redirect_of_a_token_request_is_read_within_our_bounds(
+    def test_a_redirect_of_a_token_request_is_read_within_fixed_limits(
         self, iris, sandbox, clock
     ) -> None:
         """requests would read the whole body, without a time limit, to follow the redirect."""

@@ -18,6 +18,8 @@ from requests_iris.hosts import origins_of
 from requests_iris.permission import Verdict, authorization_of, decide, is_withheld, withhold
 from requests_iris.secret import Bearer
 
+from .support.depth import examples
+
 SIGN, LEAVE, STRIP = Verdict.SIGN, Verdict.LEAVE, Verdict.STRIP
 
 IRIS = "https://iris.trackunit.com/api"
@@ -65,7 +67,9 @@ PROXY = {"http": "http://proxy.example:3128", "https": "http://proxy.example:312
         (OTHER, [OURS], True, None, LEAVE),
     ],
 )
-def test_the_verdict_on_a_request(url, authorization, withheld, proxies, verdict) -> None:
+def test_decide_signs_leaves_or_strips_each_request_of_the_table(
+    url, authorization, withheld, proxies, verdict
+) -> None:
     assert (
         decide(url, authorization, origins=ORIGINS, withheld=withheld, proxies=proxies) is verdict
     )
@@ -127,7 +131,7 @@ URLS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow])
 @given(URLS, st.booleans())
 def test_the_token_reaches_no_adapter_with_a_url_of_another_host(url: str, as_bytes: bool) -> None:
     """Whatever the caller writes, the URL that the adapter gets decides."""

@@ -31,11 +31,11 @@ def test_an_error_object_of_iris_is_read_as_data(iris: IrisSession, sandbox: San
     )
 
 
-def test_the_status_is_that_of_the_reply() -> None:
+def test_the_status_of_a_problem_is_that_of_its_response() -> None:
     assert problem_of(response(404, {"status": 400, "code": "gone"})) == Problem(404, "gone")
 
 
-def test_a_problem_without_words_is_its_code() -> None:
+def test_a_problem_without_a_message_shows_its_code() -> None:
     assert str(Problem(404, "gone")) == "gone"
 
 
@@ -56,6 +56,6 @@ def test_a_response_without_an_error_object_has_no_problem(other: Response) -> N
 
 
 @pytest.mark.parametrize("violations", [None, "x", [1], {"field": "x"}])
-def test_odd_violations_are_left_out(violations: object) -> None:
+def test_malformed_violations_are_left_out(violations: object) -> None:
     found = problem_of(response(400, {"code": "c", "violations": violations}))
     assert found == Problem(400, "c")

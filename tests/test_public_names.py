@@ -1,4 +1,4 @@
-"""The public names: each can be imported, and none is loaded before its first use."""
+"""The public names: each name can be imported, and is loaded at its first use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def python(code: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-#: Public names of objects that have no ``__name__`` of their own.
+#: Public names of objects without a ``__name__``.
 UNNAMED = {"DEFAULT_RETRY", "Progress", "Updater"}
 
 

@@ -1,4 +1,4 @@
-"""What the README shows works, word for word."""
+"""Every block and every command of the README works, word for word."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .readme_commands import README, commands
 from .support.readme import BLOCK, blocks_of
 
 BLOCKS = BLOCK.findall(README.read_text("utf-8"))
-#: Those that are no tests themselves; test_testing.py runs the others.
+#: The blocks that are no tests. test_testing.py runs the tests among the blocks.
 SCRIPTS = [block for block in BLOCKS if "def test_" not in block]
 
 
@@ -49,24 +49,26 @@ def real_hosts(monkeypatch: pytest.MonkeyPatch, tmp_path):
         yield sandbox
 
 
-def test_there_are_blocks() -> None:
+def test_the_readme_has_blocks_of_python() -> None:
     assert len(BLOCKS) == README.read_text("utf-8").count("code-block:: python")
     assert len(BLOCKS) > 5
 
 
 @pytest.mark.parametrize("block", SCRIPTS, ids=range(len(SCRIPTS)))
-def test_its_python_runs(block: str, real_hosts: Sandbox) -> None:
+def test_every_block_of_python_in_the_readme_runs(block: str, real_hosts: Sandbox) -> None:
     exec(compile(textwrap.dedent(block), README.name, "exec"), {})
 
 
-def test_the_two_blocks_at_its_top_do_the_same(real_hosts: Sandbox, capsys) -> None:
+def test_the_two_blocks_at_the_top_of_the_readme_do_the_same(real_hosts: Sandbox, capsys) -> None:
     for block in BLOCKS[:2]:
         exec(compile(textwrap.dedent(block), README.name, "exec"), {})
     ours, twin = capsys.readouterr().out.split()
     assert ours == twin == "250"
 
 
-def test_a_list_goes_on_where_it_broke_off(real_hosts: Sandbox, tmp_path) -> None:
+def test_the_resume_block_of_the_readme_continues_a_broken_list(
+    real_hosts: Sandbox, tmp_path
+) -> None:
     run = compile(blocks_of("Whole lists")[1], README.name, "exec")
 
     def found_by_a_run_that_fails(*faults: Fault) -> int:
@@ -79,7 +81,7 @@ def test_a_list_goes_on_where_it_broke_off(real_hosts: Sandbox, tmp_path) -> Non
     at_the_third = Fault(), Fault(), Fault(status=500)
     assert found_by_a_run_that_fails(*at_the_third) == 200
     assert found_by_a_run_that_fails(Fault(status=500)) == 200
-    real_hosts.machines += 1  # then there is no place to go on
+    real_hosts.machines += 1  # then the list has no resume point
     assert found_by_a_run_that_fails() == 200
     assert found_by_a_run_that_fails(*at_the_third) == 200
     exec(run, {})
@@ -88,18 +90,18 @@ def test_a_list_goes_on_where_it_broke_off(real_hosts: Sandbox, tmp_path) -> Non
     assert os.listdir(tmp_path) == ["assets.jsonl"]
 
 
-def test_code_stands_on_its_first_screen() -> None:
+def test_the_first_screen_of_the_readme_has_code() -> None:
     lines = README.read_text("utf-8").splitlines()
     assert any("code-block:: python" in line for line in lines[:15])
 
 
-def test_a_newcomer_needs_two_commands() -> None:
+def test_the_readme_gives_a_newcomer_two_commands() -> None:
     demo, tests = commands()
     assert demo.endswith("requests-iris demo")
     assert tests.endswith("tox")
 
 
-def test_the_table_of_settings_names_all() -> None:
+def test_the_settings_table_of_the_readme_is_complete() -> None:
     from inspect import signature
 
     from requests_iris import IrisSession
@@ -112,10 +114,10 @@ COMMANDS = re.findall(r"^    \$ requests-iris ((?:check|get).*)$", README.read_t
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_its_commands_run(command: str, real_hosts: Sandbox) -> None:
+def test_every_command_of_the_readme_runs(command: str, real_hosts: Sandbox) -> None:
     result = CliRunner().invoke(main, shlex.split(command))
     assert result.exit_code == 0, result.output
 
 
-def test_there_are_commands() -> None:
+def test_the_readme_has_commands() -> None:
     assert len(COMMANDS) > 2

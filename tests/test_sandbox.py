@@ -338,7 +338,7 @@ class TestForeignServer:
 
 
 @pytest.mark.parametrize("missing", ["trustme", "werkzeug"])
-def test_without_the_extra_sandbox_one_line_names_the_extra(missing):
+def test_a_missing_extra_of_the_sandbox_is_named_in_one_line(missing):
     code = f"import sys; sys.modules[{missing!r}] = None; import requests_iris.sandbox"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 1

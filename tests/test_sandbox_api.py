@@ -412,7 +412,7 @@ class TestLimits:
         client.get(ASSETS)
         assert client.get(f"{ASSETS}/{sandbox.asset_ids[0]}").status_code == 429
 
-    def test_a_limit_can_say_when_to_come_again(self, sandbox, client):
+    def test_a_limit_can_send_retry_after(self, sandbox, client):
         sandbox.limit(ASSETS, requests=0, per=30, retry_after="seconds")
         sandbox.limit(OPERATORS, requests=0, per=30, retry_after="date")
         assert client.get(ASSETS).headers["Retry-After"] == "30"

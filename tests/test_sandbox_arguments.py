@@ -12,9 +12,9 @@ from requests_iris.sandbox import OMIT, Fault, MovableClock, Sandbox
 
 NAN, INF = float("nan"), float("inf")
 
-#: What is never a whole number from 1 to a million.
+#: Values that are never a whole number from 1 to a million.
 NO_COUNTS = [0, -1, 10**12, 1.5, NAN, True, "1", None, b"1", [1]]
-#: What is never a number of seconds.
+#: Values that are never a number of seconds.
 NO_SECONDS = [-1, -0.001, NAN, INF, -INF, 10**400, True, "1", None, [1]]
 NO_TEXTS = [b"x", 7, None, True, ["x"]]
 NO_DICTS = ["x", b"x", 7, None, [("a", 1)], True]

@@ -132,7 +132,7 @@ def test_other_assets_can_be_served_at_any_time(own, client) -> None:
     assert (own.machines, client.get(ASSETS).json()["totalPages"]) == (0, 0)
 
 
-def test_the_number_of_machines_cannot_be_set_on_a_fleet_of_ones_own(own) -> None:
+def test_the_number_of_machines_cannot_be_set_on_the_users_fleet(own) -> None:
     with pytest.raises(ValueError, match=r"set sandbox\.assets instead"):
         own.machines = 5
     assert own.machines == 3
@@ -140,7 +140,7 @@ def test_the_number_of_machines_cannot_be_set_on_a_fleet_of_ones_own(own) -> Non
         Sandbox(machines=3, assets=MINE)
 
 
-def test_a_made_up_fleet_can_be_replaced_by_ones_own(sandbox) -> None:
+def test_a_made_up_fleet_can_be_replaced_by_the_users_fleet(sandbox) -> None:
     sandbox.assets = [*sandbox.assets[:2], {"id": "mine"}]
     assert sandbox.asset_ids == (*(asset["id"] for asset in Fleet(2).assets), "mine")
 

@@ -24,7 +24,7 @@ HEAD = b"POST /echo HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
-#: What a client sends over TLS before it falls silent, with its connection open.
+#: The bytes that a client sends over TLS before falling silent with an open connection.
 UNFINISHED = {
     "nothing after the handshake": b"",
     "half a request line": b"POST /ec",
@@ -39,13 +39,13 @@ UNFINISHED = {
     "trailers without end": CHUNKED + b"0\r\nX-One: 1\r\n",
     "a keep-alive connection": GET,
 }
-#: What the server is doing when a client does not read its response.
+#: The work of the server while a client does not read the response.
 UNREAD = {
     "a large response": Fault(status=200, body="x" * 50_000_000),
     "a delay": Fault(delay=HUNG),
     "a trickle": Fault(status=200, body="xx", trickle=HUNG),
 }
-#: Requests that the sandbox refuses before it has read them whole, and the status.
+#: Requests that the sandbox refuses before reading to the end, and the status.
 REFUSED = {
     "a length beyond the bound": (HEAD + b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1), 413),
     "an absurd length": (HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", 413),
@@ -152,7 +152,7 @@ def test_the_ways_to_write_a_chunk_are_understood(sandbox, size: str) -> None:
 
 
 class TestPrograms:
-    """Programs that do not close their sandbox."""
+    """Programs without a call of `close`."""
 
     def run(self, code: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

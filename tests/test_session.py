@@ -312,7 +312,9 @@ class TestFromEnv:
             assert iris.get("/echo").ok
             assert iris.scope == "api offline_access"
 
-    def test_there_is_no_fallback_to_another_prefix(self, sandbox, monkeypatch) -> None:
+    def test_a_missing_variable_has_no_fallback_to_another_prefix(
+        self, sandbox, monkeypatch
+    ) -> None:
         for name, value in sandbox.environ.items():
             monkeypatch.setenv(name, value)
         iris = IrisSession.from_env("ACME_", base_url=sandbox.base_url)
@@ -321,7 +323,7 @@ class TestFromEnv:
         assert "TRACKUNIT" not in str(caught.value)
         assert iris.token_url == "https://auth.trackunit.com/token"
 
-    def test_an_argument_wins(self, monkeypatch) -> None:
+    def test_an_argument_wins_over_its_prefixed_variable(self, monkeypatch) -> None:
         monkeypatch.setenv("ACME_USERNAME", "of the variable")
         monkeypatch.setenv("ACME_SCOPE", "of the variable")
         iris = IrisSession.from_env("ACME_", username="of the argument", scope="argument")
@@ -346,7 +348,7 @@ class TestFromEnv:
         assert (type(mine), mine.base_url, mine.username) == (Mine, "https://eu.example", "me")
 
     @pytest.mark.parametrize("again", COPIES)
-    def test_a_copy_keeps_the_prefix(self, again, monkeypatch) -> None:
+    def test_a_copy_of_a_session_keeps_the_prefix(self, again, monkeypatch) -> None:
         iris = again(IrisSession.from_env("ACME_"))
         with pytest.raises(MissingSettingError, match="ACME_PASSWORD"):
             iris.fetch_token()
@@ -500,15 +502,17 @@ class TestProperties:
 
 
 class TestRepr:
-    def test_a_session_without_a_token(self) -> None:
+    def test_repr_says_that_a_session_has_no_token(self) -> None:
         assert repr(IrisSession(username="me", base_url="https://h/api/")) == (
             "<IrisSession https://h/api/ grant_type='password' username='me' token=none>"
         )
 
-    def test_a_session_without_a_username_shows_its_client(self) -> None:
+    def test_repr_of_a_session_without_a_username_shows_the_client(self) -> None:
         assert " client_id='c' " in repr(IrisSession("c"))
 
-    def test_the_age_of_the_token(self, iris: IrisSession, sandbox: Sandbox, clock) -> None:
+    def test_repr_shows_the_age_of_the_token(
+        self, iris: IrisSession, sandbox: Sandbox, clock
+    ) -> None:
         iris.get("/echo")
         ages = []
         for seconds in (0, 2700, 841):
@@ -517,7 +521,9 @@ class TestRepr:
         shown = fingerprint(iris.access_token)
         assert ages == [(shown, "fresh"), (shown, "expiring"), (shown, "expired")]
 
-    def test_a_rejected_token_is_expired(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_repr_shows_a_rejected_token_as_expired(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         iris.get("/echo")
         sandbox.inject(Fault(status=401), on="api")
         sandbox.inject(Fault(status=404), on="token")
@@ -525,7 +531,7 @@ class TestRepr:
             iris.get("/echo")
         assert repr(iris).endswith("(expired)>")
 
-    def test_no_secret_is_shown(self, iris: IrisSession, sandbox) -> None:
+    def test_repr_shows_no_secret(self, iris: IrisSession, sandbox) -> None:
         response = iris.get("/echo")
         shown = repr([iris, vars(iris), response.request.headers, iris.bearer])
         iris.base_url = "https://me:s3cret@h/"
@@ -582,7 +588,7 @@ class TestLifeOfAToken:
         assert iris.get("/echo").ok
         assert (sandbox.count("password"), sandbox.count("refresh_token")) == (1, 3)
 
-    def test_without_a_refresh_token_it_signs_in_again(self, sandbox: Sandbox) -> None:
+    def test_a_session_without_a_refresh_token_signs_in_again(self, sandbox: Sandbox) -> None:
         with IrisSession(**sandbox.settings, scope="api") as iris:
             iris.verify = sandbox.ca_file
             iris.get("/echo")
@@ -795,7 +801,9 @@ class TestRefusals:
 
 
 class TestInterfaceOfOAuth2Session:
-    def test_fetch_token_and_refresh_token(self, iris: IrisSession, sandbox: Sandbox) -> None:
+    def test_fetch_token_and_refresh_token_return_new_tokens(
+        self, iris: IrisSession, sandbox: Sandbox
+    ) -> None:
         token = iris.fetch_token(sandbox.token_url)
         assert token == iris.token
         assert token["scope"] == ["api", "offline_access"]
@@ -848,7 +856,7 @@ class TestInterfaceOfOAuth2Session:
         assert vars(request) == before
         assert prepared.headers == prepared_before
 
-    def test_cookies_of_the_token_endpoint_stay_away(self, iris, sandbox) -> None:
+    def test_cookies_of_the_token_endpoint_do_not_reach_the_session(self, iris, sandbox) -> None:
         sandbox.inject(Fault(headers={"Set-Cookie": "crumb=1; Path=/"}), on="token")
         iris.get("/echo")
         assert not iris.cookies

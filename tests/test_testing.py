@@ -149,35 +149,26 @@ def test_a_mark_says_how_the_sandbox_is_made(run) -> None:
     result.assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ("machine=3", "does not know machine=. Its arguments are machines=, assets=, *clock=."),
-        ("machine=3, tokens=2", "does not know machine=, tokens=. Its arguments are machines=,*"),
-        ("3", "does not know 3. Its arguments are machines=, assets=, token_lifetime=,*"),
-        ("machines='3'", "has a wrong argument: machines must be a whole number, 0 or more, *"),
-        ("token_lifetime=-1", "has a wrong argument: token_lifetime must be a number of seconds*"),
-        ("machines=3, assets=[]", "has a wrong argument: Pass machines or assets, not both*"),
-    ],
-)
-def test_a_wrong_argument_of_the_mark_is_an_error_that_lists_the_right_ones(
-    run, arguments: str, words: str
-) -> None:
-    result = run(
-        f"""
-        import pytest
-
-        @pytest.mark.iris_sandbox({arguments})
-        def test_it(iris_sandbox):
-            pass
-        """
+def test_a_wrong_argument_of_the_mark_is_an_error_that_lists_the_right_ones(run) -> None:
+    words = {
+        "machine=3": "does not know machine=. Its arguments are machines=, assets=, *clock=.",
+        "machine=3, tokens=2": "does not know machine=, tokens=. Its arguments are machines=,*",
+        "3": "does not know 3. Its arguments are machines=, assets=, token_lifetime=,*",
+        "machines='3'": "has a wrong argument: machines must be a whole number, 0 or more, *",
+        "token_lifetime=-1": "has a wrong argument: token_lifetime must be a number of seconds*",
+        "machines=3, assets=[]": "has a wrong argument: Pass machines or assets, not both*",
+    }
+    tests = (
+        f"@pytest.mark.iris_sandbox({arguments})\ndef test_{number}(iris_sandbox): pass\n"
+        for number, arguments in enumerate(words)
     )
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"The mark iris_sandbox {words}"])
+    result = run("import pytest\n" + "".join(tests))
+    result.assert_outcomes(errors=len(words))
+    result.stdout.fnmatch_lines([f"The mark iris_sandbox {each}" for each in words.values()])
     result.stdout.no_fnmatch_line("*Error*: *")
 
 
-def test_a_mark_can_bring_assets_of_ones_own(run) -> None:
+def test_a_mark_can_set_the_assets_of_the_sandbox(run) -> None:
     result = run(
         """
         import pytest
@@ -221,7 +212,7 @@ def test_a_token_expires_by_the_clock_of_the_sandbox(run) -> None:
 
 
 @pytest.mark.parametrize("package", ["trustme", "werkzeug"])
-def test_without_the_extra_the_error_says_which(run, package: str) -> None:
+def test_a_missing_extra_is_named_by_the_error(run, package: str) -> None:
     result = run(
         f"""
         import sys

@@ -199,11 +199,11 @@ class TestSharing:
         get_at_once(iris, "/echo", 4)
         assert loads == {(sandbox.ca_file, None): 4}
 
-    def test_150_bundles_do_not_stay_in_memory(self, iris, sandbox, tmp_path) -> None:
+    def test_40_bundles_do_not_stay_in_memory(self, iris, sandbox, tmp_path) -> None:
         """A few contexts stay, and one per open connection, as in requests."""
         iris.fetch_token()
         before = living_contexts()
-        for number in range(150):
+        for number in range(40):
             bundle = tmp_path / f"{number}.pem"
             shutil.copyfile(sandbox.ca_file, bundle)
             assert iris.get("/echo", verify=str(bundle)).ok
@@ -416,14 +416,14 @@ class TestClientCertificates:
     def certificate(self, iris) -> trustme.LeafCert:
         return self.authority.issue_cert("me@example.org")
 
-    def test_client_certificate_in_one_file(self, iris, certificate, loads) -> None:
+    def test_client_certificate_can_be_one_file(self, iris, certificate, loads) -> None:
         with certificate.private_key_and_cert_chain_pem.tempfile() as path:
             assert iris.get("/echo", cert=path).ok
             iris.close()
             assert iris.get("/echo", cert=path).ok
         assert loads[iris.verify, None] == 2  # a context per connection, as in requests
 
-    def test_client_certificate_in_two_files(self, iris, certificate) -> None:
+    def test_client_certificate_can_be_two_files(self, iris, certificate) -> None:
         with ExitStack() as stack:
             cert = stack.enter_context(certificate.cert_chain_pems[0].tempfile())
             key = stack.enter_context(certificate.private_key_pem.tempfile())

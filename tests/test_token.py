@@ -31,7 +31,7 @@ def reply_token(*left_out: str, **members: Any) -> Token:
     return Token.from_response({**reply, **members}, asked_at=1000.0)
 
 
-def test_the_token_of_a_reply() -> None:
+def test_a_token_has_the_members_of_its_response() -> None:
     assert reply_token() == Token(
         access_token="hush-a",
         refresh_token="hush-r",
@@ -42,7 +42,7 @@ def test_the_token_of_a_reply() -> None:
     )
 
 
-def test_what_a_reply_leaves_out_still_holds() -> None:
+def test_a_token_keeps_the_members_that_a_response_leaves_out() -> None:
     """RFC 6749 sections 5.1 and 6: the scope asked for, and the refresh token used."""
     known = {"refresh_token": "older", "scope": ("api",)}
     token = Token.from_response({"access_token": "a"}, asked_at=0, **known)  # type: ignore[arg-type]
@@ -60,13 +60,15 @@ def test_what_a_reply_leaves_out_still_holds() -> None:
         *((math.nan, None), ("nan", None), (math.inf, None), (-math.inf, None), (10**400, None)),
     ],
 )
-def test_a_life_in_all_its_forms(expires_in: object, life: float | None) -> None:
+def test_a_lifetime_is_understood_in_every_usual_form(
+    expires_in: object, life: float | None
+) -> None:
     token = reply_token(expires_in=expires_in)
     assert token.expires_in == life
     assert token.expires_at == (None if life is None else 1000 + life)
 
 
-def test_a_life_nobody_has_told_is_unknown() -> None:
+def test_a_token_without_a_lifetime_has_no_known_end() -> None:
     token = reply_token("expires_in")
     assert (token.expires_in, token.expires_at) == (None, None)
 
@@ -83,19 +85,21 @@ def test_a_life_nobody_has_told_is_unknown() -> None:
         (None, math.inf, math.inf),
     ],
 )
-def test_the_times_of_a_life(life: float | None, aging_after: float, stale_after: float) -> None:
-    """Aging: the last quarter, at most 15 minutes. Stale: the leeway, at most a tenth."""
+def test_a_token_becomes_expiring_and_expired_at_its_times(
+    life: float | None, aging_after: float, stale_after: float
+) -> None:
+    """Expiring: the last quarter, at most 15 minutes. Expired: the leeway, at most a tenth."""
     token = reply_token(expires_in=life)
     assert token.expiring_at == 1000 + aging_after
     assert token.expired_at(60) == 1000 + stale_after
 
 
 @pytest.mark.parametrize(("leeway", "stale_after"), [(0, 3600), (300, 3300), (3000, 3240)])
-def test_the_leeway_is_as_asked_for_up_to_a_tenth(leeway: float, stale_after: float) -> None:
+def test_the_leeway_is_at_most_a_tenth_of_the_lifetime(leeway: float, stale_after: float) -> None:
     assert reply_token().expired_at(leeway) == 1000 + stale_after
 
 
-def test_a_saved_token_with_only_its_end_has_the_times_of_a_long_life() -> None:
+def test_a_saved_token_with_only_its_end_is_treated_as_long_lived() -> None:
     token = Token.from_dict({"access_token": "a", "expires_at": 5000})
     assert (token.expiring_at, token.expired_at(60)) == (4100, 4940)
 
@@ -107,7 +111,7 @@ def test_a_saved_token_is_never_used_beyond_its_end(expires_in: object) -> None:
     assert token.expiring_at <= token.expired_at(60) <= 5000
 
 
-def test_a_saved_life_without_its_end_is_not_believed() -> None:
+def test_a_saved_lifetime_without_an_end_is_ignored() -> None:
     token = Token.from_dict({"access_token": "a", "expires_in": 3600})
     assert (token.expires_in, token.expires_at, token.expiring_at) == (None, None, math.inf)
 
@@ -134,12 +138,14 @@ def test_a_saved_end_may_be_text() -> None:
         (["api", 5], None),
     ],
 )
-def test_a_scope_in_all_its_forms(scope: object, words: tuple[str, ...] | None) -> None:
+def test_a_scope_is_understood_in_every_usual_form(
+    scope: object, words: tuple[str, ...] | None
+) -> None:
     assert reply_token(scope=scope).scope == words
     assert Token.from_dict({"access_token": "a", "scope": scope}).scope == words
 
 
-def test_a_token_as_a_dict_is_what_other_oauth_libraries_call_a_token() -> None:
+def test_a_token_as_a_dict_has_the_members_that_oauth_libraries_expect() -> None:
     assert reply_token().as_dict() == {
         **REPLY,
         "expires_at": 4600.0,
@@ -147,19 +153,19 @@ def test_a_token_as_a_dict_is_what_other_oauth_libraries_call_a_token() -> None:
     }
 
 
-def test_what_nobody_has_told_is_not_in_the_dict() -> None:
+def test_an_unknown_member_is_not_in_the_dict() -> None:
     token = Token.from_response({"access_token": "a"}, asked_at=0)
     assert token.as_dict() == {"access_token": "a", "token_type": "Bearer"}
 
 
 @pytest.mark.parametrize("left_out", [None, "refresh_token", "expires_in", "scope", "id_token"])
 @pytest.mark.parametrize("life", [3600, 0, 0.5])
-def test_a_token_comes_back_from_its_dict_as_it_was(left_out: str, life: float) -> None:
+def test_a_token_survives_the_way_to_a_dict_and_back(left_out: str, life: float) -> None:
     token = Token.from_response({**REPLY, "expires_in": life, left_out: None}, asked_at=1000.25)
     assert Token.from_dict(token.as_dict()) == token
 
 
-def test_a_dict_of_a_token_is_the_callers_own() -> None:
+def test_a_dict_of_a_token_is_a_copy() -> None:
     token = reply_token()
     changed = token.as_dict()
     changed["scope"].append("more")
@@ -167,7 +173,7 @@ def test_a_dict_of_a_token_is_the_callers_own() -> None:
     assert token == reply_token()
 
 
-def test_a_token_does_not_change() -> None:
+def test_a_token_is_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
         reply_token().access_token = "other"  # type: ignore[misc]
 
@@ -188,7 +194,7 @@ def test_a_token_of_another_type_is_refused(token_type: object) -> None:
 @pytest.mark.parametrize(
     "value", ["hush\r\nX-Injected: 1", "hush\n", "\thush", "hush\x00", "hush\x7f", "hushé", "🔑", 5]
 )
-def test_a_token_that_cannot_stand_in_a_header_is_refused(
+def test_a_token_that_no_header_can_hold_is_refused(
     make: Callable[[dict[str, Any]], Token], name: str, value: object
 ) -> None:
     with pytest.raises(ValueError, match=f"^it has no {name} made of visible") as caught:
@@ -197,7 +203,7 @@ def test_a_token_that_cannot_stand_in_a_header_is_refused(
 
 
 @pytest.mark.parametrize("members", [{}, {"access_token": None}, {"access_token": ""}])
-def test_without_an_access_token_there_is_no_token(members: dict[str, Any]) -> None:
+def test_a_response_without_an_access_token_is_refused(members: dict[str, Any]) -> None:
     for make in (Token.from_dict, lambda members: Token.from_response(members, asked_at=0)):
         with pytest.raises(ValueError, match="^it has no access_token"):
             make(members)
@@ -209,7 +215,7 @@ def test_a_token_shows_no_secret() -> None:
     )
 
 
-def test_a_bearer_is_on_the_wire_what_the_header_needs() -> None:
+def test_a_bearer_is_sent_as_its_full_text() -> None:
     bearer = reply_token().bearer
     assert bearer == f"{bearer}" == str(bearer) == "Bearer hush-a"
     assert bearer.access_token == "hush-a"
@@ -236,7 +242,7 @@ def test_a_pickled_bearer_holds_a_fingerprint_and_no_secret(protocol: int) -> No
     assert repr(found) == repr(request.headers)
 
 
-def test_an_unpickled_bearer_equals_the_one_that_was_pickled_and_no_other() -> None:
+def test_an_unpickled_bearer_equals_only_the_pickled_bearer() -> None:
     """requests' own suite compares the headers of a request with those of its pickle."""
     bearer = reply_token().bearer
     found = pickle.loads(pickle.dumps(bearer))
@@ -257,7 +263,7 @@ def test_a_copied_bearer_still_signs(duplicate: Callable[[Bearer], Bearer]) -> N
     assert found == "Bearer hush-a"
 
 
-def test_a_fingerprint_tells_secrets_apart_and_does_not_tell_them() -> None:
+def test_a_fingerprint_distinguishes_secrets_and_reveals_nothing() -> None:
     assert re.fullmatch("[0-9a-f]{8}", fingerprint("hush-a"))
     assert fingerprint("hush-a") == reply_token().fingerprint
     assert fingerprint("hush-a") != fingerprint("hush-b")

@@ -19,7 +19,7 @@ from requests_iris import IrisSession, SettingError
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.transport import IrisAdapter
 
-from .conftest import HUNG
+from .support.waiting import HUNG
 from .test_retry import RecordingClock
 from .test_tls import get_at_once
 

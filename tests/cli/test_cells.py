@@ -1,4 +1,4 @@
-"""The cells of a CSV file: none that a spreadsheet would run as a formula."""
+"""The cells of a CSV file: a spreadsheet runs no cell as a formula."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_formula_may_begin_with_a_wide_or_a_small_character(start: str) -> Non
 
 
 @pytest.mark.parametrize("leading", LEADING)
-def test_a_formula_may_begin_after_what_a_spreadsheet_skips(leading: str) -> None:
+def test_a_formula_may_begin_after_characters_that_a_spreadsheet_skips(leading: str) -> None:
     assert quoted(f"{leading}=1") == f"'{leading}=1"
     assert quoted(f"{leading}a=1") == f"{leading}a=1"
 
@@ -75,7 +75,7 @@ def test_a_cell_that_begins_with_a_tab_or_a_line_break_gets_a_quote(start: str) 
 
 
 @given(st.text())
-def test_a_quote_is_all_that_changes(cell: str) -> None:
+def test_a_formula_changes_only_by_its_quote(cell: str) -> None:
     assert quoted(cell) in (cell, f"'{cell}")
     assert quoted(quoted(cell)) == quoted(cell)
 
@@ -93,7 +93,7 @@ def test_names_of_columns_nested_text_and_bare_items_are_cells_too() -> None:
     assert bare == ["", "", "", "", "'@bare"]
 
 
-def test_raw_writes_text_as_the_server_sent_it() -> None:
+def test_option_raw_writes_text_as_the_server_sent_it() -> None:
     assert rows_of([{"=name": "=1", "n": "+45 1"}], raw=True) == [["=name", "n"], ["=1", "+45 1"]]
 
 

@@ -1,4 +1,4 @@
-"""`requests-iris check`: its report and its exit status."""
+"""`requests-iris check`: the report and the exit status."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_response_without_a_date_leaves_the_clocks_out(account: Sandbox, date:
     assert "clocks" not in result.stdout
 
 
-def test_refused_credentials_are_status_1(account: Sandbox) -> None:
+def test_refused_credentials_end_check_with_status_1(account: Sandbox) -> None:
     account.change_password("another")
     result = check("--json")
     assert result.exit_code == 1
@@ -103,7 +103,7 @@ def test_refused_credentials_are_status_1(account: Sandbox) -> None:
     assert told["clock_difference"] is not None, "a refusal has a date, too"
 
 
-def test_a_missing_setting_is_named_and_status_2(
+def test_check_names_a_missing_setting_and_ends_with_status_2(
     account: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TRACKUNIT_PASSWORD")
@@ -148,7 +148,7 @@ def test_a_token_store_that_fails_is_status_1(
     assert lines["token lives"] == "3600 s"
 
 
-def test_a_lock_that_another_process_holds_is_waited_for_briefly(
+def test_check_waits_briefly_for_a_lock_of_another_process(
     account: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     place = tmp_path / "token.json"
@@ -165,7 +165,7 @@ def test_a_lock_that_another_process_holds_is_waited_for_briefly(
 
 
 class Recorder(FileTokenStore):
-    """A token store that notes how long its lock would be waited for."""
+    """A token store that records the time limits for its lock."""
 
     waits: ClassVar[list[float]] = []
 
@@ -174,7 +174,7 @@ class Recorder(FileTokenStore):
         return super().lock(key, wait)
 
 
-def test_no_lock_of_the_sign_in_is_waited_for_longer(
+def test_check_waits_briefly_for_the_lock_of_the_sign_in_too(
     account: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Another process may take the lock after the trial."""
@@ -185,7 +185,7 @@ def test_no_lock_of_the_sign_in_is_waited_for_longer(
     assert max(Recorder.waits) <= LOCK_WAIT
 
 
-def test_help_tells_how_long_the_lock_is_waited_for() -> None:
+def test_help_says_how_long_check_waits_for_the_lock() -> None:
     assert f"at most {LOCK_WAIT:g} seconds" in " ".join(check("--help").stdout.split())
 
 

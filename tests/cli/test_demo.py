@@ -19,9 +19,9 @@ from .run import run
 
 
 def demonstrate(sandbox: Sandbox, pause: Callable[[float], object] | None = None, **console) -> str:
-    """Runs the demo on this sandbox, and returns its output, or raises its exception.
+    """Runs the demo on `sandbox`. Returns the output of the demo, or raises the exception.
 
-    Tokens expire when the demo waits for that, and at no other time, however slow the machine is.
+    Tokens expire only while the demo waits for their end, even on a slow machine.
     """
     file = io.StringIO()
     screen = Console(file=file, soft_wrap=True, highlight=False, **console)

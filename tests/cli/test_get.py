@@ -28,7 +28,7 @@ from .run import COMMAND, run
 
 ASSETS = "/api/asset/v1/assets"
 #: The command line for which the modes of files hold, also if root runs the tests: without
-#: CAP_DAC_OVERRIDE (1), by PR_CAPBSET_DROP (24) of prctl(2). For other users that call fails.
+#: CAP_DAC_OVERRIDE (1), by PR_CAPBSET_DROP (24) of prctl(2). The call fails for any user but root.
 BOUND_BY_MODES = [
     sys.executable,
     "-c",
@@ -149,7 +149,7 @@ class TestOneResponse:
     def test_options_for_lists_need_the_option_all(
         self, account: Sandbox, options: list[str]
     ) -> None:
-        """Else a file that is called .csv would hold one page, as JSON."""
+        """Otherwise a file with the ending .csv would hold a single page as JSON."""
         result = get(ASSETS, *options)
         assert result.exit_code == 2
         assert re.search("needs? --all", result.stderr)
@@ -303,7 +303,7 @@ class TestWholeList:
             main(["get", ASSETS, "--all"], standalone_mode=False)
         assert printed.getvalue() == '"ł"\n'
 
-    def test_a_pipe_that_closes_is_no_error(self, account: Sandbox) -> None:
+    def test_a_closed_pipe_is_no_error(self, account: Sandbox) -> None:
         command = [*COMMAND, "get", ASSETS, "--all", "-p", "size=1"]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -434,7 +434,7 @@ def shown_on_terminal(*arguments: str) -> str:
 
 
 def read_to_the_end(screen: int) -> bytes:
-    """What is written to a terminal, until the last writer has closed it."""
+    """The text on a terminal, until the last writer has closed the terminal."""
     shown = b""
     with open(screen, "rb", buffering=0) as file, contextlib.suppress(OSError):
         while piece := file.read(1000):

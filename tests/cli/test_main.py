@@ -35,7 +35,7 @@ def test_version_is_printed():
 @pytest.mark.parametrize(
     ("missing", "extra"), [("click", "cli"), ("rich", "cli"), ("trustme", "sandbox")]
 )
-def test_without_an_extra_one_line_names_it(missing, extra):
+def test_a_missing_extra_is_named_in_one_line(missing, extra):
     result = run_without([missing], "demo")
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
@@ -81,7 +81,7 @@ def test_a_wrong_command_line_is_one_line_and_status_2(arguments):
     )
 
 
-def test_without_a_command_the_help_is_shown():
+def test_a_command_line_without_a_command_shows_the_help():
     result = run()
     assert result.returncode == 2
     assert "Read from IRIS" in result.stderr

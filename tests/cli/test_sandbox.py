@@ -1,4 +1,4 @@
-"""`requests-iris sandbox`: what it prints for a shell, and how it ends."""
+"""`requests-iris sandbox`: the output for a shell, and the end of the command."""
 
 from __future__ import annotations
 

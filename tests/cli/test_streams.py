@@ -46,8 +46,10 @@ PRINTING = {
 }
 
 
-@pytest.mark.parametrize("stdout", [">&-", ">/dev/full"])
-@pytest.mark.parametrize("command", PRINTING)
+@pytest.mark.parametrize(
+    ("command", "stdout"),
+    [*((command, ">/dev/full") for command in PRINTING), ("get", ">&-"), ("--version", ">&-")],
+)
 def test_output_that_cannot_be_written_is_one_line_and_status_1(command: str, stdout: str) -> None:
     result = run_in_shell(f"$iris {stdout}", *PRINTING[command])
     assert result.returncode == 1
@@ -70,10 +72,15 @@ def test_a_list_goes_into_a_file_when_all_streams_are_closed(
     assert tuple(ids) == account.asset_ids
 
 
-@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
 @pytest.mark.parametrize(
-    ("arguments", "status"),
-    [(["get", "/nothing"], 1), (["get"], 2), (["check"], 0), (["get", ASSETS, "--all"], 0)],
+    ("arguments", "status", "stderr"),
+    [
+        (["get", "/nothing"], 1, "2>&-"),
+        (["get", "/nothing"], 1, "2>/dev/full"),
+        (["get"], 2, "2>&-"),
+        (["check"], 0, "2>/dev/full"),
+        (["get", ASSETS, "--all"], 0, "2>&-"),
+    ],
 )
 def test_status_tells_the_result_when_nobody_reads_standard_error(
     arguments: list[str], status: int, stderr: str
@@ -157,21 +164,20 @@ def test_an_argument_in_utf8_is_understood_in_any_locale(account: Sandbox) -> No
 
 
 @pytest.mark.parametrize(
-    "variables",
+    ("command", "variable", "value"),
     [
-        {"TRACKUNIT_PASSWORD": NOT_UTF8},
-        {"TRACKUNIT_CLIENT_ID": NOT_UTF8},
-        {"TRACKUNIT_BASE_URL": f"https://{NOT_UTF8}"},
-        {"TRACKUNIT_TOKEN_URL": f"https://{NOT_UTF8}"},
-        {"TRACKUNIT_SCOPE": NOT_UTF8},
+        ("check", "TRACKUNIT_PASSWORD", NOT_UTF8),
+        ("check", "TRACKUNIT_BASE_URL", f"https://{NOT_UTF8}"),
+        ("check", "TRACKUNIT_SCOPE", NOT_UTF8),
+        ("get", "TRACKUNIT_CLIENT_ID", NOT_UTF8),
+        ("get", "TRACKUNIT_TOKEN_URL", f"https://{NOT_UTF8}"),
+        ("get", "TRACKUNIT_PASSWORD", NOT_UTF8),
     ],
-    ids=lambda variables: next(iter(variables)),
 )
-@pytest.mark.parametrize("command", ["check", "get /api/asset/v1/assets"])
 def test_a_setting_that_is_not_utf8_is_one_line_and_status_2(
-    command: str, variables: dict[str, str]
+    command: str, variable: str, value: str
 ) -> None:
-    result = run(*command.split(), **variables)
+    result = run(*PRINTING[command], **{variable: value})
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
 
@@ -194,19 +200,19 @@ class TestInAThread:
         assert ended, "it has ended, by a status"
         return ended[0]
 
-    def test_a_list_is_read(self, account: Sandbox, tmp_path: Path) -> None:
+    def test_a_list_is_read_in_a_thread(self, account: Sandbox, tmp_path: Path) -> None:
         target = tmp_path / "fleet.jsonl"
         assert self.status_of("get", ASSETS, "--all", "-o", str(target)) == 0
         assert len(target.read_bytes().splitlines()) == len(account.asset_ids)
 
     @pytest.mark.parametrize(("path", "status"), [(ASSETS, 0), ("/nothing", 1), ("x", 2)])
-    def test_status_tells_the_result(self, path: str, status: int) -> None:
+    def test_status_tells_the_result_in_a_thread(self, path: str, status: int) -> None:
         assert self.status_of("get", path) == status
 
-    def test_check_works(self) -> None:
+    def test_check_works_in_a_thread(self) -> None:
         assert self.status_of("check") == 0
 
-    def test_a_sandbox_that_nothing_could_stop_is_refused(
+    def test_a_sandbox_in_a_thread_is_refused_because_nothing_could_stop_it(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert self.status_of("sandbox") == 1
@@ -246,7 +252,7 @@ def slow_get(account: Sandbox) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_is_told_by_the_status_and_not_by_a_traceback(
+def test_a_signal_sets_the_status_and_prints_no_traceback(
     slow_get: subprocess.Popen[str], number: signal.Signals
 ) -> None:
     slow_get.send_signal(number)

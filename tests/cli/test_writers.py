@@ -43,7 +43,7 @@ class TestReplacing:
         assert os.listdir(tmp_path) == ["x"]
 
     @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-    def test_after_an_error_the_directory_has_not_changed(self, tmp_path: Path, error: Any) -> None:
+    def test_an_error_leaves_the_directory_unchanged(self, tmp_path: Path, error: Any) -> None:
         target = tmp_path / "x"
         target.write_bytes(b"old")
         with pytest.raises(error), replacing(target) as file:
@@ -317,7 +317,7 @@ def test_parquet_has_json_for_numbers_beyond_its_types(value: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_file_gets_all_text_unchanged_but_formulas_of_csv(suffix: str, tmp_path: Path) -> None:
+def test_a_file_gets_all_text_unchanged_except_formulas_in_csv(suffix: str, tmp_path: Path) -> None:
     rows = [{"name": "\x1b[31m\x9b\u202e\x7f"}]
     target = written(suffix, rows, tmp_path)
     if suffix == ".parquet":

@@ -15,15 +15,16 @@ from pathlib import Path
 from . import suite
 from .suite import Run
 
-#: The part of the suite that must pass in the reference, so that comparing with it means something.
+#: The share of the suite that must pass in the reference. A smaller share would make the
+#: comparison void.
 REFERENCE_PASSES = 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class Mode:
-    """A stand-in, what it is, and what must be true of its run besides the tests that pass.
+    """A stand-in, its description, and the checks of its run besides the tests that pass.
 
-    `contrary`: tests that must not pass, since they demand what IrisSession promises not to do.
+    `contrary`: tests that must fail, because IrisSession promises a different behaviour.
     """
 
     name: str
@@ -42,7 +43,7 @@ TOKENS = {
     "tokens are sent": lambda run: bool(run.sent),
     "tokens are sent to allowed hosts only": lambda run: not run.stray,
 }
-# It lets netrc answer for a session without auth=, and asks an allowed host with it.
+# The test expects the credentials of netrc on a request to an allowed host.
 NETRC = frozenset({"tests/test_requests.py::TestRequests::test_basicauth_with_netrc"})
 CAUGHT = {"its leak is seen": lambda run: bool(run.stray)}
 
@@ -90,7 +91,7 @@ def report(reference: Run, runs: dict[Mode, Run]) -> int:
 
 
 def compare(reference: Run, runs: dict[Mode, Run]) -> Iterator[tuple[str, bool]]:
-    """Every promise, and whether it holds: each test in each mode is one."""
+    """Every promise, and the result: each test in each mode is one."""
     ran = len(reference.passed) + len(reference.failed)
     yield "reference: the suite can be run here", len(reference.passed) > REFERENCE_PASSES * ran
     for mode, run in {REFERENCE: reference, **runs}.items():

@@ -1,6 +1,6 @@
 """A pytest plugin: puts a class in the place of requests.Session before the tests are imported.
 
-The suite that it is loaded into is not ours, and must not notice.
+The suite of requests must not notice this module.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from requests_iris.sandbox import Sandbox
 AT_ONCE = DEFAULT_RETRY.new(backoff_factor=0, backoff_jitter=0)
 
 sandbox = Sandbox()
-#: The origins that sessions are allowed to show a token to.
+#: The origins of all allowed hosts.
 allowed: set[str] = set()
 watch = Watch(lambda: sandbox.issued)
 passed: set[str] = set()
@@ -41,7 +41,7 @@ _to_sandbox = _ToSandbox()
 
 
 class Armed(IrisSession):
-    """Has credentials, but there is no host that may see a token."""
+    """Has credentials, but no allowed host."""
 
     def __init__(self, allowed_hosts: set[str] = frozenset()) -> None:
         super().__init__(**sandbox.settings, allowed_hosts=allowed_hosts, retry=AT_ONCE)
@@ -103,7 +103,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _allow_servers_from_now_on() -> None:
-    """The suite opens servers all the time, on free ports; what listens here is one of them."""
+    """The suite opens servers all the time, on free ports; a server on this machine counts as an
+    allowed host."""
     listen = socket.socket.listen
 
     def noted_listen(server: socket.socket, *backlog: int) -> None:

@@ -32,11 +32,12 @@ WHOLE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of the suite has shown.
+    """The result of a run of the suite.
 
-    `passed`: the ids of the tests that passed; `failed`: the others that ran, and why.
+    `passed`: the ids of the tests that passed; `failed`: the tests that did not pass, with the
+    reason.
     `asked`: token requests that the sandbox got; `sent`: requests with a token, by origin;
-    `stray`: those origins that no session was allowed to show a token to.
+    `stray`: the origins that saw a token although no session allowed them.
     """
 
     passed: frozenset[str]
@@ -46,7 +47,7 @@ class Run:
     stray: frozenset[str]
 
     def __add__(self, other: Run) -> Run:
-        """What two parts of the suite have shown."""
+        """The results of two parts of the suite together."""
         return Run(
             passed=self.passed | other.passed,
             failed=self.failed | other.failed,
@@ -73,7 +74,7 @@ def run(suite: Path, stand_in: str) -> Run:
     """Runs the suite with a class of `stand_in.py` in the place of requests.Session.
 
     :raises RuntimeError: if a part did not come to its end, or was not found, or could not be
-        imported; what pytest said last is in the message.
+        imported; the message contains the last lines of pytest.
     """
     with ThreadPoolExecutor(len(PARTS)) as pool:
         return reduce(add, pool.map(partial(_run_part, suite, stand_in), PARTS))

@@ -12,9 +12,9 @@ from typing import Any
 class Watch:
     """Counts the requests that carry a token, by origin.
 
-    It stands at the last line of Python that all HTTP clients here share, where a request is bytes
-    and not yet encrypted. So it sees what arrives at each server, whether that is one of the
-    suite's, a proxy or somebody else's, and wherever in the request a token hides.
+    The watcher replaces the last function of Python that all HTTP clients here share. At that
+    point a request is bytes, and not yet encrypted. The watcher sees every byte of every request
+    to any server or proxy.
     """
 
     def __init__(self, tokens: Callable[[], Iterable[str]]) -> None:

@@ -14,7 +14,7 @@ HOUR, DAY = 3600.0, 86400.0
 
 
 class JumpingClock(Clock):
-    """The wall clock can be set; the monotonic one goes on, as it does."""
+    """The wall clock can be set; the monotonic clock continues."""
 
     def __init__(self) -> None:
         self.off = 0.0
@@ -57,13 +57,13 @@ def test_a_clock_that_jumps_a_day_and_back_renews_once(iris, wall, sandbox: Sand
     assert sandbox.count("token") == 1
     wall.off = 0
     assert iris.get("/echo").ok
-    sandbox.expire_access_tokens()  # while it looks good for another day
+    sandbox.expire_access_tokens()  # while the token looks fresh for a further day
     assert iris.get("/echo").ok
     assert sandbox.count("token") == 2
 
 
 def test_a_machine_that_slept_through_the_expiry_renews_first(iris, wall, sandbox: Sandbox) -> None:
-    """The monotonic clock of Linux stands still in a sleep: the wall clock is the one to ask."""
+    """The monotonic clock of Linux stands still in a sleep: the wall clock shows the sleep."""
     iris.get("/echo")
     wall.off = 3 * HOUR
     sandbox.expire_access_tokens()
@@ -74,7 +74,7 @@ def test_a_machine_that_slept_through_the_expiry_renews_first(iris, wall, sandbo
 
 @pytest.mark.parametrize("off", [-DAY, DAY])
 def test_a_server_a_day_off_makes_no_difference(iris, wall, sandbox: Sandbox, off) -> None:
-    """Lifetimes are relative, so that only our own clock is asked."""
+    """Lifetimes are relative, so only the clock of the session counts."""
     wall.off = off
     for _ in range(3):
         assert iris.get("/echo").ok

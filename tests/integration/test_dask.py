@@ -14,13 +14,12 @@ from requests_iris.sandbox.fleet import Fleet
 
 from ..support.redis_server import RedisServer
 
-ASSETS = 2000
 WORKERS = 3
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # coverage would slow their start down, and see only what it sees in other tests
+    # coverage would make the workers start slowly, and see no line that further tests do not see
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
     with LocalCluster(
         n_workers=WORKERS,
@@ -32,22 +31,26 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         yield cluster
 
 
-@pytest.mark.parametrize("signed_in", [True, False], ids=["token in the pickle", "empty pickle"])
-def test_workers_read_2000_assets_with_one_token_request(
-    redis_server: RedisServer, cluster: LocalCluster, monkeypatch, signed_in: bool
+@pytest.mark.parametrize(
+    ("assets", "signed_in"),
+    [(2000, True), (200, False)],
+    ids=["token in the pickle", "empty pickle"],
+)
+def test_dask_workers_read_a_fleet_with_one_token_request(
+    redis_server: RedisServer, cluster: LocalCluster, monkeypatch, assets: int, signed_in: bool
 ) -> None:
-    ids = [asset["id"] for asset in Fleet(ASSETS).assets]
+    ids = [asset["id"] for asset in Fleet(assets).assets]
     if not signed_in:  # then the workers alone need a token, all at the same time
         monkeypatch.setattr(dask_assets, "all_ids", lambda _: ids)
     with (
-        Sandbox(machines=ASSETS) as sandbox,
+        Sandbox(machines=assets) as sandbox,
         Client(cluster) as client,
         IrisSession(**sandbox.settings, token_store=redis_server.url) as iris,
     ):
         iris.verify = sandbox.ca_file
-        assets = dask_assets.read_all(iris, client)
+        found = dask_assets.read_all(iris, client)
         assert bool(iris.token) is signed_in
-        assert [asset["id"] for asset in assets] == ids
+        assert [asset["id"] for asset in found] == ids
         assert sandbox.count("token") == 1
         assert sandbox.count("api", 401) == 0
-        assert sandbox.count("api", 200) == ASSETS + (2 if signed_in else 0)  # and the lists
+        assert sandbox.count("api", 200) == assets + (2 if signed_in else 0)  # and the lists

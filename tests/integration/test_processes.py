@@ -125,8 +125,8 @@ def responses_to_parent_and_child(session: requests.Session, url: str) -> tuple[
 
 
 @needs_fork
-def test_plain_session_mixes_up_the_responses_of_parent_and_child(in_clear: str) -> None:
-    """This test shows that the next test can fail."""
+def test_a_plain_session_mixes_up_the_responses_of_parent_and_child(in_clear: str) -> None:
+    """Shows that the next test is able to fail."""
     with requests.Session() as plain:
         assert responses_to_parent_and_child(plain, in_clear) == ("child", "parent")
 

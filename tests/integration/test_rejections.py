@@ -1,4 +1,4 @@
-"""An API that rejects every token costs one renewal a minute, and disturbs no other path."""
+"""A path that rejects every token causes one renewal a minute, and disturbs no further path."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ class TestRejectedNewTokens:
     def rejects(self, sandbox: Sandbox) -> Callable[[str], None]:
         return lambda path: sandbox.inject(Fault(status=401), on="api", path=path, times=ALWAYS)
 
-    def test_one_renewal_a_minute_for_a_path(self, get, iris, sandbox, clock, rejects) -> None:
+    def test_a_path_that_rejects_new_tokens_causes_one_renewal_a_minute(
+        self, get, iris, sandbox, clock, rejects
+    ) -> None:
         rejects("/api/site")
         for _ in range(50):
             assert get(SITES).status_code == 401
@@ -57,7 +59,9 @@ class TestRejectedNewTokens:
         assert get(ASSETS).ok
         assert sandbox.count("token") == 3
 
-    def test_ids_are_of_one_kind_and_versions_are_not(self, get, sandbox, rejects) -> None:
+    def test_paths_with_different_ids_count_as_one_kind_and_different_versions_do_not(
+        self, get, sandbox, rejects
+    ) -> None:
         rejects("/api/site")
         for number in range(20):
             get(f"{SITES}/{number}/items/a{number}b?n={number}")
@@ -67,7 +71,7 @@ class TestRejectedNewTokens:
         get("/api/site/v2/other")
         assert sandbox.count("token") == 4
 
-    def test_a_success_ends_it(self, get, sandbox, rejects) -> None:
+    def test_a_success_allows_renewals_for_the_path_again(self, get, sandbox, rejects) -> None:
         rejects(ASSETS)
         get(ASSETS)
         sandbox.clear_faults()
@@ -75,7 +79,7 @@ class TestRejectedNewTokens:
         sandbox.revoke_access_tokens()
         assert get(ASSETS).ok
 
-    def test_at_most_ten_renewals_a_minute_over_all_paths(
+    def test_rejecting_paths_cause_at_most_ten_renewals_a_minute_together(
         self, get, sandbox, clock, rejects
     ) -> None:
         rejects("/api/")

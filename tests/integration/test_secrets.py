@@ -73,7 +73,7 @@ def test_the_detector_finds_a_planted_leak(leak, secret) -> None:
 
 @contextmanager
 def in_force(fault, iris: IrisSession, sandbox: Sandbox) -> Iterator[None]:
-    """The fault at the token endpoint, or at another server that gets its requests."""
+    """The fault at the token endpoint, or at a server in its place."""
     if isinstance(fault, Fault):
         sandbox.inject(fault, on="token", times=9)
         yield
@@ -152,7 +152,7 @@ def request(iris: IrisSession, sandbox: Sandbox) -> None:
 
 
 def locals_shown(error: BaseException | None) -> Iterator[str]:
-    """What tools show of the frames behind an error and its causes: ``pytest -l``, Sentry, rich."""
+    """The frames behind an error and its causes, as ``pytest -l``, Sentry and rich show them."""
     links, seen = [error], set()
     while links:
         link = links.pop()
@@ -202,7 +202,7 @@ def test_local_variables_in_a_traceback_show_no_secret(
     assert [each for each in shown if leaks(each, secrets)] == []
 
 
-def test_the_local_variables_of_an_error_that_a_caller_handles_stay(iris, sandbox) -> None:
+def test_an_error_that_the_caller_handles_keeps_its_local_variables(iris, sandbox) -> None:
     def failing() -> None:
         mine = "mine"
         raise ValueError(mine)
@@ -218,7 +218,7 @@ def test_the_local_variables_of_an_error_that_a_caller_handles_stay(iris, sandbo
 
 
 @pytest.mark.parametrize("part", [repr, lambda secret: f"{secret[:80]!r}", lambda s: repr([s])])
-def test_a_part_or_an_encoding_of_a_secret_does_not_show_it(part) -> None:
+def test_a_part_or_an_encoding_of_a_secret_does_not_show_the_secret(part) -> None:
     secret = Secret(ODD * 9)
     assert leaks(part(secret) + part(secret.encode()), [ODD]) == []
 

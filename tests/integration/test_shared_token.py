@@ -30,6 +30,7 @@ from requests_iris import (
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.stores import TokenStore
 
+from ..support.depth import PROFILE, examples
 from ..support.redis_server import RedisServer
 from ..support.waiting import HUNG, wait_until
 
@@ -37,7 +38,7 @@ ASSETS = "/api/asset/v1/assets"
 PROCESSES = 16
 #: Seconds after which the lock of a killed process ends.
 LOCK_LASTS = 8
-EXPIRIES = 5
+EXPIRIES = 3 if PROFILE == "default" else 10
 #: Actions of sessions with the same store, and events of tokens.
 STEPS = ("all send", "expire", "revoke", "forget", "sign in", "refresh")
 
@@ -213,7 +214,7 @@ def test_process_killed_during_its_renewal_does_not_block_the_others(
     assert sandbox.count("password") == 1 + lost
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(10), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(STEPS)), max_size=12))
 def test_stored_refresh_token_is_always_the_last_issued_refresh_token(
     steps: list[tuple[int, str]],

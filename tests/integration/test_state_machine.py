@@ -1,4 +1,4 @@
-"""Random sequences of what can happen to a token; what must hold is checked after each step."""
+"""Random sequences of events in the life of a token, with checks after each step."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from requests_iris import IrisSession, TokenError
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..support.clocks import SkippingClock
+from ..support.depth import examples
 from ..support.waiting import HUNG
 
 THREADS = 4
@@ -25,10 +26,10 @@ AT_MOST = 6
 
 @dataclass(frozen=True)
 class Trouble:
-    """A fault, and what it means.
+    """A fault and its effects.
 
-    :ivar tries: how often a grant is tried against it; 0 if a token comes nevertheless.
-    :ivar lost: whether the server does its work, and only the answer is lost.
+    :ivar tries: how often a grant is tried during the fault; 0 if a token comes nevertheless.
+    :ivar lost: whether the server does its work, and only the response is lost.
     """
 
     fault: Fault
@@ -64,12 +65,12 @@ def _same_clock(number: int) -> SameClock:
 
 
 class Life(RuleBasedStateMachine):
-    """A session, its sandbox, and what should be known of the token that the session holds.
+    """A session, its sandbox, and the expected state of the token in the session.
 
     :ivar good: whether the server accepts it.
-    :ivar rejected: whether the session has been told that the server does not.
+    :ivar rejected: whether the session knows of the refusal.
     :ivar paused: whether an early renewal has failed just now.
-    :ivar overtaken: whether the server has issued a newer one that never arrived.
+    :ivar overtaken: whether the server has issued a newer token that never arrived.
     :ivar used_up: the refresh tokens whose use was answered, and the answer arrived.
     """
 
@@ -114,7 +115,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def request_elsewhere(self) -> None:
-        """Needs no token, and so asks for none."""
+        """Another host needs no token, so the session requests no token."""
         self.sandbox.forget()
         assert self.iris.get(self.sandbox.foreign_url + "/echo").ok
         assert self.sandbox.count("token") == 0
@@ -155,7 +156,7 @@ class Life(RuleBasedStateMachine):
     # What must come of it.
 
     def _step(self, work, trouble: Trouble = NO_TROUBLE, times: int = 1) -> None:
-        """Does the work, which succeeds if it can."""
+        """Does the work. The work succeeds if a token can be had."""
         age, early = self.age, self.early
         can_succeed = self._can_succeed(trouble, times)
         needs_token = not self.good or early or age == "expired"
@@ -191,11 +192,11 @@ class Life(RuleBasedStateMachine):
 
     @property
     def early(self) -> bool:
-        """Whether the next request tries to renew a token that still lives."""
+        """Whether the next request tries to renew an unexpired token."""
         return self.age == "expiring" and not self.paused
 
     def _can_succeed(self, trouble: Trouble, times: int) -> bool:
-        """With the token held, or with one that is got before the tries come to their end.
+        """With the present token, or with a token that the session gets before its last try.
 
         A token that is renewed early, in vain, and then rejected, is renewed once more.
         """
@@ -208,7 +209,7 @@ class Life(RuleBasedStateMachine):
             assert seen.server != "foreign" or "Authorization" not in seen.headers
 
     def _no_refresh_token_was_used_again(self, unanswered: int) -> None:
-        """Unless its use was among the first ones, so many of which got no true answer."""
+        """Or the last token request, if the server's response was lost."""
         asked = [seen for seen in self.sandbox.seen if seen.server == "token"]
         for number, seen in enumerate(asked):
             refresh_token = seen.form.get("refresh_token")
@@ -224,10 +225,5 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(
-    derandomize=True,
-    deadline=None,
-    database=None,
-    max_examples=100,
-    stateful_step_count=30,
-    suppress_health_check=list(HealthCheck),
+    max_examples=examples(20), stateful_step_count=30, suppress_health_check=list(HealthCheck)
 )

@@ -26,6 +26,7 @@ from requests_iris import (
     TokenTimeoutError,
 )
 from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.source import TOKEN_TIMEOUT
 
 from ..support.adapters import Before
 from ..support.clocks import SkippingClock
@@ -54,7 +55,7 @@ def get(iris: IrisSession) -> Callable[[], Response]:
 
 
 def held_until_another_thread_waits(iris: IrisSession, sandbox: Sandbox) -> threading.Event:
-    """Holds back token requests so long. The event is set when the first is to be sent."""
+    """Holds token requests back until an event. A second event says that a request waits."""
     asked = threading.Event()
 
     def hold() -> None:
@@ -65,12 +66,14 @@ def held_until_another_thread_waits(iris: IrisSession, sandbox: Sandbox) -> thre
     return asked
 
 
-def test_a_cold_start_signs_in_once(iris: IrisSession, sandbox: Sandbox) -> None:
+def test_threads_that_start_together_sign_in_once(iris: IrisSession, sandbox: Sandbox) -> None:
     assert all(response.ok for response in at_once(get(iris)))
     assert (sandbox.count("token"), sandbox.count("api", 401)) == (1, 0)
 
 
-def test_an_expiry_renews_once(iris: IrisSession, sandbox: Sandbox, clock: SkippingClock) -> None:
+def test_threads_that_meet_an_expired_token_renew_once(
+    iris: IrisSession, sandbox: Sandbox, clock: SkippingClock
+) -> None:
     iris.get("/echo")
     clock.sleep(3600)
     sandbox.expire_access_tokens()
@@ -80,7 +83,7 @@ def test_an_expiry_renews_once(iris: IrisSession, sandbox: Sandbox, clock: Skipp
 
 
 class After401(HTTPAdapter):
-    """Holds each 401 back until every thread has got one."""
+    """Holds each 401 back until every thread has a 401."""
 
     def __init__(self) -> None:
         super().__init__(pool_maxsize=THREADS)
@@ -130,7 +133,7 @@ def test_a_late_401_for_an_old_token_rejects_no_newer_token(
 def test_two_threads_that_see_no_renewal_under_way_renew_once(
     iris: IrisSession, sandbox: Sandbox, clock: SkippingClock, together: bool
 ) -> None:
-    """Both threads find an expired token and no leader. Then one leads first, or has finished."""
+    """Both threads have found an expired token and no leader when the first begins to lead."""
     iris.get("/echo")
     clock.sleep(3600)
     sandbox.forget()
@@ -139,7 +142,7 @@ def test_two_threads_that_see_no_renewal_under_way_renew_once(
 
     def time() -> float:
         looks.count = getattr(looks, "count", 0) + 1
-        if looks.count == 2:  # the look at what is held, and at who renews it, is over
+        if looks.count == 2:  # both threads have checked the token and the renewal under way
             first = both.wait() == 0
             assert first or together or done.wait(STUCK)
         return SkippingClock.time(clock)
@@ -158,7 +161,7 @@ def test_two_threads_that_see_no_renewal_under_way_renew_once(
 def test_other_threads_use_the_expiring_token_during_an_early_renewal(
     iris: IrisSession, sandbox: Sandbox, clock: SkippingClock
 ) -> None:
-    """The other threads finish while the renewal is held back, so none of them waits."""
+    """The threads finish while the renewal is held back, so no thread waits."""
     old = iris.get("/echo").request.headers["Authorization"]
     clock.sleep(3000)
     asked, let_go = threading.Event(), threading.Event()
@@ -223,7 +226,8 @@ def test_a_failed_early_renewal_is_not_repeated_by_a_log_handler(
 def errors_of_leader_and_follower(
     iris: IrisSession, sandbox: Sandbox
 ) -> list[BaseException | None]:
-    """The errors of two threads: one asks for a token, and the other waits for this token."""
+    """The errors of two threads: the leader asks for a token, and the second thread waits for the
+    token."""
     asked = held_until_another_thread_waits(iris, sandbox)
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(iris.get, "/echo")
@@ -235,7 +239,7 @@ def errors_of_leader_and_follower(
 def test_a_waiting_thread_gets_the_refusal_of_the_leader(
     iris: IrisSession, sandbox: Sandbox
 ) -> None:
-    """As a copy: two threads that raise one object would write into one traceback."""
+    """As a copy: if two threads raised the same object, both would write to the same traceback."""
     sandbox.change_password("changed")
     errors = errors_of_leader_and_follower(iris, sandbox)
     assert [type(error) for error in errors] == [InvalidGrantError] * 2
@@ -336,7 +340,7 @@ class TimeLimit(Exception):
 def test_an_exception_of_the_renewing_thread_concerns_that_thread_only(
     sandbox: Sandbox, error: type[BaseException], where: str
 ) -> None:
-    """Of two threads that wait, one renews, and both get the token."""
+    """If two threads wait, the first renews, and both get the token."""
     struck = threading.Event()
 
     def strike() -> None:
@@ -385,9 +389,9 @@ def test_an_alarm_in_the_renewing_thread_is_raised_there_unchanged(iris, sandbox
 
 
 def test_a_thread_that_waits_in_vain_gets_an_error_soon_after_the_deadline(
-    sandbox: Sandbox,
+    sandbox: Sandbox, clock: SkippingClock
 ) -> None:
-    """The leader hangs in a part that has no deadline: here, in a store's lock."""
+    """The leader hangs in a part without a deadline: here, in the lock of a store."""
     let_go = threading.Event()
 
     class Hanging:
@@ -399,13 +403,16 @@ def test_a_thread_that_waits_in_vain_gets_an_error_soon_after_the_deadline(
         def load(self, key): ...
         def save(self, key, token): ...
 
-    iris = IrisSession(**sandbox.settings, token_store=Hanging(), token_timeout=0.5)
+    iris = IrisSession(**sandbox.settings, token_store=Hanging(), clock=clock)
     iris.verify = sandbox.ca_file
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(iris.get, "/echo")
         follower = pool.submit(iris.get, "/echo")
         errors = []
         try:
+            wait_until(lambda: iris.counters["waits"] == 1)
+            assert not follower.done()
+            clock.advance(TOKEN_TIMEOUT + 60)
             wait_until(lambda: leader.done() or follower.done())
         finally:
             let_go.set()
@@ -440,7 +447,7 @@ def test_an_interrupt_at_any_moment_leaves_nobody_waiting(sandbox: Sandbox, earl
                 for _ in range(3):
                     iris.fetch_token() if early else iris.get("/echo")
                     iris.token = iris.token if early else {}
-                while not over.is_set():  # alive, so that no other thread gets its number
+                while not over.is_set():  # kept alive, so its number stays taken
                     time.sleep(0.001)
             except Interrupt as interrupt:
                 error.append(interrupt)

@@ -38,7 +38,7 @@ from ..support.waiting import wait_until
 SHORT = 1.5
 #: More token requests than any call makes.
 ALWAYS = 20
-#: Token requests that one call makes at most.
+#: The largest number of token requests for a call.
 AT_MOST = 6
 
 
@@ -185,7 +185,7 @@ def test_a_first_sign_in_that_fails_raises_and_the_next_request_recovers(
 
 
 @each_fault
-def test_a_failed_early_renewal_is_noticed_by_no_request(
+def test_no_request_notices_a_failed_early_renewal(
     iris, sandbox: Sandbox, clock, down, row: Row
 ) -> None:
     """The token is unexpired. The renewal is tried again after a pause."""
@@ -217,7 +217,7 @@ def test_a_failed_renewal_of_an_expired_token_raises_and_keeps_the_token(
 
 @each_fault
 @pytest.mark.parametrize("call", [IrisSession.fetch_token, IrisSession.refresh_token])
-def test_a_fresh_token_stays_when_a_new_one_was_asked_for(iris, down, row: Row, call) -> None:
+def test_a_fresh_token_stays_in_use_after_a_failed_fetch_token(iris, down, row: Row, call) -> None:
     iris.get("/echo")
     before = iris.token
     with down(row), pytest.raises(row.error):
@@ -229,9 +229,7 @@ def test_a_fresh_token_stays_when_a_new_one_was_asked_for(iris, down, row: Row, 
 
 @pytest.mark.parametrize("row", PASSING.values(), ids=PASSING)
 @pytest.mark.parametrize("age", [None, 3000, 3600])
-def test_a_passing_fault_is_noticed_by_no_request(
-    iris, sandbox: Sandbox, clock, row: Row, age
-) -> None:
+def test_no_request_notices_a_passing_fault(iris, sandbox: Sandbox, clock, row: Row, age) -> None:
     if age is not None:
         iris.get("/echo")
         clock.sleep(age)
@@ -290,7 +288,7 @@ LATE = TimeoutError("late")
         (ConnectionError("hush"), "ConnectionError", True),
         (after(ConnectionError("hush"), cause=LATE), "ConnectionError: late", True),
         (after(ConnectionError("hush"), context=LATE), "ConnectionError: late", True),
-        (HTTPError("hush"), "HTTPError", True),  # urllib3's, by an adapter that lets it pass
+        (HTTPError("hush"), "HTTPError", True),  # of an adapter that does not translate
         (InvalidProxyURL("hush"), "InvalidProxyURL", False),
     ],
     ids=repr,

@@ -15,7 +15,7 @@ ALWAYS = 10**6
 
 @pytest.mark.parametrize("ask", [None, IrisSession.fetch_token, IrisSession.refresh_token])
 @pytest.mark.parametrize(("seconds", "lasts"), [(60, 60), (899, 899), (3600, 900), (10**9, 900)])
-def test_a_long_retry_after_is_obeyed_by_everybody(
+def test_every_call_obeys_a_long_retry_after(
     iris, sandbox, clock, seconds, lasts, ask: Callable | None
 ) -> None:
     iris.get("/echo")
@@ -39,7 +39,7 @@ def test_a_long_retry_after_is_obeyed_by_everybody(
     assert iris.get("/echo").ok
 
 
-def test_a_short_retry_after_is_waited_for(iris, sandbox, clock) -> None:
+def test_a_token_request_waits_for_a_short_retry_after(iris, sandbox, clock) -> None:
     fault = Fault(status=503, headers={"Retry-After": "20"}, body={})
     sandbox.inject(fault, on="token")
     assert iris.get("/echo").ok

@@ -1,4 +1,4 @@
-"""A token_updater that sends requests itself, in its own thread or in another thread."""
+"""A token_updater that sends requests, in the same thread or in a second thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user sees of a token: log lines and counters."""
+"""A token as a user sees the token: log lines and counters."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class TestInfo:
 
 
 class TestWarning:
-    """One warning for each fault that no exception reports."""
+    """A warning for each fault without an exception."""
 
     def test_each_failed_try_of_a_token_request_is_a_warning(
         self, iris, sandbox: Sandbox, clock, said
@@ -153,7 +153,7 @@ class TestWarning:
             f"Token {old} was not renewed early: The token endpoint answered 404"
         )
 
-    def test_a_fault_that_is_raised_is_no_warning(self, iris, sandbox: Sandbox, said) -> None:
+    def test_a_fault_that_is_raised_logs_no_warning(self, iris, sandbox: Sandbox, said) -> None:
         sandbox.inject(Fault(status=404), on="token")
         with pytest.raises(TokenResponseError):
             iris.get("/echo")

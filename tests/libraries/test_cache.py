@@ -37,15 +37,15 @@ def cached(store, sandbox) -> Iterator[Cached]:
         session.cache.close()
 
 
-def test_the_second_reply_comes_from_the_cache(cached, sandbox) -> None:
+def test_the_second_response_comes_from_the_cache(cached, sandbox) -> None:
     first, second = (cached.get(ASSETS) for _ in range(2))
     assert (first.from_cache, second.from_cache) == (False, True)
     assert first.json() == second.json()
     assert sandbox.count("api") == sandbox.count("password") == 1
 
 
-def test_a_cached_reply_asks_for_no_token(cached, store, sandbox) -> None:
-    """Not even a new process does, which has none."""
+def test_a_cached_response_needs_no_token(cached, store, sandbox) -> None:
+    """This includes a new process without a token."""
     cached.get(ASSETS)
     with Cached(**store, **sandbox.settings) as later:
         assert later.get(ASSETS).from_cache
@@ -54,19 +54,19 @@ def test_a_cached_reply_asks_for_no_token(cached, store, sandbox) -> None:
     assert sandbox.count("token") == 1
 
 
-def test_a_renewed_token_finds_the_same_replies(cached, sandbox) -> None:
+def test_a_request_with_a_renewed_token_finds_the_same_cached_responses(cached, sandbox) -> None:
     cached.get(ASSETS)
     cached.refresh_token()
     assert cached.get(ASSETS).from_cache
 
 
-def test_other_parameters_are_other_replies(cached) -> None:
+def test_requests_with_other_parameters_are_cached_separately(cached) -> None:
     pages = [cached.get(ASSETS, params={"page": n}) for n in range(2)]
     assert not any(page.from_cache for page in pages)
     assert pages[0].json() != pages[1].json()
 
 
-def test_a_401_is_mended_and_what_is_kept_is_the_good_reply(cached, sandbox) -> None:
+def test_a_401_is_resent_and_only_the_good_response_is_cached(cached, sandbox) -> None:
     cached.fetch_token()
     sandbox.expire_access_tokens()
     assert cached.get(ASSETS).status_code == 200
@@ -76,8 +76,10 @@ def test_a_401_is_mended_and_what_is_kept_is_the_good_reply(cached, sandbox) -> 
 
 @pytest.mark.parametrize("expired", [False, True])
 @pytest.mark.parametrize("redirected", [False, True])
-def test_no_secret_reaches_the_disk(cached, sandbox, tmp_path, expired, redirected) -> None:
-    """Neither in a reply, nor in its request, nor in a history of redirects and mended 401s."""
+def test_no_secret_reaches_the_cache_on_disk(
+    cached, sandbox, tmp_path, expired, redirected
+) -> None:
+    """This covers responses, their requests, and the history of redirects and 401s."""
     url = f"/redirect?to={sandbox.base_url}{ASSETS}" if redirected else ASSETS
     if expired:
         cached.fetch_token()
@@ -92,7 +94,7 @@ def test_no_secret_reaches_the_disk(cached, sandbox, tmp_path, expired, redirect
     assert [secret for secret in secrets if secret.encode() in kept] == []
 
 
-def test_a_cached_session_with_our_tokens_as_its_auth(store, sandbox, iris) -> None:
+def test_a_cached_session_can_use_the_bearer_as_its_auth(store, sandbox, iris) -> None:
     with CachedSession(**store) as session:
         session.verify, session.auth = sandbox.ca_file, iris.bearer
         replies = [session.get(sandbox.base_url + ASSETS) for _ in range(2)]
@@ -101,8 +103,8 @@ def test_a_cached_session_with_our_tokens_as_its_auth(store, sandbox, iris) -> N
     assert sandbox.count("api", 200) == 1
 
 
-def test_an_auth_is_asked_before_the_cache_is(store, sandbox, iris) -> None:
-    """So there is a token call even for a cached reply."""
+def test_an_auth_is_called_before_the_cache_is_read(store, sandbox, iris) -> None:
+    """Therefore a cached response causes a token request too."""
     with CachedSession(**store) as session:
         session.verify, session.auth = sandbox.ca_file, iris.bearer
         session.get(sandbox.base_url + ASSETS)
@@ -127,7 +129,9 @@ with IrisSession(token_url=sys.argv[2]) as iris:
 """
 
 
-def test_a_cache_installed_before_our_import_serves_and_keeps_no_secret(sandbox, tmp_path) -> None:
+def test_a_cache_installed_before_the_import_of_requests_iris_works_and_keeps_no_secret(
+    sandbox, tmp_path
+) -> None:
     """Token requests go around the cache, though the cache keeps responses to POST."""
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "kept"), sandbox.token_url]
     environ = {**os.environ, **sandbox.environ}

@@ -37,7 +37,9 @@ def assets_of(client: RESTClient, size: int = 100):
     return client.paginate(ASSETS, params={"size": size}, paginator=pager, data_selector="content")
 
 
-def test_a_whole_fleet_is_loaded_though_a_token_expires_on_the_way(pipeline, iris, sandbox) -> None:
+def test_dlt_loads_the_whole_fleet_although_a_token_expires_meanwhile(
+    pipeline, iris, sandbox
+) -> None:
     client = RESTClient(sandbox.base_url, session=iris)
 
     @dlt.resource(name="assets", primary_key="id", write_disposition="replace")
@@ -52,7 +54,7 @@ def test_a_whole_fleet_is_loaded_though_a_token_expires_on_the_way(pipeline, iri
     assert sandbox.count("refresh_token") == 2
 
 
-def test_a_failing_page_fails_the_load(pipeline, iris, sandbox) -> None:
+def test_a_failing_page_fails_the_load_of_dlt(pipeline, iris, sandbox) -> None:
     client = RESTClient(sandbox.base_url, session=iris)
     sandbox.inject(Fault(status=400, body="no"), on="api")
     with pytest.raises(PipelineStepFailed, match="400"):

@@ -11,7 +11,7 @@ from requests_iris import IrisSession
 ASSETS = "/api/asset/v1/assets"
 
 
-def test_pages_are_fetched_side_by_side_with_one_sign_in(iris, sandbox) -> None:
+def test_requests_futures_fetches_pages_side_by_side_with_one_sign_in(iris, sandbox) -> None:
     with FuturesSession(session=iris, max_workers=8) as futures:
         pending = [futures.get(ASSETS, params={"page": n, "size": 25}) for n in range(10)]
         found = [a["id"] for f in as_completed(pending) for a in f.result().json()["content"]]
@@ -19,7 +19,7 @@ def test_pages_are_fetched_side_by_side_with_one_sign_in(iris, sandbox) -> None:
     assert sandbox.count("token") == 1
 
 
-def test_an_expired_token_is_renewed_once_for_all(iris, sandbox) -> None:
+def test_an_expired_token_is_renewed_once_for_all_futures(iris, sandbox) -> None:
     with FuturesSession(session=iris, max_workers=8) as futures:
         assert futures.get(ASSETS).result().ok
         sandbox.expire_access_tokens()
@@ -27,7 +27,7 @@ def test_an_expired_token_is_renewed_once_for_all(iris, sandbox) -> None:
     assert sandbox.count("refresh_token") == 1
 
 
-def test_mixed_into_one_class(sandbox) -> None:
+def test_a_class_of_both_sessions_signs_in_once(sandbox) -> None:
     class Both(FuturesSession, IrisSession):
         pass
 

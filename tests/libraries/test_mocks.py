@@ -26,7 +26,7 @@ def test_responses_answers_the_token_call_and_the_api_call() -> None:
 
 
 @responses.activate
-def test_responses_shows_a_401_being_mended() -> None:
+def test_responses_shows_a_401_and_its_resend() -> None:
     responses.post(TOKEN, json=REPLY)
     responses.post(TOKEN, json={**REPLY, "access_token": "second"})
     responses.get(API, status=401)
@@ -54,7 +54,7 @@ def test_requests_mock_answers_the_token_call_and_the_api_call() -> None:
     assert api.last_request.headers["Authorization"] == "Bearer first"
 
 
-def test_requests_mock_as_an_adapter_of_the_session() -> None:
+def test_requests_mock_works_as_an_adapter_of_the_session() -> None:
     """Nothing but this session is faked, and a scheme of the test's own gets no token."""
     adapter = requests_mock.Adapter()
     adapter.register_uri("POST", TOKEN, json=REPLY)
@@ -76,7 +76,7 @@ def test_a_fixed_token_needs_no_token_endpoint() -> None:
             iris.get("/api/other")
 
 
-def test_requests_mock_of_one_session_takes_the_place_of_its_token_too() -> None:
+def test_requests_mock_of_one_session_answers_its_token_request_too() -> None:
     with IrisSession() as iris, requests_mock.Mocker(session=iris) as mock:
         mock.get(API, json={"content": [1]})
         assert iris.get(API).json() == {"content": [1]}

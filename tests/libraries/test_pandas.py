@@ -24,7 +24,7 @@ def test_nested_members_become_columns(iris) -> None:
     assert frame["EquipmentHeader.EquipmentID"].is_unique
 
 
-def test_read_json_reads_a_reply(iris) -> None:
+def test_read_json_reads_a_response(iris) -> None:
     reply = iris.get(ASSETS, params={"size": 5})
     frame = pd.read_json(io.StringIO(reply.text))
     assert list(frame["number"]) == [0] * 5

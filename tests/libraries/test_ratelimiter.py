@@ -23,14 +23,14 @@ def seconds_for(times: int, session: IrisSession) -> float:
     return time.monotonic() - start
 
 
-def test_mixed_in_it_delays_what_is_too_much(sandbox) -> None:
+def test_a_limiter_as_a_mixin_delays_requests_beyond_its_rate(sandbox) -> None:
     with Limited(per_second=2, **sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
         assert seconds_for(3, iris) > 0.4
     assert sandbox.count("api", 200) == 3
 
 
-def test_mixed_in_it_does_not_count_token_calls(sandbox) -> None:
+def test_a_limiter_as_a_mixin_does_not_count_token_requests(sandbox) -> None:
     with Limited(per_hour=1, max_delay=0, **sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
         iris.fetch_token()
@@ -38,13 +38,13 @@ def test_mixed_in_it_does_not_count_token_calls(sandbox) -> None:
         assert iris.get(ASSETS).ok
 
 
-def test_mounted_for_the_api_it_delays_what_is_too_much(iris, sandbox) -> None:
+def test_a_limiter_as_an_adapter_delays_requests_beyond_its_rate(iris, sandbox) -> None:
     iris.mount(sandbox.base_url, LimiterAdapter(per_second=2))
     assert seconds_for(3, iris) > 0.4
     assert sandbox.count("api", 200) == 3
 
 
-def test_the_limited_session_still_mends_a_401(sandbox) -> None:
+def test_a_limited_session_resends_after_a_401(sandbox) -> None:
     with Limited(per_second=100, **sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
         assert iris.get(ASSETS).ok
@@ -53,7 +53,7 @@ def test_the_limited_session_still_mends_a_401(sandbox) -> None:
     assert sandbox.count("refresh_token") == 1
 
 
-def test_mixed_in_it_does_not_count_what_is_sent_again_after_a_401(sandbox) -> None:
+def test_a_limiter_as_a_mixin_does_not_count_a_resend(sandbox) -> None:
     with Limited(per_hour=1, max_delay=0, **sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
         iris.fetch_token()
@@ -63,7 +63,7 @@ def test_mixed_in_it_does_not_count_what_is_sent_again_after_a_401(sandbox) -> N
             iris.get(ASSETS)
 
 
-def test_mounted_it_counts_that_too(iris, sandbox) -> None:
+def test_a_limiter_as_an_adapter_counts_a_resend(iris, sandbox) -> None:
     iris.mount(sandbox.base_url, LimiterAdapter(per_hour=1, max_delay=0))
     iris.fetch_token()
     sandbox.expire_access_tokens()
@@ -71,7 +71,7 @@ def test_mounted_it_counts_that_too(iris, sandbox) -> None:
         iris.get(ASSETS)
 
 
-def test_over_the_servers_own_limit_the_caller_sees_429(sandbox) -> None:
+def test_the_caller_gets_a_429_beyond_the_limit_of_the_server(sandbox) -> None:
     sandbox.limit(ASSETS, requests=1, per=60)
     with Limited(per_second=100, **sandbox.settings) as iris:
         iris.verify = sandbox.ca_file

@@ -36,7 +36,7 @@ def test_a_multipart_body_cannot_be_sent_again_after_a_401(iris, sandbox, upload
     assert sandbox.count("api", 401) == 1
 
 
-def test_a_monitored_one_reports_its_progress(iris, upload) -> None:
+def test_a_monitored_multipart_body_reports_its_progress(iris, upload) -> None:
     steps: list[int] = []
     monitor = MultipartEncoderMonitor(upload, lambda m: steps.append(m.bytes_read))
     iris.post(ECHO, data=monitor, headers={"Content-Type": monitor.content_type})
@@ -75,7 +75,9 @@ def test_a_base_url_session_joins_relative_urls(
     assert sandbox.count("password") == 1
 
 
-def test_the_base_url_of_a_base_url_session_is_ours_too(sandbox, monkeypatch) -> None:
+def test_the_base_url_of_a_base_url_session_is_that_of_iris_session_too(
+    sandbox, monkeypatch
+) -> None:
     """BaseUrlSession keeps the argument, and hands no argument on."""
 
     class Both(BaseUrlSession, IrisSession):
@@ -90,7 +92,7 @@ def test_the_base_url_of_a_base_url_session_is_ours_too(sandbox, monkeypatch) ->
         assert session.get("asset/v1/assets").json()["totalElements"] == 250
 
 
-def test_a_path_with_a_slash_belongs_to_the_base_url_if_ours_comes_first(sandbox) -> None:
+def test_a_path_with_a_slash_is_joined_to_base_url_if_iris_session_comes_first(sandbox) -> None:
     with OursFirst(**{**sandbox.settings, "base_url": f"{sandbox.base_url}/api/"}) as session:
         session.verify = sandbox.ca_file
         assert session.get("/asset/v1/assets").json()["totalElements"] == 250
@@ -105,6 +107,6 @@ def test_a_pool_of_threads_shares_one_sign_in(iris, sandbox) -> None:
 
 
 def test_a_dump_shows_the_request_as_it_was_sent(iris) -> None:
-    """By its nature it shows the token, too: it is a secret like the session itself."""
+    """A dump contains the token, so keep a dump as secret as the session."""
     reply = iris.get(ECHO)
     assert f"Bearer {iris.access_token}".encode() in bytes(dump.dump_all(reply))

@@ -1,9 +1,8 @@
-"""The lists that the tests walk over, and what they ask about them."""
+"""The lists of the sandbox, and helpers for tests of lists."""
 
 from __future__ import annotations
 
 import json
-import os
 import threading
 
 from requests_iris.known_styles import first_call
@@ -12,9 +11,6 @@ from requests_iris.sandbox import Fault
 from requests_iris.sandbox.fleet import Fleet
 
 from ..support.paths import ASSETS, EVENTS, FLEET, GRAPHQL, OPERATORS, QUERY
-
-#: Examples of a hypothesis test: HYPOTHESIS_PROFILE=deep tries many more.
-EXAMPLES = 500 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 25
 
 #: URL, arguments that make pages of ten where the style allows it, and the list of the fleet.
 LISTS = {
@@ -28,7 +24,7 @@ LISTS = {
         "assets",
     ),
 }
-#: What walks over the forms of lists stop at.
+#: The position in a resume point of each pagination style.
 POSITIONS = {
     "pages": {"size": "10", "page": 3, "total": 250},
     "post": {"size": "10", "page": 3, "total": 250},
@@ -45,7 +41,7 @@ def ids(items) -> list[str]:
 
 
 def the_whole(name: str, machines: int = 250) -> list[dict]:
-    """One of the sandbox's lists, which are the same each time."""
+    """A whole list of the sandbox. The fleet is the same in every sandbox."""
     return getattr(Fleet(machines), name)
 
 
@@ -54,13 +50,13 @@ def walkers() -> list[str]:
 
 
 def answers(sandbox, *bodies) -> str:
-    """An address that answers with these, one after the other."""
+    """A path whose responses are `bodies`, in this order."""
     for body in bodies:
         sandbox.inject(Fault(status=200, body=body), on="api")
     return "/api/odd"
 
 
 def resume_at(position, url, *, method="GET", **arguments):
-    """The resume point of an error there; JSON may bring its members back in another order."""
+    """The resume point at `position`, as read from JSON with the members sorted."""
     resume = resume_point(first_call(method, url, arguments), position)
     return json.loads(json.dumps(resume, sort_keys=True))

@@ -10,7 +10,7 @@ from requests import Response
 
 
 def rewritten(arguments: dict[str, Any], change: Callable[[dict], object]) -> dict[str, Any]:
-    """Arguments of a list whose pages `change` changes. It changes a page, or returns another."""
+    """Arguments for a list: `change` changes each page in place, or returns a new page."""
 
     def hook(response: Response, **_: object) -> None:
         document = response.json()

@@ -10,19 +10,19 @@ from requests_iris.sandbox import Fault
 from ..support.paths import FLEET
 
 
-def test_aemp_is_not_asked_for_a_size(sandbox, iris) -> None:
+def test_a_request_for_an_aemp_page_has_no_size(sandbox, iris) -> None:
     """It knows none: a page has 100 items."""
     list(iris.items(f"{FLEET}/1"))
     assert {seen.query for seen in sandbox.seen if seen.server == "api"} == {""}
 
 
 @pytest.mark.parametrize("lower_case", [False, True])
-def test_aemp_goes_on_by_number_where_next_is_missing(sandbox, iris, lower_case) -> None:
+def test_an_aemp_list_without_next_continues_by_page_number(sandbox, iris, lower_case) -> None:
     sandbox.aemp.next_link, sandbox.aemp.lower_case = False, lower_case
     assert len(list(iris.items(f"{FLEET}/1"))) == 250
 
 
-def test_aemp_links_may_tell_of_the_next_page_only(sandbox, iris) -> None:
+def test_an_aemp_page_may_link_to_the_next_page_only(sandbox, iris) -> None:
     url = f"{sandbox.base_url}{FLEET}"
     for number in (1, 2, 3):
         links = [{"rel": "self", "href": f"{url}/{number}"}]
@@ -32,15 +32,15 @@ def test_aemp_links_may_tell_of_the_next_page_only(sandbox, iris) -> None:
     assert list(iris.items(f"{FLEET}/1", max_workers=4)) == [1, 2, 3]
 
 
-def test_the_names_of_links_in_upper_case(iris, sandbox) -> None:
+def test_the_names_of_links_may_be_in_upper_case(iris, sandbox) -> None:
     links = [{"rel": "Last", "href": f"{sandbox.base_url}{FLEET}/3"}]
     sandbox.inject(Fault(reply={"Links": links}), on="api")
     assert len(list(iris.items(f"{FLEET}/1"))) == 250
 
 
 @pytest.mark.parametrize("href", ["http://gate{path}", "{path}", "https://x{encoded}"])
-def test_aemp_links_may_be_to_another_name_of_the_host(sandbox, iris, href) -> None:
-    """They tell the numbers of pages, and are never followed."""
+def test_an_aemp_link_may_use_another_name_of_the_host(sandbox, iris, href) -> None:
+    """Links show the numbers of pages, and are never followed."""
 
     def to(number: int) -> str:
         path = f"{FLEET}/{number}"
@@ -58,7 +58,7 @@ def test_aemp_links_may_be_to_another_name_of_the_host(sandbox, iris, href) -> N
     assert sandbox.count("foreign") == 0
 
 
-def test_links_are_of_the_address_that_was_asked_for_wherever_that_has_led(sandbox, iris) -> None:
+def test_links_belong_to_the_requested_url_even_after_a_redirect(sandbox, iris) -> None:
     here = {"rel": "self", "href": f"{sandbox.base_url}{FLEET}/1"}
     for there in ("moved", "moved-again"):
         sandbox.inject(Fault(redirect=f"{sandbox.base_url}/{there}/1"), on="api")
@@ -76,7 +76,7 @@ def test_links_are_of_the_address_that_was_asked_for_wherever_that_has_led(sandb
     ],
     ids=lambda link: str(link)[:60],
 )
-def test_a_link_that_leads_elsewhere_is_not_followed(sandbox, iris, link) -> None:
+def test_a_link_to_another_list_is_not_followed(sandbox, iris, link) -> None:
     if isinstance(link, dict) and "href" in link:
         hosts = {"foreign": sandbox.foreign_url, "base": sandbox.base_url}
         link = {**link, "href": link["href"].format_map(hosts)}
@@ -95,7 +95,7 @@ def test_a_link_that_leads_elsewhere_is_not_followed(sandbox, iris, link) -> Non
     ],
     ids=["another last page", "a page left out", "another page than asked for"],
 )
-def test_links_that_do_not_fit_are_an_error(sandbox, iris, links) -> None:
+def test_an_aemp_page_whose_links_do_not_fit_the_page_is_an_error(sandbox, iris, links) -> None:
     walk = iris.pages(f"{FLEET}/1")
     next(walk)
     base = f"{sandbox.base_url}{FLEET}"
@@ -108,7 +108,7 @@ def test_links_that_do_not_fit_are_an_error(sandbox, iris, links) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_links_that_contradict_each_other(iris, sandbox, workers) -> None:
+def test_aemp_links_that_contradict_each_other_are_an_error(iris, sandbox, workers) -> None:
     """A next page after the last one: with workers, the walk used to end at the last one."""
     url = f"{sandbox.base_url}{FLEET}/"
     links = [{"rel": "last", "href": f"{url}1"}, {"rel": "next", "href": f"{url}2"}]
@@ -130,7 +130,7 @@ def test_an_aemp_page_without_links_and_without_equipment_is_the_last(sandbox, i
     assert list(iris.items(f"{FLEET}/1")) == []
 
 
-def test_aemp_pages_of_nothing_do_not_go_on(sandbox, iris) -> None:
+def test_an_empty_aemp_page_that_is_not_the_last_is_an_error(sandbox, iris) -> None:
     sandbox.inject(Fault(reply={"Equipment": []}), on="api")
     with pytest.raises(IncompleteListError, match="page 1 of .* not full"):
         list(iris.items(f"{FLEET}/1"))

@@ -24,26 +24,26 @@ def test_every_page_has_the_callers_headers_and_asks_for_json(sandbox, iris) -> 
 
 
 @pytest.mark.parametrize("name", ["accept", b"Accept"])
-def test_an_accept_of_the_callers_stands(sandbox, iris, name) -> None:
-    del iris.headers["Accept"]  # beside it requests would send the other one, by chance
+def test_an_accept_header_of_the_caller_is_kept(sandbox, iris, name) -> None:
+    del iris.headers["Accept"]  # requests would send either header, by chance
     list(iris.items(ASSETS, headers={name: "application/vnd.x+json"}))
     assert sandbox.seen[-1].headers["Accept"] == "application/vnd.x+json"
 
 
 @pytest.mark.parametrize("arguments", [{"params": {"size": 10}}, {"params": b"size=10"}])
-def test_the_arguments_of_the_callers_are_not_written_to(iris, arguments) -> None:
+def test_the_arguments_of_the_caller_are_not_changed(iris, arguments) -> None:
     headers = {"X-Mine": "1"}
     before = json.dumps([headers, str(arguments)])
     assert len(list(iris.items(ASSETS, headers=headers, **arguments))) == 250
     assert json.dumps([headers, str(arguments)]) == before
 
 
-def test_a_size_that_is_empty_is_the_callers_too() -> None:
+def test_an_empty_size_of_the_caller_is_kept_too() -> None:
     assert first_call("GET", ASSETS, {"params": {"size": ""}}).url == f"{ASSETS}?size="
 
 
 @pytest.mark.parametrize("url", [b"/x?size=1", "/x?q=a+b&size=1", "/x?size=1#top", "/x?before=a"])
-def test_a_url_goes_as_it_is_but_for_its_fragment(url) -> None:
+def test_a_url_is_sent_unchanged_except_for_its_fragment(url) -> None:
     expected = url.decode() if isinstance(url, bytes) else url.removesuffix("#top")
     assert first_call("GET", url, {}).url == expected
 
@@ -77,7 +77,7 @@ def test_a_plus_in_sort_travels_encoded(sandbox, iris, sort, in_url) -> None:
         ("json", {"query": QUERY, "variables": "first"}),
     ],
 )
-def test_wrong_arguments_are_refused_when_called(sandbox, iris, setting, value) -> None:
+def test_wrong_arguments_are_refused_before_the_first_item(sandbox, iris, setting, value) -> None:
     with pytest.raises(SettingError) as caught:
         iris.items(ASSETS, method="POST", **{setting: value})
     assert caught.value.setting == {"files": "data"}.get(setting, setting)
@@ -85,7 +85,7 @@ def test_wrong_arguments_are_refused_when_called(sandbox, iris, setting, value) 
 
 
 @pytest.mark.parametrize("name", ["worker", "sleep", "request", "arguments"])
-def test_an_unknown_argument_is_a_type_error_when_called(sandbox, iris, name) -> None:
+def test_an_unknown_argument_is_a_type_error_before_the_first_item(sandbox, iris, name) -> None:
     for read in (iris.items, iris.pages):
         with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
             read(ASSETS, **{name: 8})
@@ -93,25 +93,27 @@ def test_an_unknown_argument_is_a_type_error_when_called(sandbox, iris, name) ->
 
 
 @pytest.mark.parametrize("name", ["size", "page", "limit", "after", "before", "%73ize"])
-def test_a_place_that_is_named_twice_is_refused_when_called(sandbox, iris, name) -> None:
+def test_a_position_that_is_named_twice_is_refused_before_the_first_item(
+    sandbox, iris, name
+) -> None:
     plain = unquote(name)
     with pytest.raises(SettingError, match=f"the query has {plain} more than once"):
         iris.items(f"{ASSETS}?{name}=1", params={plain: 2})
     assert not sandbox.seen
 
 
-def test_json_that_would_be_left_out_is_refused(iris) -> None:
+def test_a_json_argument_beside_data_is_refused(iris) -> None:
     with pytest.raises(SettingError, match="where there is data"):
         iris.pages(EVENTS, method="POST", data={"a": "b"}, json={})
 
 
 @pytest.mark.parametrize("arguments", [{"params": 5}, {"params": ["abc"]}, {"data": ["abc"]}])
-def test_what_is_no_query_and_no_form_is_refused(arguments) -> None:
+def test_params_and_data_of_a_wrong_type_are_refused(arguments) -> None:
     with pytest.raises(SettingError, match="cannot be sent"):
         first_call("POST", EVENTS, arguments)
 
 
-def test_a_url_that_is_none_is_refused_as_requests_does(sandbox, iris) -> None:
+def test_a_malformed_url_is_refused_as_in_requests(sandbox, iris) -> None:
     for read in (iris.get, iris.items):
         with pytest.raises(InvalidURL):
             read("https://[::1")

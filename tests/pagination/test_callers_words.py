@@ -64,7 +64,7 @@ def test_text_and_comments_of_a_query_declare_nothing(query) -> None:
     assert call.json == {"query": query, "variables": {}}
 
 
-def test_of_several_operations_the_one_that_is_named_counts() -> None:
+def test_the_named_operation_counts_among_several_operations() -> None:
     query = "query A($first: Int = 5) { a { id } } query B($first: Int) { b { id } }"
     for name, sent in (("A", {}), ("B", {"first": 100})):
         members = {"query": query, "operationName": name}
@@ -78,7 +78,7 @@ def test_a_variable_of_the_caller_is_kept(first) -> None:
 
 
 def test_a_query_with_a_default_is_read_to_its_end(sandbox, iris) -> None:
-    """The sandbox knows no defaults, so its answers are given."""
+    """The sandbox knows no defaults, so the test sets the responses."""
     query = QUERY.replace("$first: Int", "$first: Int = 2")
     for number in (1, 2):
         info = {"hasNextPage": number < 2, "endCursor": f"c{number}"}

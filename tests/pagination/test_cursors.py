@@ -25,7 +25,9 @@ from .lists import answers, ids, resume_at, the_whole
     ],
     ids=str,
 )
-def test_what_the_caller_says_is_on_every_page_of_cursors(sandbox, iris, params, limits) -> None:
+def test_every_request_for_a_cursor_page_has_the_arguments_of_the_caller(
+    sandbox, iris, params, limits
+) -> None:
     """A limit is asked for from the second page on, and where the caller is silent only."""
     params = {"site": ["1", "2"], **params}
     assert len(list(iris.items(OPERATORS, params=params))) == 250
@@ -36,7 +38,7 @@ def test_what_the_caller_says_is_on_every_page_of_cursors(sandbox, iris, params,
     assert [len(query.get("after", ())) for query in queries] == [0, *[1] * (len(queries) - 1)]
 
 
-def test_a_limit_is_asked_for_from_the_place_where_a_walk_goes_on(sandbox, iris) -> None:
+def test_a_resumed_cursor_list_asks_for_the_same_limit(sandbox, iris) -> None:
     walk = iris.items(OPERATORS)
     next(walk)
     sandbox.inject(Fault(status=400), on="api")
@@ -48,13 +50,13 @@ def test_a_limit_is_asked_for_from_the_place_where_a_walk_goes_on(sandbox, iris)
     assert all("limit=100" in seen.query for seen in sandbox.seen if seen.server == "api")
 
 
-def test_cursors_can_be_walked_backwards(iris, sandbox) -> None:
+def test_cursors_can_be_followed_backwards(iris, sandbox) -> None:
     last = list(iris.pages(OPERATORS, params={"limit": 10}))[-2].json()["before"]
     found = ids(iris.items(OPERATORS, params={"limit": 10, "before": last}))
     assert len(found) == 240
 
 
-def test_a_cursor_whose_name_is_written_in_another_way_is_replaced(sandbox, iris) -> None:
+def test_a_cursor_under_another_spelling_in_the_url_is_replaced(sandbox, iris) -> None:
     first = iris.get(OPERATORS, params={"limit": 10}).json()["after"]
     found = ids(iris.items(f"{OPERATORS}?l%69mit=10&%61fter={quote(first)}"))
     assert found == ids(the_whole("operators")[10:])
@@ -88,9 +90,7 @@ class TestTheEndOfCursors:
         ],
         ids=str,
     )
-    def test_a_last_page_of_cursors_that_tells_of_more_is_refused(
-        self, sandbox, iris, last
-    ) -> None:
+    def test_a_last_cursor_page_with_a_sign_of_more_is_refused(self, sandbox, iris, last) -> None:
         url = answers(sandbox, {"content": [1], "after": "a"}, last)
         with pytest.raises(IncompleteListError, match=r"page 2 of .* tells of more pages"):
             list(iris.items(url))
@@ -117,13 +117,13 @@ class TestTheEndOfCursors:
 
 
 @pytest.mark.parametrize("last", [{"content": [1]}, {"operators": [1], "limit": 10}], ids=str)
-def test_the_last_page_of_cursors_may_tell_of_nothing(sandbox, iris, last) -> None:
-    """It is still one of the list that the walk goes on with."""
+def test_the_last_cursor_page_may_say_nothing_about_further_pages(sandbox, iris, last) -> None:
+    """The page still belongs to the resumed list."""
     sandbox.inject(Fault(status=200, body=last), on="api")
     assert list(iris.items(OPERATORS, resume=resume_at({"after": "b"}, OPERATORS))) == [1]
 
 
-def test_the_last_page_of_cursors_may_tell_the_total_where_a_walk_goes_on(sandbox, iris) -> None:
+def test_the_last_cursor_page_of_a_resumed_list_may_have_a_total(sandbox, iris) -> None:
     after = iris.get(OPERATORS, params={"limit": 100}).json()["after"]
     sandbox.inject(Fault(reply={"after": OMIT, "total": 250}), on="api")
     found = ids(iris.items(OPERATORS, resume=resume_at({"after": after}, OPERATORS)))
@@ -142,7 +142,7 @@ def test_a_cursor_that_repeats_is_an_error(sandbox, iris, workers) -> None:
     assert (caught.value.pages_read, caught.value.items_read) == (len(read), len(read) * 10)
 
 
-def test_a_cursor_that_is_no_text(iris, sandbox) -> None:
+def test_a_cursor_that_is_no_text_is_an_error(iris, sandbox) -> None:
     sandbox.inject(Fault(status=200, body={"content": [1], "after": {"id": 1}}), on="api")
     with pytest.raises(IncompleteListError, match="no text"):
         list(iris.items("/api/odd"))

@@ -1,4 +1,4 @@
-"""A walk that fails tells what it has read, which page failed, and nothing secret."""
+"""The error of a list says how much was read and which page failed, and shows no secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .lists import ids, the_whole, walkers
 @pytest.mark.parametrize(
     "fault", [Fault(status=500), Fault(status=429), Fault(drop="before"), Fault(truncate=20)]
 )
-def test_a_page_that_fails_is_an_error_and_the_walk_goes_on_there(
+def test_a_failed_page_is_an_error_and_the_list_resumes_there(
     sandbox, iris, style, fault, workers
 ) -> None:
     """The transport may retry: the fault lasts longer than any retry."""
@@ -43,8 +43,8 @@ def test_a_page_that_fails_is_an_error_and_the_walk_goes_on_there(
     assert walkers() == []
 
 
-def test_the_first_request_fails_as_it_does_without_a_walk(iris) -> None:
-    """Nothing was read, so there is nothing to tell of."""
+def test_the_first_request_of_a_list_fails_as_get_fails(iris) -> None:
+    """Nothing was read, so the error has no resume point."""
     iris.token, iris.client_id = {}, "nobody"
     with pytest.raises(InvalidClientError):
         list(iris.items(ASSETS))
@@ -52,7 +52,9 @@ def test_the_first_request_fails_as_it_does_without_a_walk(iris) -> None:
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("status", [400, 503])
-def test_an_error_has_the_response_that_told_of_it(sandbox, iris, style, workers, status) -> None:
+def test_a_list_error_has_the_response_of_the_failed_page(
+    sandbox, iris, style, workers, status
+) -> None:
     url, arguments, _ = style
     walk = iris.items(url, max_workers=workers, **arguments)
     sandbox.inject(Fault(), on="api")
@@ -81,7 +83,7 @@ def test_an_error_has_the_response_that_told_of_it(sandbox, iris, style, workers
         (Fault(reply={"number": 9}), "number 1 was asked for, and number 9 came"),
     ],
 )
-def test_an_error_says_which_page_it_is_about(sandbox, iris, fault, told, workers) -> None:
+def test_a_list_error_names_the_failed_page(sandbox, iris, fault, told, workers) -> None:
     sandbox.inject(Fault(), on="api")
     sandbox.inject(fault, on="api", times=1000)
     with pytest.raises(ListError) as caught:
@@ -97,7 +99,7 @@ def test_a_page_that_is_no_json_object_is_an_error(sandbox, iris) -> None:
     assert caught.value.retryable  # such as the page of a proxy
 
 
-def test_a_later_one_that_no_waiting_mends_is_not_retryable(iris) -> None:
+def test_a_later_page_that_fails_for_good_is_not_retryable(iris) -> None:
     walk = iris.pages(ASSETS, params={"size": 100})
     next(walk)
     iris.token, iris.verify = {}, "/not/there.pem"
@@ -116,11 +118,12 @@ def test_an_error_of_a_connection_does_not_show_the_query(sandbox, iris) -> None
 
 
 @pytest.mark.parametrize("hook", [lambda *_, **__: None, lambda r, **_: r.raise_for_status()])
-def test_an_error_does_not_show_who_signs_in_by_the_url(sandbox, iris, hook) -> None:
+def test_a_list_error_shows_no_user_and_no_password_of_the_url(sandbox, iris, hook) -> None:
     url = sandbox.base_url.replace("://", "://me:secret@") + ASSETS
     page = {"content": [1], "number": 0, "size": 1, "totalElements": 2}
     sandbox.inject(Fault(status=200, body=page), on="api")
     with pytest.raises(IncompleteListError, match=f"{sandbox.base_url}{ASSETS}.*401") as caught:
         list(iris.items(url, hooks={"response": hook}))
     assert "secret" not in str(caught.value)
-    caught.value.response.close()  # to another host than ours it is unread when a hook sees it
+    # a hook sees the response of another host before the body is read
+    caught.value.response.close()

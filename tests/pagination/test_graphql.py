@@ -1,4 +1,4 @@
-"""Connections of GraphQL, which a query goes on with by its variables."""
+"""Connections of GraphQL. The variables of a query lead to the next page."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from .lists import LISTS, ids
     ("query", "said", "first"),
     [(QUERY, {}, {"first": 100}), (QUERY, {"first": 7}, {"first": 7}), ("{ assets }", {}, {})],
 )
-def test_graphql_is_asked_for_so_many_a_page_where_it_declares_first(
-    sandbox, iris, query, said, first
-) -> None:
+def test_a_query_that_declares_first_gets_a_page_size(sandbox, iris, query, said, first) -> None:
     last = {"edges": [], "pageInfo": {"hasNextPage": False}}
     sandbox.inject(Fault(status=200, body={"data": {"assets": last}}), on="api")
     list(iris.items(GRAPHQL, method="POST", json={"query": query, "variables": said}))
@@ -42,7 +40,7 @@ def test_only_a_post_is_a_graphql_query(iris) -> None:
     assert len(list(iris.items(ASSETS, json={"query": QUERY}))) == 250
 
 
-def test_nodes_may_stand_in_the_place_of_edges(sandbox, iris) -> None:
+def test_a_connection_may_have_nodes_instead_of_edges(sandbox, iris) -> None:
     found = {"nodes": [{"id": "1"}, {"id": "2"}], "pageInfo": {"hasNextPage": False}}
     sandbox.inject(Fault(status=200, body={"data": {"site": {"machines": found}}}), on="api")
     query = {"query": "{ site { machines { nodes { id } pageInfo { hasNextPage } } } }"}
@@ -70,7 +68,7 @@ def test_two_connections_in_a_query_are_refused(sandbox, iris) -> None:
         list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))
 
 
-def test_a_query_without_after_is_refused_where_there_are_more_pages(sandbox, iris) -> None:
+def test_a_query_without_after_is_refused_if_the_list_has_more_pages(sandbox, iris) -> None:
     fields = {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": "x"}}
     sandbox.inject(Fault(status=200, body={"data": {"assets": fields}}), on="api")
     with pytest.raises(NotAListError, match=r"\$after"):
@@ -104,7 +102,7 @@ def test_a_later_page_without_its_connection_is_an_error(sandbox, iris) -> None:
         list(walk)
 
 
-def test_a_connection_may_tell_its_total(sandbox, iris) -> None:
+def test_a_connection_may_have_a_total(sandbox, iris) -> None:
     page = {"nodes": [1], "pageInfo": {"hasNextPage": False}, "totalCount": 1}
     sandbox.inject(Fault(status=200, body={"data": {"assets": page}}), on="api")
     told: list[tuple[int, int | None]] = []

@@ -35,7 +35,7 @@ def test_graphql_waits_for_its_limit_within_the_cap(sandbox, iris, caplog) -> No
     ],
 )
 def test_graphql_waits_as_long_as_its_limit_says(sandbox, iris, reset_in, slept) -> None:
-    """Up to two minutes; other errors have no say in it."""
+    """Up to two minutes; further errors do not change the wait."""
     limits = [{"extensions": {"code": "RATE_LIMITED", "resetIn": each}} for each in reset_in]
     others = [{"extensions": {"code": "OTHER", "resetIn": 9000}}, {"extensions": "odd"}]
     sandbox.inject(Fault(status=200, body={"errors": [*limits, *others]}), on="api")
@@ -99,7 +99,9 @@ def test_graphql_errors_in_an_odd_form_are_errors(iris, sandbox, errors) -> None
         (200, [{"extensions": {"code": "RATE_LIMITED", "resetIn": "soon"}}], True),
     ],
 )
-def test_an_error_of_graphql_may_pass(sandbox, iris, status, errors, retryable) -> None:
+def test_an_error_of_graphql_is_retryable_if_it_may_pass(
+    sandbox, iris, status, errors, retryable
+) -> None:
     sandbox.inject(Fault(status=status, body={"errors": errors}), on="api")
     with pytest.raises(GraphQLError) as caught:
         list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))

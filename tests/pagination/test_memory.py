@@ -1,4 +1,4 @@
-"""A walk keeps no page that it has passed on."""
+"""A list does not keep pages after handing their items out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from requests_iris import pagination
 
 
 @pytest.mark.parametrize("workers", [1, 8])
-def test_a_page_is_not_kept_when_the_next_one_is_used(iris, style, workers) -> None:
+def test_a_page_is_freed_when_the_next_page_is_used(iris, style, workers) -> None:
     url, arguments, _ = style
     walk = iris.pages(url, max_workers=workers, **arguments)
     first = weakref.ref(next(walk))
@@ -27,7 +27,7 @@ def test_a_page_is_not_kept_when_the_next_one_is_used(iris, style, workers) -> N
     assert first() is None
 
 
-def test_a_page_is_not_kept_while_the_next_one_is_read(iris, style) -> None:
+def test_a_page_is_freed_while_the_next_page_is_read(iris, style) -> None:
     url, arguments, _ = style
     responses: list[weakref.ref[Response]] = []
     kept = []

@@ -1,4 +1,4 @@
-"""Lists that come in one reply, if it does not say that there is more."""
+"""Lists in a single response without a sign of more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..support.paths import ASSETS, GRAPHQL, PLANS, QUERY
 from .lists import answers
 
 
-def test_one_whole_list_and_no_list(sandbox, iris) -> None:
+def test_a_single_response_with_exactly_one_list_is_read(sandbox, iris) -> None:
     assert list(iris.items(PLANS)) == list(iris.items(PLANS, items_path="servicePlans"))
     with pytest.raises(NotAListError, match=r"brand.*serialNumber"):
         list(iris.items(f"{ASSETS}/{sandbox.asset_ids[0]}"))
@@ -27,7 +27,7 @@ def test_a_prometheus_result_is_a_list(sandbox, iris) -> None:
     assert len(series["values"]) == 11
 
 
-def test_a_key_that_is_given_wins(sandbox, iris) -> None:
+def test_an_items_path_of_the_caller_wins(sandbox, iris) -> None:
     body = {"content": [1], "r": {"rows": [2]}}
     assert list(iris.items(answers(sandbox, body, body), items_path="r.rows")) == [2]
 
@@ -63,12 +63,12 @@ class TestAWholeListThatLooksOdd:
 @pytest.mark.parametrize(
     "beside", [{"Links": [], "Errors": []}, {"next": ""}, {"data": {"isPartial": False}}], ids=str
 )
-def test_what_says_nothing_of_more_leaves_a_list_whole(beside) -> None:
+def test_a_single_response_without_a_sign_of_more_is_whole(beside) -> None:
     assert style_of(first_call("GET", PLANS, {}), {"plans": [1], **beside}, None).total == 1
 
 
 class TestALaterPageThatCannotBeFound:
-    """A list that goes on in a way that is not known is refused, not taken for a whole one."""
+    """A list with an unknown sign of more is refused."""
 
     @pytest.mark.parametrize(
         "more",
@@ -123,7 +123,7 @@ def test_a_list_whose_link_header_has_a_next_page_is_not_whole(sandbox, iris) ->
     assert list(iris.items(PLANS))
 
 
-def test_a_partial_reply_is_an_error(sandbox, iris) -> None:
+def test_a_partial_response_is_an_error(sandbox, iris) -> None:
     sandbox.inject(Fault(reply={"isPartial": True}), on="api")
     with pytest.raises(IncompleteListError, match="isPartial"):
         list(iris.items(PLANS))
@@ -136,7 +136,7 @@ def test_a_list_of_samples_may_say_inside_that_it_is_partial() -> None:
 
 
 class TestWhatIsMissing:
-    """A reply that says that it is not all there is."""
+    """A response that reports a missing part."""
 
     @pytest.mark.parametrize(
         ("key", "body", "told"),

@@ -58,7 +58,7 @@ class Frozen(requests.ReadTimeout):
 
 
 class Own(requests.RequestException):
-    """Of an adapter that knows its own errors only."""
+    """The error of an adapter whose errors do not derive from those of requests."""
 
 
 CAUSES = [

@@ -15,8 +15,10 @@ from .lists import ids, resume_at
 
 
 @pytest.mark.parametrize("workers", [1, 8])
-def test_what_the_caller_says_is_on_every_page_of_pages(sandbox, iris, workers) -> None:
-    """The server gives 1000 at most, and says so in its reply."""
+def test_every_request_for_a_numbered_page_has_the_arguments_of_the_caller(
+    sandbox, iris, workers
+) -> None:
+    """The server gives at most 1000 items per page, and says so in its response."""
     sandbox.machines = 2001
     params = {"size": 2000, "sort": "name"}
     assert len(list(iris.items(ASSETS, params=params, max_workers=workers))) == 2001
@@ -24,29 +26,29 @@ def test_what_the_caller_says_is_on_every_page_of_pages(sandbox, iris, workers) 
     assert [(query["size"], query["sort"]) for query in queries] == [(["2000"], ["name"])] * 3
 
 
-def test_a_server_may_give_less_than_was_asked_for(sandbox, iris) -> None:
-    """1000 is the most that the sandbox gives, as IRIS."""
+def test_a_server_may_make_smaller_pages_than_requested(sandbox, iris) -> None:
+    """The sandbox gives at most 1000 items per page, as IRIS does."""
     assert len(list(iris.items(ASSETS, params={"size": 5000}))) == 250
 
 
-def test_a_walk_can_begin_in_the_middle(iris, sandbox) -> None:
+def test_a_list_can_be_read_from_a_page_in_the_middle(iris, sandbox) -> None:
     found = ids(iris.items(ASSETS, params={"size": 100, "page": 1}))
     assert tuple(found) == sandbox.asset_ids[100:]
 
 
-def test_beyond_the_last_page_there_is_nothing(iris) -> None:
+def test_a_page_beyond_the_last_page_is_empty(iris) -> None:
     told: list[tuple[int, int | None]] = []
     arguments = {"params": {"size": 100, "page": 9}, "progress": lambda *n: told.append(n)}
     assert (list(iris.items(ASSETS, **arguments)), told) == ([], [(0, 0)])
 
 
-def test_a_list_of_nothing_may_have_no_size(sandbox, iris) -> None:
+def test_an_empty_list_may_have_a_page_size_of_0(sandbox, iris) -> None:
     body = {"content": [], "number": 0, "size": 0, "totalElements": 0, "totalPages": 0}
     sandbox.inject(Fault(status=200, body=body), on="api")
     assert list(iris.items("/api/odd")) == []
 
 
-def test_a_page_that_is_no_number_is_taken_for_the_first() -> None:
+def test_a_page_that_is_no_number_counts_as_the_first_page() -> None:
     reply = {"content": [1], "number": 0, "size": 1, "totalElements": 1}
     assert style_of(first_call("GET", ASSETS, {"params": "page=x"}), reply, None).total == 1
     with pytest.raises(IncompleteListError, match="no size and totalElements"):
@@ -54,19 +56,19 @@ def test_a_page_that_is_no_number_is_taken_for_the_first() -> None:
 
 
 @pytest.mark.parametrize("links", [[], None])
-def test_a_list_without_links_goes_on_by_what_else_it_says(sandbox, iris, links) -> None:
-    """It used to be taken for an AEMP list that ends here."""
+def test_a_list_without_links_continues_by_its_counts(sandbox, iris, links) -> None:
+    """Such a list used to pass for an AEMP list that ends here."""
     sandbox.inject(Fault(reply={"links": links}), on="api", times=3)
     assert len(list(iris.items(ASSETS, params={"size": 100}))) == 250
 
 
-def test_a_link_header_may_have_a_next_page_where_there_is_one(sandbox, iris) -> None:
+def test_a_link_header_may_name_the_next_page(sandbox, iris) -> None:
     sandbox.inject(Fault(headers={"Link": '</assets?page=1>; rel="next"'}), on="api", times=2)
     assert len(list(iris.items(ASSETS, params={"size": 100}))) == 250
 
 
 def test_a_number_in_the_path_does_not_make_an_aemp_list(sandbox, iris) -> None:
-    """A place in pages that are found under such a path is theirs."""
+    """A resume point of such a path is a page number, and no AEMP page."""
     body = {"content": [1], "number": 1, "size": 10, "totalElements": 11}
     sandbox.inject(Fault(status=200, body=body), on="api")
     resume = resume_at({"page": 1, "size": 10, "total": 11}, "/api/sites/42")
@@ -84,7 +86,7 @@ def test_a_page_needs_its_counts(sandbox, iris, member) -> None:
 @pytest.mark.parametrize(
     "reply", [{"number": 1}, {"totalElements": 1}, {"size": 1}, {"size": 0, "content": []}]
 )
-def test_a_first_page_that_lies_is_an_error(sandbox, iris, reply, workers) -> None:
+def test_a_first_page_with_wrong_counts_is_an_error(sandbox, iris, reply, workers) -> None:
     sandbox.inject(Fault(reply=reply), on="api")
     walk = iris.items(ASSETS, params={"size": 10}, max_workers=workers)
     with pytest.raises(IncompleteListError):

@@ -1,4 +1,4 @@
-"""Progress: a function that is told, or a bar."""
+"""Progress: a function that is called, or a bar."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..support.paths import ASSETS, OPERATORS
 from .lists import walkers
 
 
-def test_progress_is_told_with_the_total(iris) -> None:
+def test_progress_is_called_with_the_total(iris) -> None:
     told: list[tuple[int, int | None]] = []
     arguments = {"params": {"size": 100}, "progress": lambda *n: told.append(n)}
     assert len(list(iris.items(ASSETS, **arguments))) == 250
     assert told == [(100, 250), (200, 250), (250, 250)]
 
 
-def test_progress_may_be_told_to_nobody(iris) -> None:
+def test_progress_may_be_none(iris) -> None:
     assert len(list(iris.items(ASSETS, progress=None))) == 250
 
 
@@ -118,13 +118,13 @@ def _closed() -> io.StringIO:
 @pytest.mark.parametrize(
     "stream", [None, _closed(), object(), _Gone()], ids=["None", "closed", "object", "gone"]
 )
-def test_without_a_terminal_there_is_no_bar_and_no_error(iris, monkeypatch, stream) -> None:
+def test_a_program_without_a_terminal_gets_no_bar_and_no_error(iris, monkeypatch, stream) -> None:
     """Windows services and windowed programs have no standard error."""
     monkeypatch.setattr(sys, "stderr", stream)
     assert len(list(iris.items(ASSETS, params={"size": 100}, progress=True))) == 250
 
 
-def test_a_terminal_that_is_closed_on_the_way_does_not_end_the_list(iris, terminal_of) -> None:
+def test_a_terminal_that_closes_meanwhile_does_not_end_the_list(iris, terminal_of) -> None:
     with redirect_stderr(terminal_of):
         walk = iris.items(ASSETS, params={"size": 10}, progress=True)
         next(walk)

@@ -14,10 +14,11 @@ from requests_iris import IrisSession
 from requests_iris.sandbox import OMIT, Fault, Sandbox
 
 from ..support.clocks import SkippingClock
+from ..support.depth import examples
 from ..support.paths import QUERY
-from .lists import EXAMPLES, LISTS, ids, the_whole, walkers
+from .lists import LISTS, ids, the_whole, walkers
 
-#: What any walk survives, or tells of.
+#: Faults that a list survives or reports.
 FAULTS = [
     Fault(status=401),
     Fault(status=429),
@@ -30,7 +31,7 @@ FAULTS = [
 ELSEWHERE = [{"rel": "last", "href": "https://127.0.0.1/9"}]
 LOST = {"assets": {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": None}}}
 LIMITED = {"errors": [{"extensions": {"code": "RATE_LIMITED", "resetIn": 1}}]}
-#: Replies that lie, as far as the others show it: without a count, an empty page is the end.
+#: Responses whose errors show beside the other pages. Without a count, an empty page is the end.
 LIES = {
     "pages": [{"number": 1}, {"content": []}, {"totalElements": 1}, {"isPartial": True}],
     "post": [{"number": 1}, {"content": []}, {"totalElements": 1}, {"isPartial": True}],
@@ -38,7 +39,7 @@ LIES = {
     "aemp": [{"Equipment": OMIT}, {"Links": ELSEWHERE}, {"isPartial": True}],
     "graphql": [{"data": None}, {"data": LOST}, {"errors": [{"message": "no"}]}, LIMITED],
 }
-#: How many items a page has, by what the request says.
+#: The arguments for a page size.
 SIZES = {
     "pages": lambda size: {"params": {"size": size}},
     "post": lambda size: {"params": {"size": size}},
@@ -49,7 +50,7 @@ SIZES = {
 
 
 def plans(name: str) -> st.SearchStrategy[list[Fault]]:
-    """What happens to the requests, one after the other: nothing for some time, then a fault."""
+    """A plan for all requests: some requests without a fault, then a fault, and again."""
     fault = st.sampled_from([*FAULTS, *(Fault(reply=lie) for lie in LIES[name])])
     plan = st.lists(st.tuples(st.integers(0, 4), fault), max_size=6)
     return plan.map(lambda plan: [each for n, fault in plan for each in (*[Fault()] * n, fault)])
@@ -63,12 +64,12 @@ def shared() -> Iterator[tuple[Sandbox, IrisSession]]:
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_the_whole_list_or_an_exception(shared, name) -> None:
-    """And after an exception that says where to go on, the rest of it."""
+def test_any_list_is_read_whole_and_in_order_or_raises(shared, name) -> None:
+    """If the exception has a resume point, the resume point leads to the rest of the list."""
     sandbox, iris = shared
     url, arguments, kind = LISTS[name]
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(25), suppress_health_check=list(HealthCheck))
     @given(
         machines=st.integers(0, 60),
         size=st.integers(1, 30),
@@ -89,7 +90,7 @@ def test_the_whole_list_or_an_exception(shared, name) -> None:
             assert len(found) == machines
         except requests.RequestException as error:
             assert plan
-            # the first request fails as it does without a walk
+            # the first request of a list fails as `get()` fails
             assert getattr(error, "items_read", 0) == len(found)  # noqa: PT017
             resume = getattr(error, "resume", None)
         finally:

@@ -15,7 +15,7 @@ from .lists import LISTS, POSITIONS, resume_at
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_the_place_that_an_error_tells_is_one_of_its_list(sandbox, iris, name) -> None:
+def test_the_resume_point_of_an_error_belongs_to_its_list(sandbox, iris, name) -> None:
     url, arguments, _ = LISTS[name]
     walk = iris.items(url, **arguments)
     next(walk)
@@ -28,7 +28,7 @@ def test_the_place_that_an_error_tells_is_one_of_its_list(sandbox, iris, name) -
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_resume_is_for_the_list_that_it_comes_from(iris, name) -> None:
+def test_a_resume_point_is_refused_by_any_other_list(iris, name) -> None:
     url, arguments, _ = LISTS[name]
     resume = resume_at(POSITIONS[name], url, **arguments)
     iris.items(url, resume=resume, max_workers=2, items_path="x", headers={"X": "y"}, **arguments)
@@ -45,7 +45,7 @@ def test_a_resume_is_for_the_list_that_it_comes_from(iris, name) -> None:
             iris.items(**{"url": url, "resume": resume, **arguments, **changes})
 
 
-def test_a_resume_of_graphql_is_for_its_variables(iris) -> None:
+def test_a_resume_point_of_graphql_belongs_to_its_variables(iris) -> None:
     def call(**variables):
         return {"method": "POST", "json": {"query": QUERY, "variables": variables}}
 
@@ -66,7 +66,7 @@ def test_a_resume_of_graphql_is_for_its_variables(iris) -> None:
     ],
     ids=str,
 )
-def test_a_resume_is_for_what_is_sent_however_it_is_said(iris, then, now) -> None:
+def test_a_resume_point_is_accepted_by_the_same_request_written_otherwise(iris, then, now) -> None:
     resume = resume_at(POSITIONS["pages"], ASSETS, method="POST", **then)
     iris.items(ASSETS, resume=resume, method="POST", **now)
 
@@ -83,13 +83,13 @@ def test_a_resume_is_for_what_is_sent_however_it_is_said(iris, then, now) -> Non
     ],
     ids=str,
 )
-def test_a_resume_is_not_for_what_is_sent_otherwise(iris, then, now) -> None:
+def test_a_resume_point_is_refused_by_a_different_request(iris, then, now) -> None:
     resume = resume_at(POSITIONS["pages"], ASSETS, method="POST", **then)
     with pytest.raises(SettingError, match="the same call"):
         iris.items(ASSETS, resume=resume, method="POST", **now)
 
 
-def test_a_resume_is_what_it_was_when_called(iris) -> None:
+def test_a_resume_point_that_changes_after_the_call_does_not_matter(iris) -> None:
     call = {"url": ASSETS, "params": {"size": 100}}
     resume = resume_at({"page": 1, "size": 100, "total": 249}, **call)
     walk = iris.items(**call, resume=resume)
@@ -107,14 +107,14 @@ def test_a_resume_is_what_it_was_when_called(iris) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_resume_is_refused_when_called(style, resume) -> None:
+def test_a_malformed_resume_point_is_refused_before_the_first_item(style, resume) -> None:
     url, arguments, _ = style
     with IrisSession() as iris, pytest.raises(SettingError, match="resume must be") as caught:
         iris.items(url, resume=resume, **arguments)
     assert caught.value.setting == "resume"
 
 
-def test_a_list_that_has_changed_since_it_was_left_is_an_error(sandbox, iris) -> None:
+def test_a_list_that_changed_since_its_resume_point_is_an_error(sandbox, iris) -> None:
     walk = iris.items(ASSETS, params={"size": 100})
     next(walk)
     sandbox.inject(Fault(status=500), on="api", times=1000)
@@ -135,7 +135,7 @@ def test_a_list_that_has_changed_since_it_was_left_is_an_error(sandbox, iris) ->
     ],
     ids=str,
 )
-def test_a_list_that_has_another_style_by_now_is_read_no_further(iris, name, place) -> None:
+def test_a_list_whose_style_changed_since_its_resume_point_is_an_error(iris, name, place) -> None:
     """The server knows no such place, and gives the first page once more."""
     url, arguments, _ = LISTS[name]
     walk = iris.items(url, resume=resume_at(place, url, **arguments), **arguments)

@@ -1,4 +1,4 @@
-"""A sign of more that is not understood is never the end, however a server spells its pages."""
+"""An unknown sign of more is never the end of a list, in any spelling."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from requests_iris import IncompleteListError, IrisSession, ListError
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..support.clocks import SkippingClock
+from ..support.depth import examples
 from ..support.paths import ASSETS, FLEET, GRAPHQL, OPERATORS, QUERY
-from .lists import EXAMPLES, LISTS, answers, ids, the_whole
+from .lists import LISTS, answers, ids, the_whole
 from .rewriting import renamed, rewritten
 
 AEMP, CURSOR, PAGES = f"{FLEET}/1", OPERATORS, ASSETS
@@ -130,7 +131,7 @@ def test_an_aemp_list_may_have_links_that_do_not_lead_on(iris, rel) -> None:
     ["/aemp/v2/123/-1/Fleet/1", "/public/api/aemp/v2/15143/-3/Fleet/1", "/aemp/v1/9/-2/Fleet/1"],
 )
 def test_the_aemp_paths_of_every_account_are_aemp(sandbox, iris, path) -> None:
-    """So they get no size, and a page without links is refused."""
+    """Therefore the request has no size, and a page without links is refused."""
     url = answers(sandbox, {"Equipment": [1], "Links": []}).replace("/api/odd", path)
     with pytest.raises(IncompleteListError, match="no links"):
         list(iris.items(url))
@@ -138,7 +139,7 @@ def test_the_aemp_paths_of_every_account_are_aemp(sandbox, iris, path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ID/4711", "MakeModelSerial/Acme/X1/4711"])
-def test_one_machine_whose_number_is_all_digits_is_no_page(sandbox, iris, name) -> None:
+def test_the_path_of_a_machine_with_a_number_for_a_name_is_no_page(sandbox, iris, name) -> None:
     sandbox.inject(Fault(status=200, body={"Equipment": [1]}), on="api")
     assert list(iris.items(f"/aemp/v2/123/-1/Fleet/Equipment/{name}")) == [1]
 
@@ -209,7 +210,7 @@ def test_page_numbers_under_unknown_names_are_refused(iris, names) -> None:
     ],
     ids=str,
 )
-def test_in_graphql_the_names_of_the_query_hold(iris, names) -> None:
+def test_graphql_uses_the_names_of_the_query(iris, names) -> None:
     arguments = rewritten({"json": {"query": QUERY}}, renamed(names))
     with pytest.raises(ListError):
         list(iris.items(GRAPHQL, method="POST", **arguments))
@@ -223,7 +224,7 @@ def test_in_graphql_the_names_of_the_query_hold(iris, names) -> None:
         ("aemp", {"links": [], "LINKS": "x", "EQUIPMENT": [1]}),
     ],
 )
-def test_of_two_spellings_the_one_of_iris_wins(iris, name, other) -> None:
+def test_the_spelling_of_iris_wins_over_another_spelling(iris, name, other) -> None:
     url, arguments, kind = LISTS[name]
     arguments = rewritten(arguments, lambda document: {**other, **document})
     assert ids(iris.items(url, **arguments)) == ids(the_whole(kind))
@@ -237,7 +238,7 @@ def test_two_foreign_spellings_that_contradict_are_refused(sandbox, iris) -> Non
 
 @pytest.mark.parametrize("more", [{"hasMore": True}, {"nextPage": 4}, {"isLast": False}], ids=str)
 @pytest.mark.parametrize("name", ["pages", "post", "cursor", "aemp"])
-def test_a_last_page_that_tells_of_more_is_refused_in_every_style(iris, name, more) -> None:
+def test_a_last_page_with_a_sign_of_more_is_refused_in_every_style(iris, name, more) -> None:
     url, arguments, _ = LISTS[name]
     with pytest.raises(IncompleteListError, match="tells of more pages"):
         list(iris.items(url, **rewritten(arguments, lambda document: {**document, **more})))
@@ -284,7 +285,7 @@ def test_an_unknown_relation_to_another_page_of_the_list_is_refused(sandbox, iri
         list(iris.items(answers(sandbox, {"plans": [1], "links": [link]})))
 
 
-#: The members by which each style tells its pages, and the path to the objects that hold them.
+#: The paging members of each style, and the path to their objects.
 MEMBERS = {
     "pages": ("content", "number", "size", "totalElements", "totalPages", "numberOfElements"),
     "post": ("content", "number", "size", "totalElements", "totalPages", "numberOfElements"),
@@ -295,7 +296,7 @@ MEMBERS = {
 
 
 def spellings(name: str) -> st.SearchStrategy[str]:
-    """Other ways to write a name, or another name."""
+    """Spellings of a name, and different names."""
     flags = st.lists(st.booleans(), min_size=len(name), max_size=len(name))
     case = flags.map(lambda ups: "".join(map(_in_case, name, ups)))
     snake = st.just("".join(f"_{c.lower()}" if c.isupper() else c for c in name))
@@ -310,7 +311,7 @@ def _in_case(letter: str, up: bool) -> str:
 
 
 def respelled(document: Any, names: dict[str, str]) -> Any:
-    """The page with other names, and other relations. Items stay as they are."""
+    """The page with changed names and changed relations. Items stay as they are."""
     if isinstance(document, list):
         marks = {"rel", "node"}  # of a link, and of an edge
         return [respelled(e, names) if marks & set(e) else e for e in document]
@@ -343,7 +344,7 @@ def test_a_list_in_any_spelling_is_read_whole_or_refused(shared, name) -> None:
     one_page = st.fixed_dictionaries({each: spellings(each) for each in MEMBERS[name]})
     few = st.sets(st.sampled_from(MEMBERS[name]), min_size=1, max_size=3)
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(25), suppress_health_check=list(HealthCheck))
     @given(
         pages=st.lists(st.tuples(few, one_page), min_size=1, max_size=4),
         workers=st.sampled_from([1, 4]),

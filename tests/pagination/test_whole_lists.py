@@ -27,7 +27,7 @@ def test_nothing_is_sent_before_the_first_item_is_asked_for(sandbox, iris, style
     assert sandbox.count("api") > 0
 
 
-def test_a_token_that_ends_on_the_way_is_nobodys_business(sandbox, iris, style) -> None:
+def test_a_list_is_read_whole_although_its_token_expires_meanwhile(sandbox, iris, style) -> None:
     url, arguments, name = style
     walk = iris.items(url, **arguments)
     found = [next(walk)]
@@ -38,7 +38,8 @@ def test_a_token_that_ends_on_the_way_is_nobodys_business(sandbox, iris, style) 
 @pytest.mark.parametrize("workers", [1, 8])
 @pytest.mark.parametrize("of_session", [False, True])
 def test_a_page_is_not_streamed(sandbox, iris, style, workers, of_session) -> None:
-    """It is read whole: one that breaks off is asked for again, which a streamed one is not."""
+    """It is read whole: a page that breaks off is requested again, and a streamed page would not
+    be."""
     url, arguments, name = style
     iris.stream = of_session
     sandbox.inject(Fault(), on="api")

@@ -22,10 +22,10 @@ from .lists import LISTS, walkers
 
 
 class TestWorkers:
-    """Four of them, on the 25 pages of a list."""
+    """Four workers on the 25 pages of a list."""
 
     def pages(self, iris, before):
-        """A walk that calls `before` in each of its threads, before it asks for a page there."""
+        """A list that calls `before` in each of its threads before each request."""
 
         def request(method, url, **arguments):
             if threading.current_thread() is not threading.main_thread():
@@ -110,7 +110,7 @@ class TestWorkers:
 
 
 @pytest.mark.parametrize("workers", [1, 8])
-def test_stopping_early_leaves_no_thread(iris, workers) -> None:
+def test_a_list_that_is_left_early_leaves_no_thread(iris, workers) -> None:
     walk = iris.items(ASSETS, params={"size": 10}, max_workers=workers)
     next(walk)
     walk.close()
@@ -118,12 +118,12 @@ def test_stopping_early_leaves_no_thread(iris, workers) -> None:
 
 
 class TestThreads:
-    """However a walk ends, its threads end, and nothing is said of it."""
+    """The threads of a list end with the list, without a message, whatever ends the list."""
 
     @pytest.fixture(autouse=True)
     def _all_end(self) -> Iterator[None]:
         yield
-        # one that was interrupted while it began is not waited for by its walk
+        # a list does not wait for a thread that was interrupted while the thread began
         for thread in threading.enumerate():
             if thread.name.startswith("iris-pages"):
                 thread.join(10)

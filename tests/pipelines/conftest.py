@@ -25,7 +25,7 @@ def fleet(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 def output_of(*command: str, cwd: Path) -> str:
-    """What a program says on both of its streams; fails unless it ends well, and in time."""
+    """The output of a program. Fails if the program fails or takes too long."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     done = subprocess.run(command, **streams, encoding="utf-8", timeout=STUCK, cwd=cwd)
     assert done.returncode == 0, done.stdout

@@ -66,7 +66,7 @@ def reserved_port() -> Iterator[int]:
 
 @contextmanager
 def api_server(port: int, home: Path) -> Iterator[None]:
-    """The part of Airflow that its tasks talk to."""
+    """Airflow's API server, which tasks need."""
     command = [*AIRFLOW, "api-server", "--host", "127.0.0.1", "--port", str(port)]
     server = subprocess.Popen(command, cwd=home)
     try:
@@ -90,7 +90,7 @@ def wait_for(server: subprocess.Popen[bytes], url: str) -> None:
 
 
 def tasks_of(airflow: str) -> tuple[list[dict[str, Any]], Any]:
-    """The tasks of the one run there was, and what the last of them returned."""
+    """The tasks of the only run, and the return value of the last task."""
     with requests.Session() as session:
         token = session.get(f"{airflow}/auth/token", timeout=STUCK).json()["access_token"]
         session.headers["Authorization"] = f"Bearer {token}"
@@ -101,7 +101,7 @@ def tasks_of(airflow: str) -> tuple[list[dict[str, Any]], Any]:
     return tasks, value
 
 
-def test_tasks_in_processes_of_their_own_share_one_token(
+def test_airflow_tasks_in_separate_processes_share_one_token(
     airflow: str, fleet: Sandbox, tmp_path: Path
 ) -> None:
     output = output_of(*AIRFLOW, "dags", "test", "--use-executor", DAG, cwd=tmp_path)

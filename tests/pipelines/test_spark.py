@@ -15,7 +15,7 @@ from requests_iris.sandbox import Sandbox
 from .conftest import EXAMPLES, assert_one_token_for_all, output_of
 
 
-def test_workers_share_one_token(
+def test_spark_workers_share_one_token(
     fleet: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:

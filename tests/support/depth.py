@@ -1,7 +1,7 @@
 """How many examples Hypothesis tries: few in every run, many on demand.
 
 The environment variable HYPOTHESIS_PROFILE chooses the profile; `tox -e deep` sets "deep".
-A test that needs a number of its own says ``@settings(max_examples=examples(15))``.
+A test that needs a different number has ``@settings(max_examples=examples(15))``.
 """
 
 from __future__ import annotations

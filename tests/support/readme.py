@@ -11,7 +11,7 @@ BLOCK = re.compile(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)")
 
 
 def blocks_of(section: str) -> list[str]:
-    """The blocks of one section, without their indentation."""
+    """The blocks of a section, without indentation."""
     text = README.read_text("utf-8").split(f"\n{section}\n{'-' * len(section)}\n")[1]
     text = re.split(r"\n-{3,}\n", text)[0]
     return [textwrap.dedent(block) for block in BLOCK.findall(text)]

@@ -76,12 +76,14 @@ def proxy(tls: ssl.SSLContext | None = None) -> Iterator[str]:
         def handle_error(self, *_: Any) -> None:
             """Say nothing: a client may refuse the certificate."""
 
-    try:
-        with serving(Proxy(("127.0.0.1", 0), Tunnel)) as address:
+    with serving(Proxy(("127.0.0.1", 0), Tunnel)) as address:
+        try:
             yield f"{'https' if tls else 'http'}://{address}"
-    finally:
-        for each in opened:
-            hang_up(each)
+        finally:
+            # Before the server waits for its threads. If threads share a new session, requests
+            # may make two managers for a proxy, and closes the connections of the last only.
+            for each in opened:
+                hang_up(each)
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Whatever the token endpoint answers: a token or an error of ours, and no secret in it."""
+"""Each response of the token endpoint is a token, or an error of this library without a secret."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ from requests_iris.sandbox import OMIT, Fault, Sandbox
 from requests_iris.token_endpoint import TokenEndpoint
 
 from ..support.clocks import SkippingClock
+from ..support.depth import examples
 from ..support.leaks import leaks, shown, told_of
 from ..support.servers import serving
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 VALUES = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(max_size=5), SCALARS)
 NAMES = ["expires_in", "scope", "token_type", "error"]
-#: What a token begins with here, so that none stands in a text by accident.
+#: The beginning of every token here, so that no text contains a token by accident.
 MARK = "made-up-"
 TOKENS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20).map(MARK.__add__)
 MEMBERS = {
@@ -62,13 +63,7 @@ def shared():
         yield sandbox
 
 
-@settings(
-    derandomize=True,
-    deadline=None,
-    database=None,
-    max_examples=150,
-    suppress_health_check=list(HealthCheck),
-)
+@settings(max_examples=examples(50), suppress_health_check=list(HealthCheck))
 @given(
     status=st.sampled_from([200, 201, 302, 400, 401, 404, 429, 500, 503]),
     body=OBJECTS | st.binary(max_size=60),
@@ -122,7 +117,7 @@ def test_a_header_in_utf_8_is_redacted(iris, sandbox) -> None:
 
 
 def error_after(body: str | bytes, *, password: str) -> TokenError:
-    """The error of a sign-in that is answered with `body`."""
+    """The error of a sign-in whose response has this `body`."""
     with Sandbox(password=password) as sandbox, IrisSession(**sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
         sandbox.inject(Fault(status=400, body=body), on="token")
@@ -150,7 +145,7 @@ def server_that_answers(reply: bytes) -> Iterator[str]:
 
 
 def error_of_sign_in(reply: bytes, *, password: str = "hush") -> TokenError:
-    """The error of a sign-in that is answered with `reply`."""
+    """The error of a sign-in whose response is `reply`."""
     nobody = {"client_id": "c", "client_secret": "hush", "username": "u", "password": password}
     with (
         server_that_answers(reply) as url,
@@ -228,8 +223,11 @@ def test_every_secret_of_a_renewal_is_redacted(iris: IrisSession, sandbox: Sandb
 @pytest.mark.parametrize(
     ("description", "told"),
     [
-        *((None, None), ("", None), (5, "5"), (" a\n\u00e4\tb ", "a \u00e4 b")),
-        *((300 * "x", 197 * "x" + "...")),
+        (None, None),
+        ("", None),
+        (5, "5"),
+        (" a\n\u00e4\tb ", "a \u00e4 b"),
+        (300 * "x", 197 * "x" + "..."),
     ],
 )
 def test_a_description_is_one_short_line(description: object, told: str | None) -> None:
@@ -251,7 +249,7 @@ def test_an_error_says_what_to_check(error: object, kind: type[TokenError], advi
     assert str(caught).endswith(f". {advice}")
 
 
-#: ä " \ / & < > and a space are what somebody escapes.
+#: Some encoders escape ä " \ / & < > and a space.
 ODD = 'pä"s\\s /&<x>'
 LASHES = "a" + 60 * "\\" + "z"
 
@@ -303,7 +301,7 @@ def test_a_password_is_redacted_in_any_unicode_charset(charset) -> None:
     [("latin-1", ODD), ("gb18030", ODD), ("iso2022_jp", "密hunter2"), ("utf-16-le", "中hunter2")],
 )
 def test_a_body_in_another_charset_is_left_out(charset, password) -> None:
-    """In it the password's letters beyond ASCII are unknown, and the others stand between them."""
+    """The charset lacks the letters of the password beyond ASCII, and has the letters between."""
     assert text_after(password.encode(charset), password=password) == ""
 
 
@@ -329,7 +327,8 @@ def test_a_refusal_in_any_charset_leads_to_the_password(iris, sandbox, charset) 
 
 @pytest.mark.parametrize("echo", [LASHES, json.dumps(LASHES)[1:-1], quote(LASHES)])
 def test_a_secret_with_many_backslashes_is_redacted_quickly(echo) -> None:
-    """They can be doubled or not, each of them: one by one, there would be too many ways."""
+    """Each backslash may be doubled or not: trying each backslash alone would take too many
+    steps."""
     assert text_after(f"{echo[:-1]}?{echo}", password=LASHES) == f"{echo[:-1]}?[secret]"
 
 
@@ -340,7 +339,7 @@ def test_an_empty_error_member_is_no_error(iris: IrisSession, sandbox: Sandbox) 
 
 
 def test_a_response_without_a_scope_keeps_the_known_scope(iris, sandbox) -> None:
-    """RFC 6749 sections 5.1 and 6: a renewal leaves the one that was granted."""
+    """RFC 6749 sections 5.1 and 6: a renewal keeps the granted scope."""
     sandbox.inject(Fault(reply={"scope": OMIT}), on="token")
     assert iris.fetch_token()["scope"] == ["api", "offline_access"]
     for reply in ({"scope": "api"}, {"scope": OMIT}):
@@ -349,7 +348,7 @@ def test_a_response_without_a_scope_keeps_the_known_scope(iris, sandbox) -> None
 
 
 def asked_and_told(password: str, response: Response) -> tuple[PreparedRequest, TokenError]:
-    """A sign-in that never gets to a network, and the error that `response` makes of it."""
+    """The error of a sign-in without a network, whose response is `response`."""
     asked: list[PreparedRequest] = []
 
     def send(request: PreparedRequest, timeout: float) -> Response:
@@ -365,7 +364,8 @@ def asked_and_told(password: str, response: Response) -> tuple[PreparedRequest, 
 
 @pytest.fixture
 def by_hand() -> Response:
-    """As mocks put one together: it has no reason, and a header that no server can send."""
+    """As mocks put one together: the response has no reason phrase, and a header that no server
+    can send."""
     response = Response()
     response.status_code, response.raw = 404, io.BytesIO(b"no")
     response.headers["X-Is"] = "→"
