@@ -27,7 +27,7 @@ from .auth import BearerAuth, FirstHook, Resend, Signer, copy_of, with_rejected
 from .body import position_of
 from .clock import Clock
 from .credentials import PREFIX, SECRETS, Credentials
-from .deadline import Watch
+from .deadline import Watch, stays_in_thread
 from .errors import SettingError
 from .forks import register
 from .hosts import (
@@ -43,6 +43,7 @@ from .pagination import Page, Progress, items, pages, progress_of, responses
 from .parameters import (
     Argument,
     SecretArgument,
+    cannot_change,
     drained,
     named_only,
     refuse_former,
@@ -282,6 +283,10 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         """The name of the API User."""
         return self._source.credentials.username
 
+    @username.setter
+    def username(self, value: NoReturn) -> None:
+        raise AttributeError(cannot_change("username"))
+
     if TYPE_CHECKING:  # requests' methods, with the two additional arguments of `request`
 
         def get(
@@ -443,9 +448,15 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         if verdict is not Verdict.SIGN:
             return self._send_unsigned(request if verdict is Verdict.LEAVE else copied, **kwargs)
         resend = Resend(signer, position_of(copied.body), self._adapter_send)
-        with FirstHook(copied, resend):
+        with FirstHook(copied, partial(self._after, resend)):
             response = super().send(copied, **kwargs)
         return with_rejected(response) if response.history else response
+
+    def _after(self, resend: Resend, response: Response, **settings: Any) -> Response:
+        """The response hook of :meth:`send`."""
+        replaced = getattr(self.get_adapter, "__func__", None) is not type(self).get_adapter
+        with _During(stays_in_thread, replaced):
+            return resend(response, **settings)
 
     def _send_unsigned(self, request: PreparedRequest, **kwargs: Any) -> Response:
         """As requests does. If the response is a 401, a log record names the likely reason."""

@@ -450,7 +450,7 @@ class TestProperties:
     )
     def test_any_other_argument_cannot_be_assigned(self, name) -> None:
         iris = IrisSession()
-        with pytest.raises(AttributeError, match=name):
+        with pytest.raises(AttributeError, match=rf"{name} cannot be changed. Pass `{name}=` to"):
             setattr(iris, name, "x")
 
     @pytest.mark.parametrize("name", ["client_secret", "password"])
