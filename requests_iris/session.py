@@ -285,6 +285,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
 
     @username.setter
     def username(self, value: NoReturn) -> None:
+        del value
         raise AttributeError(cannot_change("username"))
 
     if TYPE_CHECKING:  # requests' methods, with the two additional arguments of `request`

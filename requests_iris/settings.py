@@ -11,6 +11,7 @@ only inside an expression, never in a variable, because a traceback may show the
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ LEEWAY = 60.0
 DEFAULT_TIMEOUT = (10.0, 60.0)
 #: The settings with a variable, besides the credentials.
 VARIABLES = ("scope", "base_url", "token_url", "token_store", "allowed_hosts")
+#: A scheme with a typing error, such as `https:/` and `//`.
+_HALF_A_SCHEME = re.compile(r"(?:https?(?::/?|//?)|/+)(?!\d)", re.I)
 
 
 @dataclass(frozen=True)
@@ -161,9 +164,8 @@ def _checked_url(url: Any, *, setting: str) -> str:
     if not isinstance(url, str):
         raise SettingError(f"{setting} must be a URL, not {kind_of(url)}", setting=setting)
     if url and "://" not in url and "@" not in url:
-        raise SettingError(
-            f"{setting} has no https://. Did you mean {f'https://{url}'!r}?", setting=setting
-        )
+        meant = "https://" + _HALF_A_SCHEME.sub("", url)
+        raise SettingError(f"{setting} has no https://. Did you mean {meant!r}?", setting=setting)
     return str(check_url(url, setting=setting))
 
 

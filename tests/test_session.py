@@ -741,7 +741,9 @@ class TestRefusals:
                 iris.get("/echo")
             with pytest.raises(requests_iris.TokenRefusedError) as again:
                 iris.get("/echo")
-        assert isinstance(caught.value.__cause__, OAuth2Error)
+        assert isinstance(caught.value, OAuth2Error) != isinstance(
+            caught.value.__cause__, OAuth2Error
+        )
         assert not caught.value.retryable
         assert str(again.value).startswith(f"{caught.value} ")
         assert sandbox.count("token") == 1
