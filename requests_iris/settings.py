@@ -30,7 +30,7 @@ from .secret import Concealed, Secret, concealed
 from .source import TOKEN_TIMEOUT
 from .stores import TokenStore, open_store
 from .token import Token
-from .transport import POOL_MAXSIZE
+from .transport import POOL_MAXSIZE, checked_maxsize
 
 if TYPE_CHECKING:
     from requests import _types as _t
@@ -247,15 +247,6 @@ def _is_positive(number: Any) -> bool:
     return is_number and 0 < number <= threading.TIMEOUT_MAX
 
 
-def _checked_maxsize(pool_maxsize: Any) -> int:
-    if not _is_positive(pool_maxsize) or not isinstance(pool_maxsize, int):
-        raise SettingError(
-            f"pool_maxsize must be 1 connection or more, not {pool_maxsize!r}",
-            setting="pool_maxsize",
-        )
-    return pool_maxsize
-
-
 def _checked_clock(clock: Any) -> Clock:
     if not all(callable(getattr(clock, name, None)) for name in ("time", "monotonic", "sleep")):
         raise SettingError(f"clock must be a requests_iris.Clock, not {clock!r}", setting="clock")
@@ -283,7 +274,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "leeway": partial(_checked_seconds, setting="leeway", or_zero=True),
     "default_timeout": _checked_timeout,
     "retry": retry_of,
-    "pool_maxsize": _checked_maxsize,
+    "pool_maxsize": checked_maxsize,
     "token_timeout": partial(_checked_seconds, setting="token_timeout"),
     "clock": _checked_clock,
 }
