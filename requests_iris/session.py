@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from functools import partial
+from functools import partial, wraps
 from http.cookiejar import CookieJar
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
@@ -93,6 +93,8 @@ _withheld_call: ContextVar[bool] = ContextVar("requests_iris_withheld_call", def
 #: Whether the call under way in this thread was made with ``timeout=None``, which requests' own
 #: call of `send` does not show.
 _endless_call: ContextVar[bool] = ContextVar("requests_iris_endless_call", default=False)
+#: The method of the page of a list that this thread is about to request.
+_page_call: ContextVar[str | None] = ContextVar("requests_iris_page_call", default=None)
 
 
 # requests.Session is already a base of OAuth2Session. It is named for type checkers, because
@@ -386,8 +388,11 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         idempotent: bool = False,
         **passed: Any,
     ) -> Response:
+        # reading a list changes nothing on the server, whatever the method
+        is_page = method == _page_call.get()
         with (
-            _During(idempotent_call, idempotent),
+            _During(idempotent_call, idempotent or is_page),
+            _During(_page_call, None),
             _During(_withheld_call, withhold_token),
             _During(_endless_call, passed.get("timeout", _NOT_PASSED) is None),
         ):
@@ -590,8 +595,13 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         arguments: Mapping[str, Any],
     ) -> Generator[Page, None, None]:
         refuse_former(arguments, key="items_path", workers="max_workers")
-        # reading a list changes nothing on the server, whatever the method
-        read = partial(self.request, idempotent=True)
+
+        @wraps(self.request)
+        def read(method: str, url: _t.UriType, **passed: Any) -> Response:
+            # not by idempotent=True: a class of the caller before ours may not know the argument
+            with _During(_page_call, method):
+                return self.request(method, url, **passed)
+
         return pages(
             read,
             url,

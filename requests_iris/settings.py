@@ -49,7 +49,7 @@ DEFAULT_TIMEOUT = (10.0, 60.0)
 #: The settings with a variable, besides the credentials.
 VARIABLES = ("scope", "base_url", "token_url", "token_store", "allowed_hosts")
 #: A scheme with a typing error, such as `https:/` and `//`.
-_HALF_A_SCHEME = re.compile(r"(?:https?(?::/?|//?)|/+)(?!\d)", re.I)
+_HALF_A_SCHEME = re.compile(r"\A(?:https?(?::/?|//?)|/+)(?!\d)", re.I)
 
 
 @dataclass(frozen=True)

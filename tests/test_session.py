@@ -891,3 +891,23 @@ class TestTimeouts:
             with pytest.raises(TokenUnreachableError):
                 iris.get("/echo")
             assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("iris.trackunit.com", "https://iris.trackunit.com"),
+        ("auth.trackunit.com/token/v2", "https://auth.trackunit.com/token/v2"),
+        ("localhost:8080", "https://localhost:8080"),
+        ("https:/host/x", "https://host/x"),
+        ("http//host", "https://host"),
+        ("//host", "https://host"),
+        ("https:8080", "https://https:8080"),
+    ],
+)
+@pytest.mark.parametrize("name", ["base_url", "token_url"])
+def test_url_without_a_whole_scheme_is_refused_with_the_url_that_was_meant(
+    name: str, url: str, meant: str
+) -> None:
+    with pytest.raises(SettingError, match=f"Did you mean '{meant}'"):
+        IrisSession(**{name: url})
