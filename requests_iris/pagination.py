@@ -242,6 +242,8 @@ class _Reading:
                 self._style = style_of(call, document, self._items_path)
             found = self._style.items(document)
             position = self._style.following(call, document, found)
+            if position is None and response.status_code == 206:
+                raise IncompleteListError("the last page has status 206 (Partial Content)")
             names = headers_leading_on(response.headers, call.asked) if position is None else []
             if names:
                 raise IncompleteListError(
