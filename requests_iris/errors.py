@@ -171,7 +171,8 @@ class TokenTimeoutError(TokenUnreachableError, requests.Timeout):
 class TokenResponseError(TokenError, requests.HTTPError):
     """The token endpoint's response is neither a token nor a refusal.
 
-    ``retryable`` is true for a temporary fault: 408, 429 or 5xx.
+    ``retryable`` is true for a temporary fault: 408, 425, 429, 5xx, or an ``error`` such as
+    ``temporarily_unavailable``.
 
     :ivar retry_after: the ``Retry-After`` of the response in seconds, or None.
     """

@@ -9,7 +9,7 @@ This module does no I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .document import Document, folded, member, objects_around, says_yes
@@ -64,6 +64,10 @@ _LINKS = re.compile(r"(?:page|paging|pagination|navigation)?links?")
 
 #: Paging members of IRIS, and all names with a known meaning.
 _IRIS = re.compile(r"limit|size|pagesize|number|numberof.*|ispartial|status")
+#: Names with a known meaning for the end, as signs of more or of the end.
+_SIGNS = (_MORE, _LAST_CURSOR, _CURSOR, _END, _OFFSET, _TOTAL, _PAGES)
+#: Other members of a list of which the server tells whether it is whole.
+_SAYS_THE_END = re.compile(r"limit|ispartial|links?|pageinfo")
 _KNOWN = (_MORE, _LAST_CURSOR, _CURSOR, _END, _OFFSET, _TOTAL, _PAGES, _ABOUT, _IRIS)
 
 
@@ -117,21 +121,53 @@ def hints_of_more(
 
 
 def unknown_members(document: Document, items_path: str) -> list[str]:
-    """The names of members beside the list with an unknown meaning. Any may be a cursor."""
+    """The names of members beside the list with an unknown meaning. Any may be a cursor.
+
+    An object may hold a cursor if any member inside has the name of a cursor.
+    """
     return [
         name
         for name, value in document.items()
-        if isinstance(value, (str, int))
+        if (_names_a_cursor(value) if isinstance(value, dict) else isinstance(value, (str, int)))
         and says_yes(value)
         and name != items_path
         and not any(known.fullmatch(folded(name)) for known in _KNOWN)
     ]
 
 
-def header_leads_on(header: str, url: str) -> bool:
-    """Whether a Link header (RFC 8288) leads to a later page of the list at `url`."""
-    links = [each for each in links_of_header(header) if each.relations != {"last"}]
-    return any(leading_on(links, url, numbered=False))
+def is_silent(document: Document, items_path: str) -> bool:
+    """Whether no member around the list says how many items there are, or whether more follow."""
+    return not any(
+        _SAYS_THE_END.fullmatch(each.word) or any(sign.fullmatch(each.word) for sign in _SIGNS)
+        for each in _members(document, items_path)
+    )
+
+
+def headers_leading_on(headers: Mapping[str, str], url: str) -> list[str]:
+    """The names of response headers that lead to a later page of the list at `url`.
+
+    A Link header (RFC 8288) counts by its relations, any other header, such as ``X-Next-Page``, by
+    its name.
+    """
+    links = links_of_header(headers.get("Link") or "")
+    others = (each for each in links if each.relations != {"last"})
+    names = ["Link"] if any(leading_on(others, url, numbered=False)) else []
+    for name, value in headers.items():
+        if _MORE.fullmatch(folded(name).removeprefix("x")) and says_yes(value):
+            names.append(name)
+    return names
+
+
+def _names_a_cursor(value: Any) -> bool:
+    """Whether a member on any level of an object has the name of a cursor, and a value."""
+    waiting = [value]
+    while waiting:  # no recursion: a page may be nested 900 levels deep
+        for name, each in waiting.pop().items():
+            if isinstance(each, dict):
+                waiting.append(each)
+            elif any(sign.fullmatch(folded(name)) for sign in _SIGNS[:3]) and says_yes(each):
+                return True
+    return False
 
 
 def _is_sign(found: _Member) -> bool:

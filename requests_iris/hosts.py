@@ -71,7 +71,7 @@ def joined(base_url: str | None, url: Any) -> Any:
     :param url: a URL as for requests: text, bytes, or an object with a ``str()``.
     :return: the whole URL as text if `url` starts with one slash. Otherwise `url` unchanged.
     """
-    text = _text(url)
+    text = _text(url).lstrip()  # as requests does
     if not text.startswith("/") or text.startswith("//") or base_url is None:
         return url
     return _text(base_url).rstrip("/") + text
@@ -79,10 +79,11 @@ def joined(base_url: str | None, url: Any) -> Any:
 
 def why_incomplete(url: Any) -> str:
     """The message for a URL without a scheme."""
-    shown = _shown(_text(url))
-    if _text(url).startswith("/"):
+    text = _text(url).lstrip()
+    shown = _shown(text)
+    if text.startswith("/"):
         return f"Invalid URL {shown}: start a path with one slash, and base_url with https://"
-    path = _shown("/" + _text(url))
+    path = _shown("/" + text)
     return f"Invalid URL {shown}: start the path with one slash ({path}), or the URL with https://"
 
 

@@ -28,7 +28,7 @@ from .clock import Clock, given_up
 from .document import Document
 from .errors import IncompleteListError, ListError, SettingError
 from .graphql import check_errors, seconds_to_wait
-from .hints import header_leads_on
+from .hints import headers_leading_on
 from .known_styles import first_call, style_of
 from .page_errors import caused_by
 from .problems import problem_of
@@ -242,9 +242,13 @@ class _Reading:
                 self._style = style_of(call, document, self._items_path)
             found = self._style.items(document)
             position = self._style.following(call, document, found)
-            header = response.headers.get("Link", "")
-            if position is None and header and header_leads_on(header, call.asked):
-                raise IncompleteListError("the last page has a Link header to a next page")
+            if position is None and response.status_code == 206:
+                raise IncompleteListError("the last page has status 206 (Partial Content)")
+            names = headers_leading_on(response.headers, call.asked) if position is None else []
+            if names:
+                raise IncompleteListError(
+                    f"the last page has a {one_line(names[0])} header to a next page"
+                )
         self._pages += 1
         self._items += len(found)
         following = None if position is None else self._style.moved(call, position)

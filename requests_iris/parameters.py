@@ -83,6 +83,11 @@ def refuse_former(arguments: Mapping[str, Any], **former: str) -> None:
         raise TypeError(f"unexpected keyword argument {name!r}. Pass `{former[name]}=`.")
 
 
+def cannot_change(name: str) -> str:
+    """The message for an assignment to the argument `name` of a session."""
+    return f"{name} cannot be changed. Pass `{name}=` to a new IrisSession."
+
+
 class Argument(Generic[_Value]):
     """A read-only property: the argument of the session, exactly as passed."""
 
@@ -102,9 +107,7 @@ class Argument(Generic[_Value]):
 
     def __set__(self, session: object, value: NoReturn) -> None:
         del value  # may be a secret
-        raise AttributeError(
-            f"{self._name} cannot be changed. Pass `{self._name}=` to a new IrisSession."
-        )
+        raise AttributeError(cannot_change(self._name))
 
 
 class SecretArgument(Argument[NoReturn]):

@@ -42,10 +42,10 @@ def _tqdm() -> Any:
 @contextmanager
 def _bar(tqdm: Any) -> Iterator[Progress | None]:
     """A bar on standard error, if standard error is a terminal. No fault of the bar ends a list."""
-    if not _is_terminal(sys.stderr):
+    bar = _drawn(tqdm) if _is_terminal(sys.stderr) else None
+    if bar is None:
         yield None
         return
-    bar = tqdm(unit=" items")
 
     def show(done: int, total: int | None) -> None:
         with suppress(OSError, ValueError):  # the terminal may be gone, the stream closed
@@ -57,6 +57,14 @@ def _bar(tqdm: Any) -> Iterator[Progress | None]:
     finally:
         with suppress(OSError, ValueError):
             bar.close()
+
+
+def _drawn(tqdm: Any) -> Any:
+    """A new bar, or None if the terminal is gone."""
+    try:
+        return tqdm(unit=" items")
+    except (OSError, ValueError):
+        return None
 
 
 def _is_terminal(stream: Any) -> bool:

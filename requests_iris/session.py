@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from functools import partial
+from functools import partial, wraps
 from http.cookiejar import CookieJar
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
@@ -27,7 +27,7 @@ from .auth import BearerAuth, FirstHook, Resend, Signer, copy_of, with_rejected
 from .body import position_of
 from .clock import Clock
 from .credentials import PREFIX, SECRETS, Credentials
-from .deadline import Watch
+from .deadline import Watch, stays_in_thread
 from .errors import SettingError
 from .forks import register
 from .hosts import (
@@ -43,6 +43,7 @@ from .pagination import Page, Progress, items, pages, progress_of, responses
 from .parameters import (
     Argument,
     SecretArgument,
+    cannot_change,
     drained,
     named_only,
     refuse_former,
@@ -92,6 +93,8 @@ _withheld_call: ContextVar[bool] = ContextVar("requests_iris_withheld_call", def
 #: Whether the call under way in this thread was made with ``timeout=None``, which requests' own
 #: call of `send` does not show.
 _endless_call: ContextVar[bool] = ContextVar("requests_iris_endless_call", default=False)
+#: The method of the page of a list that this thread is about to request.
+_page_call: ContextVar[str | None] = ContextVar("requests_iris_page_call", default=None)
 
 
 # requests.Session is already a base of OAuth2Session. It is named for type checkers, because
@@ -282,6 +285,11 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         """The name of the API User."""
         return self._source.credentials.username
 
+    @username.setter
+    def username(self, value: NoReturn) -> None:
+        del value
+        raise AttributeError(cannot_change("username"))
+
     if TYPE_CHECKING:  # requests' methods, with the two additional arguments of `request`
 
         def get(
@@ -380,8 +388,11 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         idempotent: bool = False,
         **passed: Any,
     ) -> Response:
+        # reading a list changes nothing on the server, whatever the method
+        is_page = method == _page_call.get()
         with (
-            _During(idempotent_call, idempotent),
+            _During(idempotent_call, idempotent or is_page),
+            _During(_page_call, None),
             _During(_withheld_call, withhold_token),
             _During(_endless_call, passed.get("timeout", _NOT_PASSED) is None),
         ):
@@ -442,9 +453,15 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         if verdict is not Verdict.SIGN:
             return self._send_unsigned(request if verdict is Verdict.LEAVE else copied, **kwargs)
         resend = Resend(signer, position_of(copied.body), self._adapter_send)
-        with FirstHook(copied, resend):
+        with FirstHook(copied, partial(self._after, resend)):
             response = super().send(copied, **kwargs)
         return with_rejected(response) if response.history else response
+
+    def _after(self, resend: Resend, response: Response, **settings: Any) -> Response:
+        """The response hook of :meth:`send`."""
+        replaced = getattr(self.get_adapter, "__func__", None) is not type(self).get_adapter
+        with _During(stays_in_thread, replaced):
+            return resend(response, **settings)
 
     def _send_unsigned(self, request: PreparedRequest, **kwargs: Any) -> Response:
         """As requests does. If the response is a 401, a log record names the likely reason."""
@@ -577,8 +594,13 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         arguments: Mapping[str, Any],
     ) -> Generator[Page, None, None]:
         refuse_former(arguments, key="items_path", workers="max_workers")
-        # reading a list changes nothing on the server, whatever the method
-        read = partial(self.request, idempotent=True)
+
+        @wraps(self.request)
+        def read(method: str, url: _t.UriType, **passed: Any) -> Response:
+            # not by idempotent=True: a class of the caller before ours may not know the argument
+            with _During(_page_call, method):
+                return self.request(method, url, **passed)
+
         return pages(
             read,
             url,

@@ -11,6 +11,7 @@ only inside an expression, never in a variable, because a traceback may show the
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from .secret import Concealed, Secret, concealed
 from .source import TOKEN_TIMEOUT
 from .stores import TokenStore, open_store
 from .token import Token
-from .transport import POOL_MAXSIZE
+from .transport import POOL_MAXSIZE, checked_maxsize
 
 if TYPE_CHECKING:
     from requests import _types as _t
@@ -47,6 +48,8 @@ LEEWAY = 60.0
 DEFAULT_TIMEOUT = (10.0, 60.0)
 #: The settings with a variable, besides the credentials.
 VARIABLES = ("scope", "base_url", "token_url", "token_store", "allowed_hosts")
+#: A scheme with a typing error, such as `https:/` and `//`.
+_HALF_A_SCHEME = re.compile(r"\A(?:https?(?::/?|//?)|/+)(?!\d)", re.I)
 
 
 @dataclass(frozen=True)
@@ -161,9 +164,8 @@ def _checked_url(url: Any, *, setting: str) -> str:
     if not isinstance(url, str):
         raise SettingError(f"{setting} must be a URL, not {kind_of(url)}", setting=setting)
     if url and "://" not in url and "@" not in url:
-        raise SettingError(
-            f"{setting} has no https://. Did you mean {f'https://{url}'!r}?", setting=setting
-        )
+        meant = "https://" + _HALF_A_SCHEME.sub("", url)
+        raise SettingError(f"{setting} has no https://. Did you mean {meant!r}?", setting=setting)
     return str(check_url(url, setting=setting))
 
 
@@ -245,15 +247,6 @@ def _is_positive(number: Any) -> bool:
     return is_number and 0 < number <= threading.TIMEOUT_MAX
 
 
-def _checked_maxsize(pool_maxsize: Any) -> int:
-    if not _is_positive(pool_maxsize) or not isinstance(pool_maxsize, int):
-        raise SettingError(
-            f"pool_maxsize must be 1 connection or more, not {pool_maxsize!r}",
-            setting="pool_maxsize",
-        )
-    return pool_maxsize
-
-
 def _checked_clock(clock: Any) -> Clock:
     if not all(callable(getattr(clock, name, None)) for name in ("time", "monotonic", "sleep")):
         raise SettingError(f"clock must be a requests_iris.Clock, not {clock!r}", setting="clock")
@@ -281,7 +274,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "leeway": partial(_checked_seconds, setting="leeway", or_zero=True),
     "default_timeout": _checked_timeout,
     "retry": retry_of,
-    "pool_maxsize": _checked_maxsize,
+    "pool_maxsize": checked_maxsize,
     "token_timeout": partial(_checked_seconds, setting="token_timeout"),
     "clock": _checked_clock,
 }

@@ -7,6 +7,7 @@ replaced in one assignment.
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import math
 import random
@@ -14,7 +15,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from .clock import Clock
 from .credentials import Credentials
@@ -35,6 +36,9 @@ from .single_flight import Flight, SingleFlight
 from .stores import TokenStore
 from .token import Token
 from .token_endpoint import Send, TokenEndpoint
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 log = logging.getLogger("requests_iris")
 
@@ -68,6 +72,22 @@ class _Held:
     expiring_at: float
     expired_at: float
     number: int = 0
+
+
+def _with_few_frames(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Removes our own frames behind an error of this library.
+
+    The message says what happened and what to do. The frames of a renewal say nothing to a user.
+    """
+
+    @functools.wraps(method)
+    def call(*args: Arguments.args, **named: Arguments.kwargs) -> Result:
+        try:
+            return method(*args, **named)
+        except IrisError as error:
+            raise error.with_traceback(None)  # noqa: B904 - its own cause and context stay
+
+    return call
 
 
 class TokenSource:
@@ -230,6 +250,7 @@ class TokenSource:
             self.rejections.add(url, bearer, "password")
         return not is_new
 
+    @_with_few_frames
     def sign_in(self, credentials: Credentials, send: Send) -> Token:
         """A new token by the password grant, whatever token is held.
 
@@ -246,6 +267,7 @@ class TokenSource:
 
         return self._run_exclusively(renew)
 
+    @_with_few_frames
     def refresh(self, refresh_token: Secret | None, send: Send) -> Token:
         """A new token by the refresh_token grant, of `refresh_token` or else of the last token."""
         return self._run_exclusively(
@@ -256,6 +278,7 @@ class TokenSource:
     def _identity(self) -> Identity:
         return Identity(self.credentials, self.scope)
 
+    @_with_few_frames
     def _renew_or_wait(self, send: Send) -> Bearer:
         """The header, if the token is expiring, expired or missing.
 

@@ -31,7 +31,7 @@ from .document import (
     text_of,
 )
 from .errors import IncompleteListError, NotAListError
-from .hints import hints_of_more, unknown_members
+from .hints import hints_of_more, is_silent, unknown_members
 from .links import Link, links_in, number_of, numbered_path, urljoined
 
 #: Default number of items per page: the maximum of IRIS.
@@ -134,10 +134,15 @@ class PaginationStyle:
         :param usual: names of members on earlier pages, beside a cursor.
         :raises IncompleteListError: if any new member may be a cursor.
         """
-        asked = call.params.get("limit", call.params.get("size", ""))
-        limit = count(document, "limit") or number_of(asked)
+        asked = number_of(call.params.get("limit", call.params.get("size", "")))
+        limit = count(document, "limit") or asked
         if not limit or len(items) < limit:
             return
+        if len(items) == asked and not usual and is_silent(document, self._path):
+            raise IncompleteListError(
+                f"the page has all {asked} items that were asked for, and does not say whether "
+                "more follow. Ask for larger pages, or read the list page by page with get()"
+            )
         if names := [each for each in unknown_members(document, self._path) if each not in usual]:
             raise IncompleteListError(
                 "the page is full and names no next page, but has members of unknown meaning "

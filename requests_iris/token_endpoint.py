@@ -121,7 +121,7 @@ class TokenEndpoint:
         error = answer or TimeoutError("the response did not end in time")
         if isinstance(error, RequestException):
             error.request = None  # it holds the secrets
-        _forget_locals(error)
+        _forget_frames(error)
         raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> TokenUnreachableError:
@@ -203,10 +203,14 @@ def _is_timeout(error: BaseException | None) -> bool:
 _TIMEOUTS = (Timeout, TimeoutError, Urllib3TimeoutError)
 
 
-def _forget_locals(error: BaseException | None) -> None:
-    """Clears the frames behind an error: http.client holds the sent bytes in local variables."""
+def _forget_frames(error: BaseException | None) -> None:
+    """Removes the frames behind an error: http.client holds the sent bytes in local variables.
+
+    A hundred lines of frames would also hide the message in a printed traceback.
+    """
     while error is not None:
         clear_frames(error.__traceback__)
+        error.__traceback__ = None
         error = error.__cause__ or error.__context__
 
 

@@ -141,7 +141,8 @@ class TokenResponse:
             description=description,
             response=self.for_caller(),
         )
-        refusal.__cause__ = _oauthlib_error(error, description)
+        if not isinstance(refusal, OAuth2Error):
+            refusal.__cause__ = _oauthlib_error(error, description)
         return refusal
 
     def _shown(self, value: object) -> str:
@@ -180,5 +181,5 @@ def _oauthlib_error(error: str | None, description: str | None) -> OAuth2Error |
     try:
         raise_from_error(error, {"error_description": description})
     except OAuth2Error as cause:
-        return cause
+        return cause.with_traceback(None)
     return None

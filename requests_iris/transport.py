@@ -85,7 +85,7 @@ class IrisAdapter(HTTPAdapter):
         self._token_url = _as_sent(token_url)
         self._sign_anew = sign_anew
         self._retry = retry_of(retry)
-        self._maxsize = _checked_maxsize(pool_maxsize)
+        self._maxsize = checked_maxsize(pool_maxsize)
         self._clock = clock or Clock()
         super().__init__()
 
@@ -203,10 +203,12 @@ def _with_history(response: Response, retries: Retry) -> Response:
     return response
 
 
-def _checked_maxsize(pool_maxsize: int) -> int:
-    if not isinstance(pool_maxsize, int) or pool_maxsize < 1:
+def checked_maxsize(pool_maxsize: Any) -> int:
+    """:raises SettingError: for a value that is no positive whole number."""
+    is_number = isinstance(pool_maxsize, int) and not isinstance(pool_maxsize, bool)
+    if not is_number or pool_maxsize < 1:
         raise SettingError(
-            f"pool_maxsize={pool_maxsize!r} is not possible. Pass 1 connection or more.",
+            f"pool_maxsize must be 1 connection or more, not {pool_maxsize!r}",
             setting="pool_maxsize",
         )
-    return pool_maxsize
+    return int(pool_maxsize)

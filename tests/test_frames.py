@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from requests_iris import IrisSession, MissingSettingError
+from requests_iris.sandbox import Fault
 
 from .test_session import REFUSED
 
@@ -205,6 +207,38 @@ def test_no_frame_behind_a_missing_credential_shows_a_secret() -> None:
     error = caught(lambda: iris.fetch_token(client_secret=SECRET))
     assert isinstance(error, MissingSettingError)
     assert leaks(error) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"password": "wrong"}, Fault()),
+        ({"client_secret": "wrong"}, Fault()),
+        ({}, Fault(status=400, body={"error": "unauthorized_client"})),
+        ({}, Fault(status=401)),
+        ({}, Fault(status=404)),
+        ({"token_url": "https://127.0.0.1:9/token"}, Fault()),
+    ],
+    ids=["user", "client", "right", "bare 401", "404", "network"],
+)
+@pytest.mark.parametrize("call", ["get", "fetch_token"])
+def test_traceback_of_a_failed_sign_in_is_short_and_ends_with_the_message(
+    sandbox, clock, settings, fault, call
+) -> None:
+    """A program without an except clause prints the traceback, and the user reads the last line."""
+    sandbox.inject(fault, on="token", times=9)
+    with IrisSession(**{**sandbox.settings, **settings}, clock=clock) as iris:
+        iris.verify = sandbox.ca_file
+        error = caught(lambda: iris.get("/echo") if call == "get" else iris.fetch_token())
+    printed = "".join(traceback.format_exception(error)).splitlines()
+    assert sum(line.startswith("  File ") for line in printed) <= 12
+    assert len(printed) <= 50
+    assert printed[-1].startswith(f"requests_iris.errors.{type(error).__name__}: {error}"[:60])
+
+
+def test_traceback_of_missing_credentials_is_short() -> None:
+    error = caught(lambda: IrisSession().get("/echo"))
+    assert len(traceback.extract_tb(error.__traceback__)) <= 12
 
 
 def test_a_secret_that_is_an_enumeration_is_used_by_its_value(sandbox) -> None:

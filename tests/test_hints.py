@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from requests_iris.document import objects_around
-from requests_iris.hints import header_leads_on, hints_of_more
+from requests_iris.hints import headers_leading_on, hints_of_more
 
 #: Each name of a sign of more, with a value that says so.
 MORE: dict[str, Any] = {
@@ -132,4 +132,25 @@ def test_counts_are_compared_with_the_items_and_pages_read() -> None:
     ],
 )
 def test_a_link_header_is_a_sign_of_more_by_its_relation(header: str, leads_on: bool) -> None:
-    assert header_leads_on(header, "/plans") is leads_on
+    assert bool(headers_leading_on({"Link": header}, "/plans")) is leads_on
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "leads_on"),
+    [
+        ("X-Next-Page", "2", True),
+        ("x-next-cursor", "abc", True),
+        ("Next-Token", "abc", True),
+        ("X-Has-More", "true", True),
+        ("X-Continuation", "abc", True),
+        ("X-Next-Page", "", False),
+        ("X-Has-More", "false", False),
+        ("X-Request-Id", "abc", False),
+        ("X-Content-Type-Options", "nosniff", False),
+        ("Set-Cookie", "next=1", False),
+    ],
+)
+def test_any_other_header_is_a_sign_of_more_by_its_name(
+    name: str, value: str, leads_on: bool
+) -> None:
+    assert bool(headers_leading_on({name: value}, "/plans")) is leads_on

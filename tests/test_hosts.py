@@ -308,3 +308,8 @@ def _assert_ours(url: str) -> None:
     assert split.username is None
     assert split.port in (None, 443)
     assert may_see_token(url, ORIGINS)
+
+
+@pytest.mark.parametrize("url", [" /api", "\n/api", b" /api"])
+def test_white_space_before_a_path_is_ignored_as_in_requests(url: str | bytes) -> None:
+    assert joined("https://host/", url) == "https://host/api"

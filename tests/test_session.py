@@ -452,7 +452,7 @@ class TestProperties:
     )
     def test_any_other_argument_cannot_be_assigned(self, name) -> None:
         iris = IrisSession()
-        with pytest.raises(AttributeError, match=name):
+        with pytest.raises(AttributeError, match=rf"{name} cannot be changed. Pass `{name}=` to"):
             setattr(iris, name, "x")
 
     @pytest.mark.parametrize("name", ["client_secret", "password"])
@@ -747,7 +747,9 @@ class TestRefusals:
                 iris.get("/echo")
             with pytest.raises(requests_iris.TokenRefusedError) as again:
                 iris.get("/echo")
-        assert isinstance(caught.value.__cause__, OAuth2Error)
+        assert isinstance(caught.value, OAuth2Error) != isinstance(
+            caught.value.__cause__, OAuth2Error
+        )
         assert not caught.value.retryable
         assert str(again.value).startswith(f"{caught.value} ")
         assert sandbox.count("token") == 1
@@ -897,3 +899,23 @@ class TestTimeouts:
             with pytest.raises(TokenUnreachableError):
                 iris.get("/echo")
             assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("iris.trackunit.com", "https://iris.trackunit.com"),
+        ("auth.trackunit.com/token/v2", "https://auth.trackunit.com/token/v2"),
+        ("localhost:8080", "https://localhost:8080"),
+        ("https:/host/x", "https://host/x"),
+        ("http//host", "https://host"),
+        ("//host", "https://host"),
+        ("https:8080", "https://https:8080"),
+    ],
+)
+@pytest.mark.parametrize("name", ["base_url", "token_url"])
+def test_url_without_a_whole_scheme_is_refused_with_the_url_that_was_meant(
+    name: str, url: str, meant: str
+) -> None:
+    with pytest.raises(SettingError, match=f"Did you mean '{meant}'"):
+        IrisSession(**{name: url})

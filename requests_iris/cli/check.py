@@ -16,9 +16,10 @@ from requests import RequestException, Response
 from requests.adapters import HTTPAdapter
 
 from .. import IrisSession
-from ..credentials import from_environment, variable_of
+from ..credentials import blame, from_environment, variable_of
+from ..errors import SettingError
 from ..sharing import reason_of
-from ..stores import TokenStore, key_of, open_store
+from ..stores import StoreError, TokenStore, key_of, open_store
 from ..text import one_line
 from .entry import Command
 from .failures import ReaderGone
@@ -105,7 +106,11 @@ def check(as_json: bool) -> None:
 
 def _check(as_json: bool) -> int:
     place = from_environment("token_store", os.environ)
-    store = _BriefStore(open_store(place)) if place else None
+    try:
+        store = _BriefStore(open_store(place)) if place else None
+    except SettingError as error:
+        blame(error, variable_of("token_store"))
+        raise
     if store is not None:
         store.try_out()
     with IrisSession(token_store=store) as iris:
@@ -166,7 +171,7 @@ class _BriefStore:
     @contextmanager
     def lock(self, key: str, wait: float) -> Iterator[None]:
         if self.error is not None:
-            raise OSError(0, "the token store failed before")
+            raise StoreError(self.error)
         with self._noting(), self._store.lock(key, min(wait, LOCK_WAIT)):
             yield
 

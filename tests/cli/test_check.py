@@ -228,6 +228,24 @@ def test_a_token_store_that_cannot_be_reached_is_status_1(
     assert "hush" not in result.output
 
 
+def test_log_of_check_names_the_reason_why_the_token_store_fails(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", "redis://:hush@127.0.0.1:9/0")
+    assert check().exit_code == 1
+    assert "Redis at 127.0.0.1:9 cannot be used: Connection refused" in caplog.text
+    assert "hush" not in caplog.text
+
+
+def test_a_refused_token_store_is_status_2_and_names_the_variable(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", "ftp://host/token.json")
+    result = check()
+    assert result.exit_code == 2
+    assert "TRACKUNIT_TOKEN_STORE: token_store must be" in result.stderr
+
+
 def test_a_setting_that_cannot_be_right_is_status_2(
     account: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,16 @@ def test_requests_mock_answers_the_token_call_and_the_api_call() -> None:
     assert api.last_request.headers["Authorization"] == "Bearer first"
 
 
+def test_requests_mock_can_let_the_renewal_after_a_401_through_to_a_real_server(sandbox) -> None:
+    """requests-mock locks `send` for the thread of the mocked request."""
+    with IrisSession(**sandbox.settings) as iris, requests_mock.Mocker(real_http=True) as mock:
+        iris.verify, iris.trust_env = sandbox.ca_file, False
+        url = f"{sandbox.base_url}/api/asset/v1/assets"
+        mock.get(url, [{"status_code": 401}, {"json": {"content": [1]}}])
+        assert iris.get(url).json() == {"content": [1]}
+    assert sandbox.count("token", 200) == 2
+
+
 def test_requests_mock_works_as_an_adapter_of_the_session() -> None:
     """Nothing but this session is faked, and a scheme of the test's own gets no token."""
     adapter = requests_mock.Adapter()

@@ -6,13 +6,16 @@ import json
 from urllib.parse import unquote
 
 import pytest
+import requests
 from requests.exceptions import InvalidURL
 from requests_toolbelt import MultipartEncoder
 
-from requests_iris import SettingError
+from requests_iris import IrisSession, SettingError
 from requests_iris.known_styles import first_call
+from requests_iris.sandbox import Fault
 
 from ..support.paths import ASSETS, EVENTS, QUERY
+from .lists import the_whole
 
 
 def test_every_page_has_the_callers_headers_and_asks_for_json(sandbox, iris) -> None:
@@ -117,3 +120,69 @@ def test_a_malformed_url_is_refused_as_in_requests(sandbox, iris) -> None:
     for read in (iris.get, iris.items):
         with pytest.raises(InvalidURL):
             read("https://[::1")
+
+
+class Strict(requests.Session):
+    """A class of the caller with requests' own signature, which also rewrites URLs."""
+
+    def request(
+        self,
+        method,
+        url,
+        params=None,
+        data=None,
+        headers=None,
+        cookies=None,
+        files=None,
+        auth=None,
+        timeout=None,
+        allow_redirects=True,
+        proxies=None,
+        hooks=None,
+        stream=None,
+        verify=None,
+        cert=None,
+        json=None,
+    ):
+        url = url.replace("/mine", EVENTS)
+        return super().request(
+            method,
+            url,
+            params,
+            data,
+            headers,
+            cookies,
+            files,
+            auth,
+            timeout,
+            allow_redirects,
+            proxies,
+            hooks,
+            stream,
+            verify,
+            cert,
+            json,
+        )
+
+
+class StrictBefore(Strict, IrisSession): ...
+
+
+class StrictAfter(IrisSession, Strict): ...
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize(("kind", "url"), [(StrictBefore, "/mine"), (StrictAfter, EVENTS)])
+def test_pages_of_a_post_list_are_retried_through_a_class_with_requests_signature(
+    sandbox, clock, kind, url, workers
+) -> None:
+    """A class before ours knows no argument but requests' own."""
+    with kind(**sandbox.settings, clock=clock) as iris:
+        iris.verify = sandbox.ca_file
+        sandbox.inject(Fault(status=503), on="api", path=EVENTS, after=1)
+        found = list(
+            iris.items(url, method="POST", json={}, params={"size": 100}, max_workers=workers)
+        )
+        assert len(found) == len(the_whole("events"))
+        sandbox.inject(Fault(status=503), on="api", path=EVENTS)
+        assert iris.post(EVENTS, json={}).status_code == 503

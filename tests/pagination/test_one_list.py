@@ -123,6 +123,12 @@ def test_a_list_whose_link_header_has_a_next_page_is_not_whole(sandbox, iris) ->
     assert list(iris.items(PLANS))
 
 
+def test_a_list_whose_last_page_has_status_206_is_not_whole(sandbox, iris) -> None:
+    sandbox.inject(Fault(status=206, body={"content": [1]}), on="api")
+    with pytest.raises(IncompleteListError, match="206"):
+        list(iris.items(PLANS))
+
+
 def test_a_partial_response_is_an_error(sandbox, iris) -> None:
     sandbox.inject(Fault(reply={"isPartial": True}), on="api")
     with pytest.raises(IncompleteListError, match="isPartial"):

@@ -108,6 +108,9 @@ class _Gone(io.StringIO):
     def write(self, text: str) -> int:
         raise OSError(5, "Input/output error")
 
+    def flush(self) -> None:
+        raise OSError(5, "Input/output error")
+
 
 def _closed() -> io.StringIO:
     stream = io.StringIO()

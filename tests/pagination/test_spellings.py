@@ -177,6 +177,48 @@ def test_a_cursor_in_an_object_is_refused(iris, around, name) -> None:
         list(iris.items(CURSOR, **rewritten({"params": {"limit": 100}}, change)))
 
 
+@pytest.mark.parametrize("around", ["foo", "Envelope", "x-more-about"])
+@pytest.mark.parametrize("name", ["after", "nextCursor", "endCursor"])
+def test_a_cursor_in_an_object_of_an_unknown_name_is_refused_on_a_full_page(
+    iris, around, name
+) -> None:
+    def change(document: dict) -> None:
+        document[around] = {"deeper": {name: document.pop("after", None)}}
+
+    with pytest.raises(IncompleteListError, match=f"unknown meaning .{around}|unknown way"):
+        list(iris.items(CURSOR, **rewritten({"params": {"limit": 100}}, change)))
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("size", [{"size": 100}, {"limit": 100}, {"size": 50}])
+def test_a_page_with_all_items_asked_for_that_says_nothing_is_refused(iris, size, workers) -> None:
+    """Silence is not the end: the server may have more items."""
+    arguments = rewritten({"params": {**size, "size": next(iter(size.values()))}}, bare)
+    with pytest.raises(IncompleteListError, match="does not say whether more follow"):
+        list(iris.items(PAGES, max_workers=workers, **arguments))
+
+
+def test_a_page_with_fewer_items_than_asked_for_that_says_nothing_is_whole(iris) -> None:
+    assert len(list(iris.items(PAGES, **rewritten({"params": {"size": 251}}, bare)))) == 250
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        *({"total": 250}, {"hasMore": False}, {"last": True}, {"next": None}, {"isPartial": False}),
+        *({"page": {"totalElements": 250}}, {"after": None}, {"pages": 1}),
+    ],
+    ids=str,
+)
+def test_a_page_with_all_items_asked_for_that_tells_the_end_is_whole(iris, end) -> None:
+    change = rewritten({"params": {"size": 250}}, lambda document: {**bare(document), **end})
+    assert len(list(iris.items(PAGES, **change))) == 250
+
+
+def bare(document: dict) -> dict:
+    return {"content": document["content"]}
+
+
 @pytest.mark.parametrize(
     "names",
     [

@@ -44,7 +44,7 @@ IrisSession.from_env(5)  # type: ignore[arg-type] # pyright: ignore[reportArgume
 
 iris.leeway = 5  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
 iris.token_url = "x"  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
-iris.username = "x"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+iris.username = "x"  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
 iris.token = 5  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
 iris.token["acces_token"]  # type: ignore[typeddict-item] # pyright: ignore[reportGeneralTypeIssues]
 iris.counters["tokns"]  # type: ignore[typeddict-item] # pyright: ignore[reportGeneralTypeIssues]
