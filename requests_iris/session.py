@@ -27,7 +27,7 @@ from .auth import BearerAuth, FirstHook, Resend, Signer, copy_of, with_rejected
 from .body import position_of
 from .clock import Clock
 from .credentials import PREFIX, SECRETS, Credentials
-from .deadline import Watch
+from .deadline import watch
 from .errors import SettingError
 from .forks import register
 from .hosts import (
@@ -647,10 +647,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             settings["proxies"] = {}  # a proxy would see the password
         adapter = self.get_adapter(url)
         tls = {name: settings[name] for name in ("verify", "cert", "proxies")}
-        with Watch(adapter, request, **tls):
-            return _TokenCall(self).send(
-                request, timeout=timeout, allow_redirects=False, **settings
-            )
+        watch(adapter, request, **tls)
+        return _TokenCall(self).send(request, timeout=timeout, allow_redirects=False, **settings)
 
     def _sign_anew(self, request: PreparedRequest) -> None:
         """Called by the adapter before a retry: the token may have expired during the wait."""

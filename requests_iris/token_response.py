@@ -180,5 +180,5 @@ def _oauthlib_error(error: str | None, description: str | None) -> OAuth2Error |
     try:
         raise_from_error(error, {"error_description": description})
     except OAuth2Error as cause:
-        return cause
+        return cause.with_traceback(None)
     return None
