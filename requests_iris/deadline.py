@@ -137,7 +137,7 @@ class _Work(Generic[Result]):
         """Shuts the connections down, so that a blocked read ends at once."""
         self._is_cut = True
         # a TLS connection to a proxy has no handle before the end of the connect
-        opening = [getattr(each, "sock", None) for each in self._connections]
+        opening: list[Any] = [getattr(each, "sock", None) for each in self._connections]
         with self._closing:
             for sock in (*opening, *self._handles):
                 # not SSLSocket's own shutdown, which takes the TLS layer away from a reader
@@ -177,10 +177,10 @@ class _Watched:
 
     def __init__(self, pool: Any) -> None:
         self._pool = weakref.ref(pool)  # urllib3 closes the connections when the pool is gone
-        self._own = vars(pool).get("_get_conn")
+        self._own: Any = vars(pool).get("_get_conn")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        pool = self._pool()
+        pool: Any = self._pool()
         # the class is asked each time, because a program may replace its method later
         get = self._own or partial(type(pool)._get_conn, pool)
         connection = get(*args, **kwargs)

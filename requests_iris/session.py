@@ -57,7 +57,7 @@ from .permission import (
     withhold,
     without_tokens,
 )
-from .secret import Bearer, Concealed, concealed
+from .secret import Bearer, Concealed, concealed, forget_sent
 from .settings import Settings, checked_token, checked_updater, kind_of
 from .source import TokenSource, Updater
 from .stores import TokenStore
@@ -443,8 +443,12 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         if verdict is not Verdict.SIGN:
             return self._send_unsigned(request if verdict is Verdict.LEAVE else copied, **kwargs)
         resend = Resend(signer, position_of(copied.body), self._adapter_send)
-        with FirstHook(copied, resend):
-            response = super().send(copied, **kwargs)
+        try:
+            with FirstHook(copied, resend):
+                response = super().send(copied, **kwargs)
+        except BaseException as error:
+            forget_sent(error)
+            raise
         return with_rejected(response) if response.history else response
 
     def _send_unsigned(self, request: PreparedRequest, **kwargs: Any) -> Response:
