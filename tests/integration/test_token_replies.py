@@ -229,7 +229,7 @@ def test_every_secret_of_a_renewal_is_redacted(iris: IrisSession, sandbox: Sandb
     ("description", "told"),
     [
         *((None, None), ("", None), (5, "5"), (" a\n\u00e4\tb ", "a \u00e4 b")),
-        *((300 * "x", 197 * "x" + "...")),
+        (300 * "x", 197 * "x" + "..."),
     ],
 )
 def test_a_description_is_one_short_line(description: object, told: str | None) -> None:
