@@ -170,9 +170,9 @@ def watch(
 
 
 class _Watched:
-    """Stands before the ``_get_conn`` of a pool, and tells the current work of the connection.
+    """Wraps the ``_get_conn`` of a pool, and reports each connection to the current work.
 
-    Only here new and reused connections pass alike.
+    New connections and used connections both pass this method.
     """
 
     def __init__(self, pool: Any) -> None:
@@ -193,7 +193,7 @@ class _Watched:
 
 
 def _connect(connection: Any) -> None:
-    """Opens the connection by its own method, and tells the current work of the socket."""
+    """Opens the connection by its own method, and reports the socket to the current work."""
     del connection.connect
     connection.connect()
     if work := _current.get():

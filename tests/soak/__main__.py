@@ -1,10 +1,11 @@
-"""Runs the soak, prints one table, and ends with status 1 if something was lost or grows.
+"""Runs the soak and prints one table. The status is 1 if a request is lost or doubled, or if a
+process grows.
 
 8 processes with 32 threads share a token in a file store. A sandbox answers with random faults:
 status 429 and 5xx, dropped connections, truncated and slow responses. Tokens live for seconds, and
 are revoked at random.
 
-- *lost*: a request without a response of its own and without an error of requests; a response with
+- *lost*: a request without its own response and without an error of requests; a response with
   status 200 that the server did not send; a list with missing or repeated items.
 - *doubled*: a POST that came more than once to the API, except for a resend after a 401.
 - *refused*: a request that ended with an error or another status than 200.

@@ -27,9 +27,9 @@ STUCK = 120.0
 
 @dataclass
 class Outcome:
-    """What a process saw.
+    """The results of one process.
 
-    `ended`: requests by their end: "ok", the name of an error, or a status.
+    `ended`: counts by the end of a request: "ok", the name of an error, or a status.
     `accepted`: the numbers of the requests that got their own response with status 200.
     `lost`: one sentence for each request without a right end.
     `seconds`: how long each request took.
@@ -45,7 +45,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a process does."""
+    """The work of one process."""
 
     settings: dict[str, Any]
     ca_file: str
@@ -98,7 +98,7 @@ def run(plan: Plan, pipe: Connection) -> None:
 
 
 class Wrong(Exception):
-    """A response that does not belong to its request."""
+    """The response belongs to another request."""
 
 
 def _one(iris: IrisSession, plan: Plan, name: str, rolls: random.Random) -> str:
@@ -125,7 +125,7 @@ def _one(iris: IrisSession, plan: Plan, name: str, rolls: random.Random) -> str:
 
 
 def _ended(send: Callable[[], str]) -> tuple[str, str]:
-    """The end of a request, and why it is lost, if it is."""
+    """How a request ended, and the reason if the request is lost."""
     try:
         return send(), ""
     except requests.RequestException as error:
