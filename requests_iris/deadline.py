@@ -11,9 +11,11 @@ import _thread
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from requests import PreparedRequest
@@ -65,6 +67,8 @@ class _Work(Generic[Result]):
     def __init__(self, call: Callable[[], Result]) -> None:
         self._call = call
         self._connections: list[Any] = []
+        self._handles: list[socket.socket] = []
+        self._closing = threading.Lock()
         self._is_cut = False
         self._context = copy_context()
         self.result: Result | None = None
@@ -97,13 +101,16 @@ class _Work(Generic[Result]):
         finally:
             self.ended.done = True
             self.ended.wake()
+            self._context.run(_current.set, None)  # the work and its context held each other
+            self._let_go()
 
     def outcome(self) -> Result | None:
-        error, self.error = self.error, None  # avoids a cycle of error, traceback and frame
+        # an error must not hold itself by its traceback
+        result, error, self.result, self.error = self.result, self.error, None, None
         try:
             if error is not None:
                 raise error
-            return self.result
+            return result
         finally:
             del error
 
@@ -113,71 +120,85 @@ class _Work(Generic[Result]):
         :raises TimeoutError: if the work has been cut off.
         """
         self._connections.append(connection)
+        self.note_socket(connection)
+
+    def note_socket(self, connection: Any) -> None:
+        """Keeps a second handle of an open socket.
+
+        http.client takes the socket away from the connection if the server will close, and from
+        then on only the response holds the socket.
+
+        :raises TimeoutError: if the work has been cut off.
+        """
+        sock: Any = getattr(connection, "sock", None)
+        sock = getattr(sock, "socket", sock)  # TLS to a server within TLS to a proxy
+        with suppress(OSError, AttributeError, TypeError, ValueError):  # no or no real socket
+            self._handles.append(socket.fromfd(sock.fileno(), sock.family, sock.type))
         if self._is_cut:
             raise TimeoutError("the response did not end in time")
 
     def cut(self) -> None:
         """Shuts the connections down: a blocked read ends at once."""
         self._is_cut = True
-        for connection in self._connections:
-            sock: Any = getattr(connection, "sock", None)
-            # SSLSocket's own shutdown would take the TLS layer away from a reader
-            with suppress(OSError, TypeError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        # a TLS connection to a proxy has no handle before the end of the connect
+        opening: list[Any] = [getattr(each, "sock", None) for each in self._connections]
+        with self._closing:
+            for sock in (*opening, *self._handles):
+                # not SSLSocket's own shutdown, which takes the TLS layer away from a reader
+                with suppress(OSError, TypeError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def _let_go(self) -> None:
+        self._connections.clear()
+        with self._closing:
+            for handle in self._handles:
+                handle.close()
 
 
-class Watch:
-    """Within a ``with`` block, :func:`call_until` can shut down the connections of `adapter`.
+def watch(
+    adapter: BaseAdapter, request: PreparedRequest, *, verify: Any, cert: Any, proxies: Any
+) -> None:
+    """Lets :func:`call_until` shut down the connection that `adapter` will use for `request`.
 
-    Only adapters on urllib3 are watched. At the end of the block the pool gets the former
-    connection class back, since other libraries replace the class, too.
+    Only adapters that send by urllib3 are watched. The pool stays watched: nothing changes for a
+    request outside of :func:`call_until`, and several sessions and threads may share the pool.
+    """
+    if not isinstance(adapter, HTTPAdapter):
+        return
+    with suppress(Exception):  # `send` will raise the same error
+        pool: Any = adapter.get_connection_with_tls_context(
+            request, verify, proxies=proxies, cert=cert
+        )
+        if not isinstance(vars(pool).get("_get_conn"), _Watched):
+            pool._get_conn = _Watched(pool)
+
+
+class _Watched:
+    """Wraps the ``_get_conn`` of a pool, and reports each connection to the current work.
+
+    New connections and used connections both pass this method.
     """
 
-    def __init__(
-        self,
-        adapter: BaseAdapter,
-        request: PreparedRequest,
-        *,
-        verify: Any,
-        cert: Any,
-        proxies: Any,
-    ) -> None:
-        self._pool: Any = None
-        self._before: Any = None  # None: the pool has the class of its type
-        if not isinstance(adapter, HTTPAdapter):
-            return
-        with suppress(Exception):  # `send` will raise the same error
-            self._pool = adapter.get_connection_with_tls_context(
-                request, verify, proxies=proxies, cert=cert
-            )
-            adapter.cert_verify(self._pool, request.url or "", verify, cert)  # may choose a class
+    def __init__(self, pool: Any) -> None:
+        self._pool = weakref.ref(pool)  # urllib3 closes the connections when the pool is gone
+        self._own: Any = vars(pool).get("_get_conn")
 
-    def __enter__(self) -> None:
-        kind = getattr(self._pool, "ConnectionCls", None)
-        if isinstance(kind, type):
-            self._before = vars(self._pool).get("ConnectionCls")
-            self._pool.ConnectionCls = _watched(kind)
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            self._pool.ConnectionCls = self._before
-        elif self._pool is not None:
-            vars(self._pool).pop("ConnectionCls", None)  # a second session may have removed it
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = self._pool()
+        # the class is asked each time, because a program may replace its method later
+        get = self._own or partial(type(pool)._get_conn, pool)
+        connection = get(*args, **kwargs)
+        work = _current.get()
+        if work is not None:
+            if getattr(connection, "sock", None) is None:
+                connection.connect = partial(_connect, connection)
+            work.note(connection)
+        return connection
 
 
-def _watched(kind: Any) -> Any:
-    """A subclass of a urllib3 connection class. Each use is recorded by the current work."""
-
-    class Watched(kind):
-        def connect(self) -> None:
-            if work := _current.get():
-                work.note(self)
-            super().connect()
-
-        def request(self, *args: Any, **kwargs: Any) -> None:
-            if work := _current.get():
-                work.note(self)
-            super().request(*args, **kwargs)
-
-    Watched.__name__, Watched.__qualname__ = kind.__name__, kind.__qualname__
-    return Watched
+def _connect(connection: Any) -> None:
+    """Opens the connection by its own method, and reports the socket to the current work."""
+    del connection.connect
+    connection.connect()
+    if work := _current.get():
+        work.note_socket(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from threading import Timer
 from typing import Any
@@ -31,18 +32,20 @@ def discard(response: Response) -> None:
 
 def _beginning(response: Response) -> bytes:
     """The first bytes of a body, within the limits even if the server never finishes."""
-    pieces: list[bytes] = []
+    content = bytearray()
+    ends = time.monotonic() + MAX_SECONDS
     # the timeout of a socket limits one read, but a slow line can take thousands of reads
     timer = Timer(MAX_SECONDS, _stop_reading, [response.raw])
     timer.daemon = True
     with suppress(*_FAULTS):
         timer.start()
         for piece in response.iter_content(MAX_BYTES // 8):
-            pieces.append(piece)
-            if sum(map(len, pieces)) > MAX_BYTES:
+            content += piece
+            # the time, because pieces of one byte that have arrived already need no socket
+            if len(content) > MAX_BYTES or time.monotonic() > ends:
                 break
     timer.cancel()
-    return b"".join(pieces)[:MAX_BYTES]
+    return bytes(content[:MAX_BYTES])
 
 
 def _stop_reading(raw: Any) -> None:

@@ -288,6 +288,7 @@ class Renewal:
 
     def _remember(self, error: TokenError, who: Identity, grant: str) -> None:
         now = self._clock.monotonic()
+        error = copy.copy(error)  # without the traceback, which would hold the caller's variables
         wait = error.retry_after if isinstance(error, TokenResponseError) else None
         if wait:
             self._retry_after = _Pause(error, now + min(wait, RETRY_AFTER_AT_MOST))

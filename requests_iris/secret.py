@@ -11,8 +11,10 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from html.entities import codepoint2name
+from types import FrameType
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -144,6 +146,58 @@ def concealed(value: Any) -> Any:
         return value
     # not str(value), which is another text for an enumeration
     return Secret(str.__str__(value)) if isinstance(value, str) else Concealed(value)
+
+
+#: Modules whose local variables hold the bytes of a sent request, headers and all.
+_SENDERS = ("http", "urllib3", "ssl", "socket")
+
+
+def forget_sent(error: BaseException) -> None:
+    """Clears the local variables of http.client and urllib3 in the frames behind an error.
+
+    http.client joins all headers to plain bytes before sending. If sending fails, the bytes stay in
+    the frames. The variables of a program's own frames do not change.
+    """
+    for frame in frames_behind(error):
+        if frame.f_globals.get("__name__", "").partition(".")[0] in _SENDERS:
+            _clear(frame)
+
+
+def forget_all(error: BaseException) -> None:
+    """Removes the frames behind an error, with all local variables.
+
+    A hundred lines of frames would also hide the message in a printed traceback.
+    """
+    for frame in frames_behind(error):
+        _clear(frame)
+    for link in _links(error):
+        link.__traceback__ = None
+
+
+def frames_behind(error: BaseException) -> Iterator[FrameType]:
+    """The frames in the tracebacks of an error, its causes and its contexts."""
+    for link in _links(error):
+        traceback = link.__traceback__
+        while traceback is not None:
+            yield traceback.tb_frame
+            traceback = traceback.tb_next
+
+
+def _links(error: BaseException) -> Iterator[BaseException]:
+    """An error, its causes and its contexts. A program can make a circle of them."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        link = waiting.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            waiting += (link.__cause__, link.__context__)
+            yield link
+
+
+def _clear(frame: FrameType) -> None:
+    with suppress(RuntimeError):  # the frame is still running
+        frame.clear()
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:

@@ -27,7 +27,7 @@ from .auth import BearerAuth, FirstHook, Resend, Signer, copy_of, with_rejected
 from .body import position_of
 from .clock import Clock
 from .credentials import PREFIX, SECRETS, Credentials
-from .deadline import Watch, stays_in_thread
+from .deadline import stays_in_thread, watch
 from .errors import SettingError
 from .forks import register
 from .hosts import (
@@ -58,7 +58,7 @@ from .permission import (
     withhold,
     without_tokens,
 )
-from .secret import Bearer, Concealed, concealed
+from .secret import Bearer, Concealed, concealed, forget_sent
 from .settings import Settings, checked_token, checked_updater, kind_of
 from .source import TokenSource, Updater
 from .stores import TokenStore
@@ -453,8 +453,12 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         if verdict is not Verdict.SIGN:
             return self._send_unsigned(request if verdict is Verdict.LEAVE else copied, **kwargs)
         resend = Resend(signer, position_of(copied.body), self._adapter_send)
-        with FirstHook(copied, partial(self._after, resend)):
-            response = super().send(copied, **kwargs)
+        try:
+            with FirstHook(copied, partial(self._after, resend)):
+                response = super().send(copied, **kwargs)
+        except BaseException as error:
+            forget_sent(error)
+            raise
         return with_rejected(response) if response.history else response
 
     def _after(self, resend: Resend, response: Response, **settings: Any) -> Response:
@@ -668,10 +672,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             settings["proxies"] = {}  # a proxy would see the password
         adapter = self.get_adapter(url)
         tls = {name: settings[name] for name in ("verify", "cert", "proxies")}
-        with Watch(adapter, request, **tls):
-            return _TokenCall(self).send(
-                request, timeout=timeout, allow_redirects=False, **settings
-            )
+        watch(adapter, request, **tls)
+        return _TokenCall(self).send(request, timeout=timeout, allow_redirects=False, **settings)
 
     def _sign_anew(self, request: PreparedRequest) -> None:
         """Called by the adapter before a retry: the token may have expired during the wait."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, suppress
 
 from .clock import Clock
 from .stores import StoreError, TokenStore
@@ -15,6 +15,8 @@ log = logging.getLogger("requests_iris")
 
 #: Seconds of a single attempt to get the lock: the longest delay until a stored token is seen.
 ATTEMPT = 0.25
+
+Lock = AbstractContextManager[object]
 
 
 class Busy(Exception):
@@ -50,17 +52,15 @@ class Sharing:
         :param stop: asked after each attempt.
         :raises Busy: if another process holds the lock, and `wait` is 0 or `stop` returns true.
         """
-        faults, lock = self._faults, ExitStack()
-        held = self._acquire(lock, key, wait, stop)
-        self._without_store = not held
+        faults = self._faults
+        lock = self._acquire(key, wait, stop)
         try:
-            token = work(held)
+            self._without_store = lock is None
+            token = work(lock is not None)
         finally:
             self._without_store = False
-            try:
-                lock.close()
-            except Exception as error:
-                self._report(error)
+            if lock is not None:
+                self._release(lock)
         if self._faults == faults:
             self.works()
         return token
@@ -89,29 +89,43 @@ class Sharing:
         """Records that the store works. The next fault is reported as a warning again."""
         self._failing = False
 
-    def _acquire(
-        self, lock: ExitStack, key: str | None, wait: float, stop: Callable[[], bool]
-    ) -> bool:
-        """Takes the lock, in short attempts: a stored token ends the wait."""
+    def _acquire(self, key: str | None, wait: float, stop: Callable[[], bool]) -> Lock | None:
+        """Takes the lock, in short attempts: a stored token ends the wait.
+
+        Returns None without a lock. After an interrupt, an ExitStack would be a cycle of objects and
+        hold the lock until the next garbage collection.
+        """
         if self._store is None or key is None:
-            return False
+            return None
         ends = self._clock.monotonic() + wait
         while True:
             began = self._clock.monotonic()
             try:
-                lock.enter_context(self._store.lock(key, max(0, min(ATTEMPT, ends - began))))
-                return True
+                lock = self._store.lock(key, max(0, min(ATTEMPT, ends - began)))
+                lock.__enter__()
+                return lock
             except TimeoutError as error:
                 if not wait or stop():
                     raise Busy from None
                 if self._clock.monotonic() >= ends:
                     self._report(error)
-                    return False
+                    return None
             except Exception as error:
                 self._report(error)
-                return False
+                return None
             # a store may give up early, and must not be asked in a tight loop
             self._clock.sleep(max(0, min(began + ATTEMPT / 2, ends) - self._clock.monotonic()))
+
+    def _release(self, lock: Lock) -> None:
+        try:
+            lock.__exit__(None, None, None)
+        except Exception as error:
+            self._report(error)
+        except BaseException:
+            # an interrupt can strike before the store has released anything
+            with suppress(Exception):
+                lock.__exit__(None, None, None)
+            raise
 
     def _report(self, error: Exception) -> None:
         self._faults += 1

@@ -8,6 +8,7 @@ each wait has a bound.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -118,7 +119,8 @@ class SingleFlight(Generic[Result]):
             _led.set(flight)  # type: ignore[arg-type]
             work(flight)
         except shared as error:
-            flight.error = None if flight.settled.done else error
+            # a copy without the traceback, whose frames would hold the flight for ever
+            flight.error = None if flight.settled.done else copy.copy(error)
             raise
         finally:
             # the first step of the block: no interrupt can come before this assignment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,8 @@ class Token:
     :ivar expires_at: the end of the lifetime, in seconds since the epoch; None if not known.
     :ivar expires_in: the whole lifetime in seconds; None if not known.
     :ivar scope: the granted scope, or None if not known.
-    :ivar others: further members of the response, kept for the caller.
+    :ivar others: further members of the response, kept for the caller. Their texts count as
+        secret: an ``id_token`` is one.
     """
 
     access_token: str = field(repr=False)
@@ -100,7 +101,7 @@ class Token:
         """The members as OAuth2Session and oauthlib name them; a new dict each time."""
         members = self.as_secret_dict()
         secrets = {name: str(members[name]) for name in _SECRETS if name in members}
-        return {**members, **secrets}
+        return {**members, **_each_text(self.others, str), **secrets}
 
     def as_secret_dict(self) -> dict[str, Any]:
         """As :meth:`as_dict`, but a traceback does not show the tokens."""
@@ -171,4 +172,18 @@ def _scope(value: object) -> tuple[str, ...] | None:
 
 
 def _others(members: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if name not in _KNOWN}
+    others = {name: value for name, value in members.items() if name not in _KNOWN}
+    try:
+        found: dict[str, Any] = _each_text(others, Secret)
+    except RecursionError:  # nested too deep for any store, too
+        return {}
+    return found
+
+
+def _each_text(value: Any, kind: Callable[[str], str]) -> Any:
+    """A copy of a JSON value with each text as `kind`."""
+    if isinstance(value, str):
+        return kind(value)
+    if isinstance(value, Mapping):
+        return {name: _each_text(item, kind) for name, item in value.items()}
+    return [_each_text(item, kind) for item in value] if isinstance(value, list) else value

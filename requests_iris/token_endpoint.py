@@ -11,7 +11,6 @@ import random
 from base64 import b64encode
 from collections.abc import Callable
 from io import BytesIO
-from traceback import clear_frames
 
 from oauthlib.oauth2 import LegacyApplicationClient
 from requests import PreparedRequest, RequestException, Response
@@ -24,7 +23,7 @@ from .clock import Clock
 from .credentials import Credentials
 from .deadline import call_until
 from .errors import IrisError, TokenError, TokenTimeoutError, TokenUnreachableError
-from .secret import Secret, redacted
+from .secret import Secret, forget_all, forget_sent, redacted
 from .text import one_line
 from .token import Token
 from .token_response import TokenResponse
@@ -114,6 +113,9 @@ class TokenEndpoint:
                 raise  # not about the network: the token request would need a token itself
             except (RequestException, HTTPError, OSError) as error:
                 return error
+            except BaseException as error:
+                forget_sent(error)  # of an adapter, such as a test tool's
+                raise
 
         answer = call_until(self._clock.monotonic() + left, call, self._clock)
         if isinstance(answer, TokenResponse):
@@ -121,7 +123,7 @@ class TokenEndpoint:
         error = answer or TimeoutError("the response did not end in time")
         if isinstance(error, RequestException):
             error.request = None  # it holds the secrets
-        _forget_frames(error)
+        forget_all(error)
         raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> TokenUnreachableError:
@@ -201,17 +203,6 @@ def _is_timeout(error: BaseException | None) -> bool:
 
 
 _TIMEOUTS = (Timeout, TimeoutError, Urllib3TimeoutError)
-
-
-def _forget_frames(error: BaseException | None) -> None:
-    """Removes the frames behind an error: http.client holds the sent bytes in local variables.
-
-    A hundred lines of frames would also hide the message in a printed traceback.
-    """
-    while error is not None:
-        clear_frames(error.__traceback__)
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
 
 
 def _reason_of(error: BaseException) -> str:

@@ -23,6 +23,7 @@ from .errors import (
     TokenResponseError,
 )
 from .retry import retry_after
+from .secret import Concealed, Secret
 from .text import one_line
 from .token import Token
 
@@ -51,12 +52,18 @@ class TokenResponse:
         self.hint = hint
         self.status = response.status_code
         # secrets can be found only in the right charset
-        self.text = content.decode(json.detect_encoding(content), "replace")
+        self.text = Secret(content.decode(json.detect_encoding(content), "replace"))
         try:
             members = json.loads(self.text)
         except (ValueError, RecursionError):  # a ValueError also for a number of 5,000 digits
             members = None
-        self.members: dict[str, Any] = members if isinstance(members, dict) else {}
+        self._members = Concealed(members if isinstance(members, dict) else {})
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The members of the JSON object, which a traceback of this object does not show."""
+        members: dict[str, Any] = self._members.reveal()
+        return members
 
     @property
     def error(self) -> str | None:

@@ -44,6 +44,18 @@ def chunks(send: Send) -> None:
         send(chunk(PIECE))
 
 
+def tiny_chunks(send: Send) -> None:
+    send(b"Transfer-Encoding: chunked\r\n\r\n")
+    while True:
+        send(chunk(b"x") * 1000)
+
+
+def chunk_extension(send: Send) -> None:
+    send(b"Transfer-Encoding: chunked\r\n\r\n1;")
+    while True:
+        send(PIECE)
+
+
 def no_length(send: Send) -> None:
     send(b"Connection: close\r\n\r\n")
     while True:
@@ -100,7 +112,17 @@ def broken(send: Send) -> None:
 
 
 BODIES = [
-    *(chunks, no_length, huge_length, slow_bytes, slow_chunk_size, slow_trailers, silence),
+    *(
+        chunks,
+        tiny_chunks,
+        chunk_extension,
+        no_length,
+        huge_length,
+        slow_bytes,
+        slow_chunk_size,
+        slow_trailers,
+        silence,
+    ),
     *(gzip_of_nothing, gzip_bomb, broken),
 ]
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import socketserver
+import struct
+import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from enum import Enum
+from types import FrameType
 from typing import Any
 
 import pytest
+from requests import ConnectionError
+from requests.adapters import HTTPAdapter
 
-from requests_iris import IrisSession, MissingSettingError
+from requests_iris import IrisSession, MissingSettingError, TokenError
 from requests_iris.sandbox import Fault
+from requests_iris.secret import forget_all
 
+from .support.servers import serving
 from .test_session import REFUSED
 
 PASSWORD, SECRET, ACCESS, REFRESH, STORE = (
@@ -246,3 +257,118 @@ def test_a_secret_that_is_an_enumeration_is_used_by_its_value(sandbox) -> None:
     with IrisSession(**{**sandbox.settings, "password": password}) as iris:
         iris.verify = sandbox.ca_file
         assert iris.get("/echo").ok
+
+
+class Answering(socketserver.BaseRequestHandler):
+    """Sends `server.says` after a part of the request, and then resets the connection."""
+
+    def handle(self) -> None:
+        self.request.recv(10)
+        self.request.sendall(self.server.says)  # type: ignore[attr-defined]
+        if not self.server.says:  # type: ignore[attr-defined]
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@contextmanager
+def answering(says: bytes) -> Iterator[str]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answering) as server:
+        server.says, server.daemon_threads = says, True  # type: ignore[attr-defined]
+        with serving(server) as address:
+            yield f"http://{address}"
+
+
+def with_json(status: str, members: object, more: str = "") -> bytes:
+    body = json.dumps(members)
+    return f"HTTP/1.1 {status}\r\n{more}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+#: What a server says in the place of a good response. Nothing: the connection is reset.
+BAD = {
+    "a reset": b"",
+    "no status line": b"garbage\r\n\r\n",
+    "too many headers": OK + b"a: b\r\n" * 200,
+    "a body that breaks off": OK + b"Content-Length: 10\r\n\r\nab",
+    "no chunk size": OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "no gzip": OK + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd",
+    "an impossible Location": b"HTTP/1.1 302 F\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("mounted", [True, False], ids=["another adapter", "our adapter"])
+@pytest.mark.parametrize("size", [0, 5_000_000])
+@pytest.mark.parametrize("bad", [*BAD.values(), None], ids=[*BAD, "no server"])
+def test_no_frame_behind_a_failed_request_to_an_api_shows_the_token(bad, size, mounted) -> None:
+    """http.client joins the headers to plain bytes, and keeps the bytes if sending fails."""
+    with answering(bad or b"") as url:
+        pass  # the port is free again
+    with nullcontext(url) if bad is None else answering(bad) as url:
+        iris = IrisSession(base_url=url, token=SECRETS["token"], retry=0, default_timeout=10)
+        with iris:
+            iris.trust_env = False
+            if mounted:
+                iris.mount(url, HTTPAdapter())
+            assert leaks(caught(lambda: iris.post("/", data=b"x" * size))) == []
+
+
+def test_the_variables_of_a_callers_frames_stay_after_a_failed_request() -> None:
+    mine: list[FrameType] = []
+
+    class Own(HTTPAdapter):
+        def send(self, *args, **kwargs):
+            local = "local"
+            mine.append(sys._getframe())
+            return super().send(*args, **kwargs), local
+
+    with answering(b"") as url:
+        pass
+    with IrisSession(base_url=url, token=SECRETS["token"]) as iris:
+        iris.mount(url, Own())
+        assert isinstance(caught(lambda: iris.get("/")), ConnectionError)
+    assert mine[0].f_locals["local"] == "local"
+
+
+TOKENS = {"access_token": ACCESS, "refresh_token": REFRESH, "id_token": "hush-id"}
+UNUSABLE = {
+    "another type of token": with_json("200 OK", {**TOKENS, "token_type": "mac"}),
+    "a bad refresh token": with_json("200 OK", {**TOKENS, "refresh_token": "hush\n"}),
+    "a list as token": with_json("200 OK", {**TOKENS, "access_token": [ACCESS]}),
+    "a list": with_json("200 OK", [TOKENS]),
+    "a refusal with a token": with_json("400 No", {**TOKENS, "error": "invalid_grant"}),
+    "an error with a token": with_json("500 No", TOKENS),
+    "a redirect with a token": with_json("302 F", TOKENS, "Location: /x\r\n"),
+    "no gzip": with_json("200 OK", TOKENS, "Content-Encoding: gzip\r\n"),
+    "half a token": with_json("200 OK", TOKENS)[:-9],
+    "half a token as JSON": OK + b'\r\n{"access_token": "hush-x", "refresh_token": "hush',
+}
+
+
+@pytest.mark.parametrize("says", UNUSABLE.values(), ids=UNUSABLE)
+def test_no_frame_behind_an_unusable_token_shows_the_token(says) -> None:
+    with answering(says) as url:
+        settings = {**SECRETS, "token": None, "token_store": None, "base_url": url}
+        with IrisSession(**settings, token_url=f"{url}/token", token_timeout=1) as iris:
+            error = caught(iris.fetch_token)
+            assert isinstance(error, TokenError)
+            assert leaks(error) == []
+
+
+def test_no_frame_of_the_library_shows_the_token_if_the_updater_fails() -> None:
+    def failing(_: object) -> None:
+        raise ZeroDivisionError
+
+    with answering(with_json("200 OK", TOKENS)) as url:
+        settings = {**SECRETS, "token": None, "token_store": None, "base_url": url}
+        with IrisSession(**settings, token_url=f"{url}/token", token_updater=failing) as iris:
+            error = caught(iris.fetch_token)
+            assert isinstance(error, ZeroDivisionError)
+            assert leaks(error) == []
+            assert iris.token["id_token"] == "hush-id"
+            assert type(iris.token["id_token"]) is str
+
+
+def test_a_circle_of_causes_ends() -> None:
+    first, second = ValueError(), KeyError()
+    first.__cause__, second.__context__ = second, first
+    forget_all(first)
+    assert leaks(first) == []

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import socketserver
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
+from urllib3 import HTTPConnectionPool
 
-from requests_iris import IrisSession, TokenTimeoutError
+from requests_iris import IrisSession, TokenError, TokenTimeoutError
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..support.adapters import Before
 from ..support.clocks import SkippingClock
+from ..support.servers import serving
 from ..support.waiting import HUNG, wait_until
 
 
@@ -86,6 +91,24 @@ DAWDLERS = {
     "a chunk extension": after(OK + b"Transfer-Encoding: chunked\r\n\r\n1;", slowly(b"a")),
     "small chunks": after(OK + b"Transfer-Encoding: chunked\r\n\r\n", slowly(b"1\r\n \r\n")),
     "trailers": after(OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", slowly(b"X-A: b\r\n")),
+    "a body until the server closes": after(OK + b"\r\n", slowly(b" ")),
+    "a body with a length and Connection: close": after(
+        OK + b"Connection: close\r\nContent-Length: 9999\r\n\r\n", slowly(b" ")
+    ),
+    "HTTP/1.0": after(b"HTTP/1.0 503 Busy\r\n\r\n", slowly(b" ")),
+    "the body of a refusal": after(b"HTTP/1.1 401 No\r\nConnection: close\r\n\r\n", slowly(b" ")),
+    "the body of a redirect": after(
+        b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 9999\r\n\r\n", slowly(b" ")
+    ),
+    "headers of 100 Continue": after(b"HTTP/1.1 100 Continue\r\n", slowly(b"X-A: b\r\n")),
+    "a folded header line": after(b"HTTP/1.1 200 OK\r\nX-A: b\r\n", slowly(b" c\r\n")),
+    "the name in a gzip header": after(
+        OK + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\0", slowly(b"a")
+    ),
+    "deflate that inflates to nothing": after(
+        OK + b"Content-Encoding: deflate\r\n\r\n" + zlib.compressobj().compress(b""),
+        slowly(b"\x00\x00\x00\xff\xff"),
+    ),
     "gzip that inflates to nothing": after(
         OK + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
         + b"a\r\n" + EMPTY_BLOCK.compress(b"") + b"\r\n",
@@ -110,6 +133,62 @@ def test_the_deadline_ends_a_token_request_wherever_the_server_dawdles(dawdler) 
             assert type(error.exception(HUNG)) is TokenTimeoutError
         assert time.monotonic() - start < 0.5 + 10  # a busy machine; without a deadline, for ever
     wait_until(lambda: threading.active_count() <= before + 20)
+
+
+class OkThenDawdling(socketserver.StreamRequestHandler):
+    """Says OK to the first request of a connection, and dawdles from the second request on."""
+
+    def handle(self) -> None:
+        self.request.recv(65536)
+        self.wfile.write(OK + b"Content-Length: 2\r\n\r\n{}")
+        try:
+            while self.request.recv(65536):
+                while True:
+                    slowly(b"H")(self.request)
+        except OSError:
+            self.server.hung_up.set()  # type: ignore[attr-defined]
+
+
+def test_the_deadline_ends_a_token_request_on_a_connection_that_is_used_again() -> None:
+    """The API and the token endpoint share a host, so the API's connection is used again."""
+    user = dict.fromkeys(("client_id", "client_secret", "username", "password"), "x")
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), OkThenDawdling) as server:
+        server.daemon_threads, server.hung_up = True, threading.Event()  # type: ignore[attr-defined]
+        with serving(server) as address:
+            url = f"http://{address}"
+            with IrisSession(
+                **user, token_url=f"{url}/token", token_timeout=1, base_url=url
+            ) as iris:
+                assert iris.get("/", withhold_token=True).ok
+                with pytest.raises(TokenTimeoutError):
+                    iris.get("/")
+                assert server.hung_up.wait(HUNG)  # type: ignore[attr-defined]
+                assert iris.get("/", withhold_token=True).ok
+
+
+def all_pools() -> set[HTTPConnectionPool]:
+    return {each for each in gc.get_objects() if isinstance(each, HTTPConnectionPool)}
+
+
+@pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=400), Fault(drop="before")])
+def test_a_closed_session_keeps_no_connection_after_a_failed_token_request(
+    sandbox: Sandbox, clock, fault: Fault
+) -> None:
+    """No cycle of objects keeps a connection open until the next garbage collection."""
+    gc.collect()
+    gc.disable()
+    before = all_pools()
+    try:
+        with IrisSession(**sandbox.settings, clock=clock) as iris:
+            iris.verify = sandbox.ca_file
+            sandbox.inject(fault, on="token", times=9)
+            with pytest.raises(TokenError):
+                iris.get("/echo")
+            pools = weakref.WeakSet(all_pools() - before)
+            assert pools
+        assert list(pools) == []
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("dawdler", ["a head byte by byte", "silence"])
