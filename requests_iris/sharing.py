@@ -32,6 +32,8 @@ class Sharing:
         self._clock = clock or Clock()
         self._failing = False
         self._faults = 0
+        #: The former keys whose entries this session has removed.
+        self._removed: set[str] = set()
         # during a renewal without the lock, so that a store that hangs does so only once
         self._without_store = False
 
@@ -75,14 +77,24 @@ class Sharing:
             self._report(error)
             return None
 
-    def save(self, key: str | None, token: Token) -> None:
-        """Stores the token, if possible. The lock is held."""
+    def save(self, key: str | None, token: Token, former_key: str | None = None) -> None:
+        """Stores the token, if possible. The lock is held.
+
+        :param former_key: the key of an earlier release. The first save removes its entry.
+        """
         if self._store is None or key is None:
             return
         try:
             self._store.save(key, token.as_secret_dict())
+            self._remove(former_key)
         except Exception as error:
             self._report(error)
+
+    def _remove(self, key: str | None) -> None:
+        delete = getattr(self._store, "delete", None)  # a store of a user may have no `delete`
+        if key is not None and key not in self._removed and delete is not None:
+            delete(key)
+            self._removed.add(key)
 
     def works(self) -> None:
         """Records that the store works. The next fault is reported as a warning again."""

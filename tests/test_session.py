@@ -33,7 +33,7 @@ from requests_iris.secret import fingerprint
 
 VARIABLES = [
     *("CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD", "SCOPE", "BASE_URL", "TOKEN_URL"),
-    *("TOKEN_STORE", "ALLOWED_HOSTS"),
+    *("TOKEN_STORE", "ALLOWED_HOSTS", "GRANT_TYPE"),
 ]
 COPIES = [copy.copy, copy.deepcopy, lambda session: pickle.loads(pickle.dumps(session))]
 REFUSED: list[dict[str, Any]] = [
@@ -370,6 +370,7 @@ PASSED = {
     "client_id": "c",
     "username": "u",
     "scope": ["api", "offline_access"],
+    "grant_type": "password",
     "token_updater": print,
     "token_store": "redis://:pw@host:6379/0",
     "base_url": "https://h/api/",
@@ -424,6 +425,7 @@ class TestProperties:
         assert iris.token_url == "https://auth.trackunit.com/token"
         assert (iris.leeway, iris.token_timeout, iris.pool_maxsize) == (60, 30, 128)
         assert iris.default_timeout == (10, 60)
+        assert iris.grant_type is None
         assert iris.token_store is iris.token_updater is iris.username is iris.client_id is None
 
     def test_client_id_is_also_the_first_positional_argument(self) -> None:
