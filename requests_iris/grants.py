@@ -13,6 +13,8 @@ PASSWORD = "password"  # noqa: S105
 CLIENT_CREDENTIALS = "client_credentials"
 #: The grant that renews the token of an API User (RFC 6749 section 6).
 REFRESH_TOKEN = "refresh_token"  # noqa: S105
+#: The grants that sign in.
+SIGN_IN = (PASSWORD, CLIENT_CREDENTIALS)
 #: The grants, as the counters name them.
 GRANTS = (PASSWORD, REFRESH_TOKEN, CLIENT_CREDENTIALS)
 

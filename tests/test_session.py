@@ -129,6 +129,7 @@ class TestSettings:
         for name in VARIABLES:
             monkeypatch.setenv(f"TRACKUNIT_{name}", "https://elsewhere.example")
         others = {"token_store": False, "scope": "api", "allowed_hosts": sandbox.base_url}
+        others["grant_type"] = "password"
         with IrisSession(**sandbox.settings, **others) as iris:
             iris.verify = sandbox.ca_file
             assert iris.get("/echo").ok

@@ -31,7 +31,8 @@ class FileTokenStore:
     """Keeps tokens in a JSON file that only the owner can read. Needs the extra ``file``.
 
     The file holds a token for each grant, user, client and scope. Each save replaces the whole
-    file, so that a reader sees the old content or the new content, and a killed process loses nothing.
+    file, so that a reader sees the old content or the new content, and a killed process loses
+    nothing.
 
     - *No file*: the store is empty.
     - *Damage* (the content is not a token store, the file belongs to a different user, or the path

@@ -62,6 +62,7 @@ def test_report_can_be_one_json_object(account: Sandbox, monkeypatch: pytest.Mon
         "ok": True,
         "base_url": account.base_url,
         "token_url": account.token_url,
+        "grant": "password",
         "settings": dict.fromkeys(("client_id", "client_secret", "username", "password"), True),
         "scope_asked": "api",
         "scope_granted": "api",
