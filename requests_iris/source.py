@@ -20,6 +20,7 @@ from .clock import Clock
 from .credentials import Credentials
 from .errors import (
     IrisError,
+    SettingError,
     TokenError,
     TokenRefusedError,
     TokenResponseError,
@@ -249,7 +250,8 @@ class TokenSource:
     def sign_in(self, credentials: Credentials, grant: Grant, send: Send) -> Token:
         """A new token by `grant`, whatever token is held.
 
-        Credentials and grant are used from then on, unless they are refused.
+        Credentials and grant are used from then on, unless they are refused. The grant is not
+        used either if a credential is missing.
         """
 
         def renew() -> Token:
@@ -259,6 +261,9 @@ class TokenSource:
                 return self._renewal.sign_in(self._identity, send)
             except TokenRefusedError:
                 self.credentials, self.grant = before
+                raise
+            except SettingError:
+                self.grant = before[1]
                 raise
 
         return self._run_exclusively(renew)

@@ -93,7 +93,8 @@ def check(prefix: str, as_json: bool) -> None:
 
     The report has the grant, the granted scope, the lifetime of the token, the difference of the
     clocks, and whether the token store can be read and written. If another process holds the lock
-    of the token store, check waits for at most 5 seconds. The API is not called. No secret is printed.
+    of the token store, check waits for at most 5 seconds. The API is not called. No secret is
+    printed.
     """
     try:
         status = _check(prefix, as_json)
