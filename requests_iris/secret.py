@@ -170,9 +170,17 @@ def _in_any_spelling(secret: str) -> str:
     Character by character, since each format escapes other characters.
     """
     return "".join(
-        _BACKSLASHES if each == "\\" else f"(?:{'|'.join(map(re.escape, _spellings(each)))})"
+        _BACKSLASHES if each == "\\" else f"(?:{'|'.join(map(_pattern_of, _spellings(each)))})"
         for each in re.sub(r"\\+", r"\\", str(secret))
     )
+
+
+def _pattern_of(spelling: str) -> str:
+    """A pattern of a spelling whose backslashes may be doubled, as JSON within JSON doubles them.
+
+    The number is bounded, because a run of backslashes must not take long to read.
+    """
+    return re.escape(spelling).replace("\\\\", r"\\{1,8}")
 
 
 def _spellings(character: str) -> list[str]:

@@ -57,6 +57,8 @@ REFUSED: list[dict[str, Any]] = [
     {"allowed_hosts": ["example.org", "me:s3cret@example.org"]},
     {"scope": "api\noffline_access"},
     {"scope": 7},
+    {"grant_type": "implicit"},
+    {"grant_type": 7},
     {"leeway": -1},
     {"leeway": float("nan")},
     {"leeway": float("inf")},
