@@ -165,7 +165,7 @@ class TokenResponse:
         code = self.error or ("invalid_client" if self.is_key and self.status == 401 else "")
         if code == "invalid_scope" and self.scope:
             asked = one_line(" ".join(self.scope))
-            return InvalidScopeError, f"Check scope. The session asked for {asked!r}."
+            return InvalidScopeError, f"The session asked for {asked!r}. Check scope."
         if self.is_key:
             return _REFUSALS_OF_KEYS.get(code, _OTHER_REFUSAL_OF_KEYS)
         return _REFUSALS.get(code, _OTHER_REFUSAL)
