@@ -76,7 +76,7 @@ class Life(RuleBasedStateMachine):
     #: How long before its end a token is expiring.
     expiring_from = 900
 
-    def settings(self) -> dict[str, Any]:
+    def account(self) -> dict[str, Any]:
         return self.sandbox.settings
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Life(RuleBasedStateMachine):
         self.used_up: set[str] = set()
         self.sandbox = Sandbox(machines=0).start()
         self.clock = SameClock()
-        self.iris = IrisSession(**self.settings(), clock=self.clock)
+        self.iris = IrisSession(**self.account(), clock=self.clock)
         self.iris.verify = self.sandbox.ca_file
 
     def teardown(self) -> None:
@@ -233,7 +233,7 @@ class LifeOfAKey(Life):
 
     expiring_from = 300
 
-    def settings(self) -> dict[str, Any]:
+    def account(self) -> dict[str, Any]:
         return self.sandbox.key_settings
 
     @invariant()
