@@ -1,4 +1,4 @@
-"""A token store of one's own: three methods. `StoreContract` of requests-iris tests it.
+"""A token store of your own. `StoreContract` of requests-iris tests it.
 
 from examples.sqlite_store import SqliteTokenStore
 
@@ -41,6 +41,11 @@ class SqliteTokenStore:
     def save(self, key: str, token: dict[str, Any]) -> None:
         with closing(self._open()) as db, db:
             db.execute("REPLACE INTO tokens VALUES (?, ?)", [key, json.dumps(token)])
+
+    def delete(self, key: str) -> None:
+        """Optional: removes an entry that only an earlier release of requests-iris could find."""
+        with closing(self._open()) as db, db:
+            db.execute("DELETE FROM tokens WHERE key = ?", [key])
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path)

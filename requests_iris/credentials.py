@@ -15,6 +15,8 @@ from .secret import Concealed, Secret, concealed
 PREFIX = "TRACKUNIT_"
 #: The credentials, as settings.
 NAMES = ("client_id", "client_secret", "username", "password")
+#: The credentials of the OAuth client.
+CLIENT = ("client_id", "client_secret")
 #: The secrets among the credentials.
 SECRETS = ("client_secret", "password")
 
@@ -31,7 +33,9 @@ def from_environment(setting: str, environ: Mapping[str, str], prefix: str = PRE
 
 @dataclass(frozen=True)
 class Credentials:
-    """An API User of IRIS and an OAuth client (RFC 6749 sections 2.3.1 and 4.3.2).
+    """An API User of IRIS and an OAuth client (RFC 6749 sections 2.3.1 and 4.3.2), or an API key.
+
+    An API key is a client without a user.
 
     :ivar prefix: the prefix of the variables for missing credentials.
     :raises SettingError: for an unusable credential.
@@ -87,8 +91,18 @@ class Credentials:
 
         :raises MissingSettingError: if client_id or client_secret is missing.
         """
-        client_id, client_secret = self._given("client_id", "client_secret")
+        client_id, client_secret = self._given(*CLIENT)
         return client_id, client_secret
+
+    def key(self, scope: tuple[str, ...]) -> tuple[Secret, Secret]:
+        """client_id and client_secret of an API key. An API key signs in for a scope.
+
+        :raises MissingSettingError: if client_id, client_secret or the scope is missing.
+        """
+        missing = [name for name in CLIENT if getattr(self, name) is None]
+        if missing or not scope:
+            raise self._missing(missing if scope else [*missing, "scope"])
+        return self.client
 
     @property
     def user(self) -> tuple[Secret, Secret]:
@@ -120,7 +134,7 @@ class Credentials:
         return [Secret(getattr(self, name)) for name in names]
 
     def _missing(self, names: Sequence[str]) -> MissingSettingError:
-        """One error for all missing credentials: the user can set all of them at once."""
+        """One error for all missing settings: the user can set all of them at once."""
         variables = {name: variable_of(name, self.prefix) for name in names}
         late = [variable for variable in variables.values() if os.environ.get(variable)]
         never = [name for name in names if variables[name] not in late]
@@ -129,6 +143,8 @@ class Credentials:
             arguments = _listed([f"`{name}=`" for name in never])
             to_set = _listed([variables[name] for name in never])
             advice = f" Pass {arguments} to IrisSession or set {to_set}."
+        if {"username", "password"} <= {*never}:
+            advice += " For an API key, set scope instead of username and password."
         if late:
             are, were = ("is", "was") if len(late) == 1 else ("are", "were")
             advice += (

@@ -10,6 +10,7 @@ from requests import PreparedRequest, Response
 
 from .credentials import parse_scope
 from .errors import SettingError
+from .grants import Grant, check_scope
 from .secret import Concealed, Secret, concealed
 from .settings import checked_token, checked_updater, kind_of
 from .source import TokenSource, Updater
@@ -85,7 +86,9 @@ class OAuth2Interface:
 
     @scope.setter
     def scope(self, scope: str | Iterable[str]) -> None:
-        self._source.scope = parse_scope(scope)
+        words = parse_scope(scope)
+        check_scope(words, self._source.grant)
+        self._source.scope = words
         self._scope = scope
 
     @property
@@ -110,19 +113,25 @@ class OAuth2Interface:
         username: str | None = None,
         password: str | None = None,
     ) -> TokenDict:
-        """Signs in now with the password grant, and returns the token as :attr:`token` does.
+        """Signs in now, and returns the token as :attr:`token` does.
 
         You need not call this method: the session signs in when a request needs a token.
+
+        A `username` or `password` means the password grant: a session whose client_credentials
+        grant was inferred changes to the password grant.
 
         :param token_url: the `token_url` of this session. Another URL is refused.
         :param client_id: replaces the `client_id` of the session, unless the token endpoint
             refuses. So do `client_secret`, `username` and `password`.
         :raises MissingSettingError: if a credential is missing.
-        :raises SettingError: for an unusable argument.
+        :raises SettingError: for an unusable argument, and for a user if `grant_type` is
+            ``client_credentials``.
         :raises TokenError: if the token endpoint issues no token. The session keeps the old token.
         """
         token_url, client_secret, password = map(concealed, (token_url, client_secret, password))
-        self._check_token_url(token_url)
+        names_user = username is not None or password is not None
+        grant = self._source.grant.for_user() if names_user else self._source.grant
+        self._check_token_url(token_url, grant)
         given = {
             "client_id": client_id,
             "client_secret": client_secret,
@@ -132,7 +141,7 @@ class OAuth2Interface:
         credentials = replace(
             self._source.credentials, **{k: v for k, v in given.items() if v is not None}
         )
-        token = self._source.sign_in(credentials, self._send_token_request)
+        token = self._source.sign_in(credentials, grant, self._send_token_request)
         return cast("TokenDict", token.as_dict())
 
     def refresh_token(
@@ -144,11 +153,18 @@ class OAuth2Interface:
 
         :param token_url: the `token_url` of this session. Another URL is refused.
         :param refresh_token: the refresh token; the default is the refresh token of the session.
-        :raises SettingError: without a refresh token, or if a credential is missing.
+        :raises SettingError: without a refresh token, if a credential is missing, and for the
+            client_credentials grant, which has no refresh tokens.
         :raises TokenError: if the token endpoint issues no token. The session keeps the old token.
         """
         token_url, refresh_token = concealed(token_url), concealed(refresh_token or None)
         self._check_token_url(token_url)
+        if self._source.grant.is_key:
+            raise SettingError(
+                "The client_credentials grant has no refresh token. The session renews the token "
+                "itself. Call `fetch_token()` to renew the token now.",
+                setting="grant_type",
+            )
         if not (refresh_token is None or isinstance(refresh_token, Secret)):
             raise SettingError(
                 f"refresh_token must be a str, not {kind_of(refresh_token)}",
@@ -187,20 +203,23 @@ class OAuth2Interface:
 
     def authorization_url(self, url: str, state: str | None = None, **kwargs: Any) -> NoReturn:
         """Not available, because IRIS has no authorization code grant."""
-        raise NotImplementedError("IRIS has no authorization URL: IRIS has the password grant only")
+        raise NotImplementedError(f"IRIS has no authorization URL: {_GRANTS_OF_IRIS}")
 
     def token_from_fragment(self, authorization_response: str) -> NoReturn:
         """Not available, because IRIS has no implicit grant."""
-        raise NotImplementedError("IRIS has no implicit grant: IRIS has the password grant only")
+        raise NotImplementedError(f"IRIS has no implicit grant: {_GRANTS_OF_IRIS}")
 
-    def _check_token_url(self, token_url: str | None) -> None:
-        if token_url not in (None, self._source.token_url):
+    def _check_token_url(self, token_url: str | None, grant: Grant | None = None) -> None:
+        known = self._source.url_of(grant or self._source.grant)
+        if token_url not in (None, known):
             raise SettingError(
-                f"the token_url of this session is {self._source.token_url}. "
+                f"the token_url of this session is {known}. "
                 "Create a new session for a new token_url.",
                 setting="token_url",
             )
 
+
+_GRANTS_OF_IRIS = "IRIS has the grants password and client_credentials"
 
 #: The names of OAuth2Session without a use in IrisSession. `dir()` omits these names.
 NOT_AVAILABLE = frozenset(

@@ -110,6 +110,14 @@ class Argument(Generic[_Value]):
         raise AttributeError(cannot_change(self._name))
 
 
+class TokenUrlArgument(Argument[str]):
+    """The token endpoint: as passed, or else the default of the grant in force."""
+
+    def __get__(self, session: Any, owner: type | None = None) -> Any:
+        passed = super().__get__(session, owner)
+        return session._source.token_url if passed is None else passed
+
+
 class SecretArgument(Argument[NoReturn]):
     """A property for a secret argument: neither read nor written."""
 

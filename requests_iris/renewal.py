@@ -1,13 +1,14 @@
-"""How a new token is got: from the store, by a refresh token, by the password, or not at all."""
+"""How a new token is got: from the store, by a refresh token, by a sign-in, or not at all."""
 
 from __future__ import annotations
 
 import copy
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from requests import PreparedRequest, Response
 
@@ -20,9 +21,11 @@ from .errors import (
     TokenRefusedError,
     TokenResponseError,
 )
+from .grants import CLIENT_CREDENTIALS, GRANTS, PASSWORD, REFRESH_TOKEN, Grant
 from .secret import Bearer, Secret
 from .sharing import Busy, Sharing
 from .stores import TokenStore, key_of
+from .text import one_line
 from .token import Token
 from .token_endpoint import Send, TokenEndpoint
 
@@ -36,24 +39,37 @@ RETRY_AFTER_AT_MOST = 15 * 60.0
 LOCK_MARGIN = 15.0
 
 #: Asks for a token until a deadline on the monotonic clock.
-Grant = Callable[[float], Token]
+Ask = Callable[[float], Token]
 #: What a grant is made of besides the credentials: a scope, or a token to refresh.
 Subject = TypeVar("Subject")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who asks for a token, and for which scope."""
+    """Who asks for a token, for which scope, and by which grant."""
 
     credentials: Credentials
     scope: tuple[str, ...]
+    grant: Grant
 
     def key(self, token_url: str) -> str | None:
         """Where a store keeps the token. None for a session without client or user."""
+        names = self._names
+        return None if names is None else key_of(self.grant.name, token_url, *names)
+
+    def former_key(self, token_url: str) -> str | None:
+        """Where releases without the client_credentials grant kept the token."""
+        names = None if self.grant.is_key else self._names
+        return None if names is None else key_of(token_url, *names)
+
+    @property
+    def _names(self) -> tuple[str, str | None, list[str]] | None:
         client_id, username = self.credentials.client_id, self.credentials.username
-        if client_id is None or username is None:
+        if self.grant.is_key:
+            username = None  # an API key has no user, whatever a variable says
+        elif username is None:
             return None
-        return key_of(token_url, client_id, username, sorted(set(self.scope)))
+        return None if client_id is None else (client_id, username, sorted(set(self.scope)))
 
 
 @dataclass(frozen=True)
@@ -76,13 +92,14 @@ class _Pause:
 class Renewal:
     """Gets new tokens. One thread at a time is in here, the leader of a single flight.
 
+    :param endpoints: the token endpoint for each grant that signs in.
     :param token_timeout: seconds for all token requests of one renewal, with their pauses.
     :param count: called with the name of a counter.
     """
 
     def __init__(
         self,
-        endpoint: TokenEndpoint,
+        endpoints: Mapping[str, TokenEndpoint],
         *,
         leeway: float,
         token_timeout: float,
@@ -90,7 +107,7 @@ class Renewal:
         clock: Clock,
         count: Callable[[str], None],
     ) -> None:
-        self.endpoint = endpoint
+        self.endpoints = endpoints
         self.token_timeout = token_timeout
         self._leeway = leeway
         self._sharing = Sharing(store, clock)
@@ -102,6 +119,9 @@ class Renewal:
         self._retry_after: _Pause | None = None
         self._refusal: _Pause | None = None
         self._found: Token | None = None
+        #: Whether the token endpoint has ever issued a token to this session.
+        self._has_issued = False
+        self._warned_of_url = False
         #: The age of the token that is replaced, for the log.
         self.age_before = "none"
 
@@ -149,9 +169,9 @@ class Renewal:
             return found
 
     def sign_in(self, who: Identity, send: Send) -> Token:
-        """A new token by the password grant."""
+        """A new token by the grant that signs in, whatever token is held."""
         return self._with_store_lock(
-            who, lambda by: self._by_password(who, send, by), self.lock_wait
+            who, lambda by: self._by_sign_in(who, send, by), self.lock_wait
         )
 
     def refresh(
@@ -162,7 +182,7 @@ class Renewal:
         :raises SettingError: if there is no refresh token.
         """
 
-        def grant(deadline: float) -> Token:
+        def ask(deadline: float) -> Token:
             token = self._last_issued(who, held) or Token("")
             if refresh_token:
                 token = replace(token, refresh_token=refresh_token)
@@ -173,28 +193,29 @@ class Renewal:
                 )
             return self._by_refresh_token(who, token, send, deadline)
 
-        return self._with_store_lock(who, grant, self.lock_wait)
+        return self._with_store_lock(who, ask, self.lock_wait)
 
     def _with_store_lock(
         self,
         who: Identity,
-        grant: Grant,
+        ask: Ask,
         wait: float,
         stop: Callable[[], bool] = lambda: False,
     ) -> Token:
-        """Carries out `grant` with the store's lock held, and stores the new token.
+        """Calls `ask` with the store's lock held, and stores the new token.
 
         Without the lock nothing is stored: the token could replace a newer one.
 
-        :param wait: seconds to wait for the lock. The deadline of the grant is counted from then.
+        :param wait: seconds to wait for the lock. The deadline of `ask` is counted from then.
         :param stop: asked from time to time while waiting; true ends the wait with `Busy`.
         """
-        key = who.key(self.endpoint.url)
+        url = self._endpoint_of(who).url
+        key = who.key(url)
 
         def work(has_lock: bool) -> Token:
-            token = grant(self._clock.monotonic() + self.token_timeout)
+            token = ask(self._clock.monotonic() + self.token_timeout)
             if has_lock and token is not self._found:
-                self._sharing.save(key, token)
+                self._sharing.save(key, token, who.former_key(url))
             return token
 
         return self._sharing.with_lock(key, wait, work, stop)
@@ -205,25 +226,27 @@ class Renewal:
         1. The token that another process has stored while this process waited for the lock.
         2. The refresh_token grant, with the refresh token that was issued last.
         3. After a refusal, the store once more: a process without the lock may have been faster.
-        4. The password grant. A network fault never leads to the password.
+        4. The sign-in. A network fault never leads to the password.
+
+        An API key signs in at once, because an API key has no refresh token.
         """
         found = self._from_store(who, held)
         if found is not None:
             return found
-        token = self._last_issued(who, held)
+        token = None if who.grant.is_key else self._last_issued(who, held)
         if token is None or token.refresh_token is None:
-            return self._by_password(who, send, deadline)
+            return self._by_sign_in(who, send, deadline)
         try:
             return self._by_refresh_token(who, token, send, deadline)
         except InvalidClientError:
             raise  # the same client would sign in
         except TokenRefusedError as error:
             log.info("The refresh token of token %s was refused: %s", token.fingerprint, error)
-            return self._from_store(who, held) or self._by_password(who, send, deadline)
+            return self._from_store(who, held) or self._by_sign_in(who, send, deadline)
 
     def _from_store(self, who: Identity, held: Token | None) -> Token | None:
         """The stored token, if it was not rejected, and expires later than the token held."""
-        token = self._sharing.load(who.key(self.endpoint.url))
+        token = self._sharing.load(who.key(self._endpoint_of(who).url))
         if (
             token is None
             or token.bearer in self.rejected
@@ -242,18 +265,26 @@ class Renewal:
 
     def _last_issued(self, who: Identity, held: Token | None) -> Token | None:
         """The token held or the stored token: the one that expires later has the refresh token."""
-        stored = self._sharing.load(who.key(self.endpoint.url))
+        stored = self._sharing.load(who.key(self._endpoint_of(who).url))
         if stored is None or stored.refresh_token is None:
             return held
         if held is None or held.refresh_token is None:
             return stored
         return max(stored, held, key=lambda token: token.expires_at or 0)
 
-    def _by_password(self, who: Identity, send: Send, deadline: float) -> Token:
-        return self._ask("password", self.endpoint.password_grant, who, who.scope, send, deadline)
+    def _by_sign_in(self, who: Identity, send: Send, deadline: float) -> Token:
+        endpoint = self._endpoint_of(who)
+        if who.grant.is_key:
+            ask = endpoint.client_credentials_grant
+            return self._ask(CLIENT_CREDENTIALS, ask, who, who.scope, send, deadline)
+        return self._ask(PASSWORD, endpoint.password_grant, who, who.scope, send, deadline)
 
     def _by_refresh_token(self, who: Identity, token: Token, send: Send, deadline: float) -> Token:
-        return self._ask("refresh_token", self.endpoint.refresh_grant, who, token, send, deadline)
+        ask = self._endpoint_of(who).refresh_grant
+        return self._ask(REFRESH_TOKEN, ask, who, token, send, deadline)
+
+    def _endpoint_of(self, who: Identity) -> TokenEndpoint:
+        return self.endpoints[who.grant.name]
 
     def _ask(
         self,
@@ -268,6 +299,8 @@ class Renewal:
 
         def counting(request: PreparedRequest, timeout: float) -> Response:
             self._count(grant)
+            if grant == CLIENT_CREDENTIALS:
+                self._warn_of_url(self._endpoint_of(who).url)
             return send(request, timeout)
 
         self._raise_if_paused(who, grant)
@@ -275,8 +308,11 @@ class Renewal:
         try:
             token = ask(who.credentials, subject, counting, deadline)
         except TokenError as error:
+            if grant == CLIENT_CREDENTIALS and who.grant.inferred and not self._has_issued:
+                _explain_grant(error)
             self._remember(error, who, grant)
             raise
+        self._has_issued = True
         log.info(
             "New token %s by the %s grant in %.2f s (token before: %s), %s.",
             *(token.fingerprint, grant, self._clock.monotonic() - start, self.age_before),
@@ -285,6 +321,16 @@ class Renewal:
             else f"valid for {token.expires_in:g} s",
         )
         return token
+
+    def _warn_of_url(self, url: str) -> None:
+        """Warns once if an API key signs in where an API User does."""
+        if not self._warned_of_url and urlsplit(url).path.rstrip("/").endswith("/token"):
+            self._warned_of_url = True
+            log.warning(
+                "Client credentials go to %s, where an API User signs in with a password. An API "
+                "key signs in at .../token/v2. Check token_url.",
+                one_line(url),
+            )
 
     def _remember(self, error: TokenError, who: Identity, grant: str) -> None:
         now = self._clock.monotonic()
@@ -309,5 +355,10 @@ class Renewal:
                 raise error from pause.error.__cause__
 
 
-#: The grants, as the counters name them.
-GRANTS = ("password", "refresh_token")
+def _explain_grant(error: TokenError) -> None:
+    """Adds to a refusal why the session uses the client_credentials grant."""
+    if isinstance(error, TokenRefusedError):
+        error.args = (
+            f"{error} No username was set, so the session used the client_credentials grant. For "
+            "an API User, set username and password.",
+        )

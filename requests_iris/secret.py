@@ -239,7 +239,15 @@ def _patterns_of_ascii() -> dict[str, str]:
 def _pattern_of(character: str) -> str:
     if character == "\\":
         return _BACKSLASHES
-    return f"(?:{'|'.join(map(re.escape, _spellings(character)))})"
+    return f"(?:{'|'.join(map(_escaped, _spellings(character)))})"
+
+
+def _escaped(spelling: str) -> str:
+    """A pattern of a spelling. JSON within JSON doubles each backslash of the spelling.
+
+    The number is bounded: a long run of backslashes must not take long to read.
+    """
+    return re.escape(spelling).replace("\\\\", r"\\{1,8}")
 
 
 def _spellings(character: str) -> list[str]:

@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 import requests
-from oauthlib.oauth2 import LegacyApplicationClient
+from oauthlib.oauth2 import BackendApplicationClient, LegacyApplicationClient
 from requests import PreparedRequest, Request, RequestException, Response
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
@@ -43,6 +43,7 @@ from .pagination import Page, Progress, items, pages, progress_of, responses
 from .parameters import (
     Argument,
     SecretArgument,
+    TokenUrlArgument,
     cannot_change,
     drained,
     named_only,
@@ -107,18 +108,26 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     unpickling a session reads the variables of missing credentials again. Creating a session sends
     nothing. The session signs in for the first request to an allowed host.
 
+    The session signs in with the password of an API User, or with an API key ("API Tokens v2"):
+    client id, client secret and scope, without a user.
+
     Each argument, except for the two secrets, is also a property with exactly the passed value.
     ``token``, ``token_updater``, ``scope``, ``client_id``, ``base_url`` and ``default_timeout`` can
     be assigned later. Assigning ``base_url`` changes where paths belong, but not which hosts may
     see the token.
 
-    :param client_id: the id of the OAuth client (``TRACKUNIT_CLIENT_ID``).
-    :param client_secret: the secret of the OAuth client (``TRACKUNIT_CLIENT_SECRET``).
+    :param client_id: the id of the OAuth client or API key (``TRACKUNIT_CLIENT_ID``).
+    :param client_secret: the secret of the OAuth client or API key (``TRACKUNIT_CLIENT_SECRET``).
     :param username: the name of the API User (``TRACKUNIT_USERNAME``).
     :param password: the password of the API User (``TRACKUNIT_PASSWORD``).
     :param scope: the scope to ask for, one string or a list of words (``TRACKUNIT_SCOPE``); the
-        default is ``"api offline_access"``. Without ``offline_access`` IRIS issues no refresh
-        token, and the session renews the token by signing in again.
+        default of the password grant is ``"api offline_access"``. Without ``offline_access`` IRIS
+        issues no refresh token, and the session renews the token by signing in again. An API key
+        needs a scope.
+    :param grant_type: ``"password"`` for an API User, ``"client_credentials"`` for an API key
+        (``TRACKUNIT_GRANT_TYPE``). The default is ``"password"``, unless `client_id`,
+        `client_secret` and `scope` are set, neither `username` nor `password` is set, no `token` is
+        passed, and the scope has no ``offline_access``. ``repr()`` shows the grant in force.
     :param token: a saved token, such as :attr:`token`. An ``expires_in`` without an ``expires_at``
         is ignored, and the session then uses the token until an API rejects the token.
     :param token_updater: called with each new token as a dict, in the thread of the renewal. An
@@ -130,7 +139,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     :param base_url: where a URL that begins with one slash belongs (``TRACKUNIT_BASE_URL``); the
         default is ``"https://iris.trackunit.com"``.
     :param token_url: the token endpoint (``TRACKUNIT_TOKEN_URL``); the default is
-        ``"https://auth.trackunit.com/token"``.
+        ``"https://auth.trackunit.com/token"``, and for the client_credentials grant
+        ``"https://auth.trackunit.com/token/v2"``.
     :param allowed_hosts: the hosts that may see the token, such as ``["example.org:8443"]``, or one
         such host (``TRACKUNIT_ALLOWED_HOSTS``, separated by commas). Host and port are compared
         exactly. The default is the host of `base_url`.
@@ -155,7 +165,10 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     token_store: Argument[TokenStore | str | os.PathLike[str] | bool | None] = Argument(
         "Where processes share the token. A URL may contain a password."
     )
-    token_url: Argument[str] = Argument("The token endpoint.")
+    grant_type: Argument[str | None] = Argument(
+        "The grant as passed, or None. ``repr()`` shows the grant in force."
+    )
+    token_url = TokenUrlArgument("The token endpoint.")
     allowed_hosts: Argument[str | Iterable[str]] = Argument("The hosts that may see the token.")
     leeway: Argument[float] = Argument("Seconds between expiry and end of a token.")
     retry: Argument[Retry | int] = Argument("The retries of a request to an allowed host.")
@@ -175,6 +188,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         username: str | None = None,
         password: str | None = None,
         scope: str | Iterable[str] | None = None,
+        grant_type: str | None = None,
         token: Mapping[str, Any] | None = None,
         token_updater: Updater | None = None,
         token_store: TokenStore | str | os.PathLike[str] | bool | None = None,
@@ -204,7 +218,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         refuse_unknown(names, IrisSession)
         settings = Settings.read(
             os.environ,
-            self._prefix,
+            Credentials(client_id, client_secret, username, password, prefix=self._prefix),
+            has_token=saved.reveal() is not None,
+            grant_type=grant_type,
             scope=scope,
             base_url=base_url,
             token_url=token_url,
@@ -222,18 +238,21 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         self.base_url: str = settings.passed["base_url"]
         self.default_timeout: _t.TimeoutType = settings.passed["default_timeout"]
         self._source = TokenSource(
-            TokenEndpoint(settings.token_url, clock=settings.clock),
-            Credentials(
-                client_id, client_secret, username, password, prefix=self._prefix
-            ).completed(os.environ),
+            {
+                grant: TokenEndpoint(url, clock=settings.clock)
+                for grant, url in settings.token_urls.items()
+            },
+            settings.credentials,
             settings.scope,
+            settings.grant,
             leeway=settings.leeway,
             store=settings.token_store,
             token_timeout=settings.token_timeout,
             clock=settings.clock,
         )
+        client = BackendApplicationClient if settings.grant.is_key else LegacyApplicationClient
         super().__init__(  # type: ignore[call-arg]
-            client=LegacyApplicationClient(self.client_id), scope=settings.passed["scope"]
+            client=client(self.client_id), scope=settings.passed["scope"]
         )
         # OAuth2Session's auth switches netrc off for every host, and cannot be pickled.
         self.auth = None
@@ -266,24 +285,24 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     def __repr__(self) -> str:
         if "_source" not in vars(self):  # in a traceback of `__init__`
             return f"<{type(self).__name__}, not created>"
-        credentials, token = self._source.credentials, self._source.token
-        account = f"username={credentials.username!r}"
-        if credentials.username is None:
-            account = f"client_id={credentials.client_id!r}"
+        token, grant = self._source.token, self._source.grant.name
+        account = f"username={self.username!r}"
+        if self.username is None:
+            account = f"client_id={self.client_id!r}"
         # a rejected token is expired for every caller
         age = "expired" if self._source.age == "rejected" else self._source.age
         shown = f"token={token.fingerprint} ({age})" if token else "token=none"
         # an assigned URL may contain a password
         base_url = re.sub(r"//[^/]*@", "//...@", str(self.base_url))
-        return f"<{type(self).__name__} {base_url} grant_type='password' {account} {shown}>"
+        return f"<{type(self).__name__} {base_url} grant_type={grant!r} {account} {shown}>"
 
     def __dir__(self) -> Iterable[str]:
         return sorted({*super().__dir__()} - NOT_AVAILABLE - {*SECRETS})
 
     @property
     def username(self) -> str | None:
-        """The name of the API User."""
-        return self._source.credentials.username
+        """The name of the API User, if any. An API key has no user."""
+        return None if self._source.grant.is_key else self._source.credentials.username
 
     @username.setter
     def username(self, value: NoReturn) -> None:
@@ -625,9 +644,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     def counters(self) -> Counters:
         """The work of this session so far, as a new dict of numbers.
 
-        ``password`` and ``refresh_token``: requests to the token endpoint, by grant. ``tokens``:
-        new tokens. ``replays``: requests resent after a 401. ``waits``: how often a thread waited
-        for the renewal by another thread. A pickled session starts at 0.
+        ``password``, ``refresh_token``, ``client_credentials``: requests to the token endpoint, by
+        grant. ``tokens``: new tokens. ``replays``: requests resent after a 401. ``waits``: how
+        often a thread waited for the renewal by another thread. A pickled session starts at 0.
         """
         return cast("Counters", self._source.counters)
 

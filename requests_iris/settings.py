@@ -14,7 +14,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,8 +22,17 @@ from urllib.parse import urlsplit
 from urllib3.util import Timeout
 
 from .clock import Clock
-from .credentials import blame, from_environment, parse_scope, variable_of
+from .credentials import Credentials, blame, from_environment, parse_scope, variable_of
 from .errors import SettingError
+from .grants import (
+    BOTH_WAYS,
+    CLIENT_CREDENTIALS,
+    PASSWORD,
+    Grant,
+    check_scope,
+    has_user,
+    inferred,
+)
 from .hosts import check_url, origins_of
 from .retry import DEFAULT_RETRY, retry_of
 from .secret import Concealed, Secret, concealed
@@ -38,31 +47,40 @@ if TYPE_CHECKING:
 
 #: The host of the IRIS APIs.
 BASE_URL = "https://iris.trackunit.com"
-#: The token endpoint of IRIS.
-TOKEN_URL = "https://auth.trackunit.com/token"  # noqa: S105
-#: The scope of the password grant: access to the APIs, and a refresh token.
-SCOPE = "api offline_access"
+#: The token endpoint of IRIS for each grant.
+TOKEN_URLS = {
+    PASSWORD: "https://auth.trackunit.com/token",
+    CLIENT_CREDENTIALS: "https://auth.trackunit.com/token/v2",
+}
+#: The scope for each grant. The password grant asks for access to the APIs, and for a refresh
+#: token. No scope fits every API key.
+SCOPES = {PASSWORD: "api offline_access", CLIENT_CREDENTIALS: ""}
 #: Seconds between the moment when a token expires and the end of the lifetime.
 LEEWAY = 60.0
 #: Seconds to wait for a connection, and for each part of a response.
 DEFAULT_TIMEOUT = (10.0, 60.0)
 #: The settings with a variable, besides the credentials.
-VARIABLES = ("scope", "base_url", "token_url", "token_store", "allowed_hosts")
+VARIABLES = ("grant_type", "scope", "base_url", "token_url", "token_store", "allowed_hosts")
 #: A scheme with a typing error, such as `https:/` and `//`.
 _HALF_A_SCHEME = re.compile(r"\A(?:https?(?::/?|//?)|/+)(?!\d)", re.I)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The checked settings of a session, except for the credentials and the token.
+    """The checked settings of a session, except for the token.
 
-    :ivar passed: each setting as passed, else the value of the variable, else the default.
+    :ivar passed: each setting as passed, else the value of the variable, else the default. None for
+        a setting whose default depends on the grant in force.
+    :ivar grant: the grant in force.
+    :ivar token_urls: the token endpoint for each grant.
     """
 
     passed: Mapping[str, Any]
+    credentials: Credentials
+    grant: Grant
+    token_urls: Mapping[str, str]
     scope: tuple[str, ...]
     base_url: str
-    token_url: str
     allowed_hosts: frozenset[str]
     token_store: TokenStore | None
     leeway: float
@@ -73,44 +91,126 @@ class Settings:
     clock: Clock
 
     @classmethod
-    def read(cls, environ: Any, prefix: str, **given: Any) -> Settings:
+    def read(
+        cls, environ: Any, credentials: Credentials, *, has_token: bool, **given: Any
+    ) -> Settings:
         """Finds and checks each setting.
 
+        :param credentials: the passed credentials, with the prefix of the variables.
+        :param has_token: whether the caller passed a saved token.
         :raises SettingError: for an unusable setting.
         """
         environ = concealed(environ)
+        found = {name: _found(name, given[name], environ, credentials.prefix) for name in _CHECKS}
+        completed = credentials.completed(environ)
+        grant = _grant_of(found, credentials, completed, has_token=has_token)
         passed: dict[str, Any] = {}
         checked: dict[str, Any] = {}
-        for name, check in _CHECKS.items():
-            value, variable = given[name], None
-            if value is None:
-                value, variable = _from_variable(name, environ, prefix)
-            if value is None:
-                value = _default(name, passed)
-            try:
-                checked[name] = check(value)
-            except SettingError as error:
-                if variable is not None:
-                    blame(error, variable)
-                raise
-            passed[name] = value if name == "token_store" else revealed(value)
-        return cls(passed=passed, **checked)
+        for name, setting in found.items():
+            if setting.value is None:
+                setting = _Found(_default(name, passed, grant), None)
+            checked[name] = setting.checked(_CHECKS[name])
+            passed[name] = setting.value if name == "token_store" else revealed(setting.value)
+        found["scope"].checked(lambda _: check_scope(checked["scope"], grant))
+        if found["token_url"].value is None:
+            passed["token_url"] = None
+        token_url = checked.pop("token_url")
+        del checked["grant_type"]
+        is_default = passed["token_url"] is None
+        return cls(
+            passed=passed,
+            credentials=replace(completed, username=None, password=None)
+            if grant.is_key
+            else completed,
+            grant=grant,
+            token_urls=TOKEN_URLS if is_default else dict.fromkeys(TOKEN_URLS, token_url),
+            **checked,
+        )
+
+    @property
+    def token_url(self) -> str:
+        """The token endpoint in force."""
+        return self.token_urls[self.grant.name]
 
 
-def _from_variable(name: str, environ: Concealed, prefix: str) -> tuple[Any, str | None]:
+@dataclass(frozen=True)
+class _Found:
+    """A setting before its check. `variable` is the name of the variable with the value, if any."""
+
+    value: Any
+    variable: str | None
+
+    def checked(self, check: Callable[[Any], Any]) -> Any:
+        """The result of `check`. An error names the variable, if the value comes from a variable.
+
+        :raises SettingError: as `check` does.
+        """
+        try:
+            return check(self.value)
+        except SettingError as error:
+            if self.variable is not None:
+                blame(error, self.variable)
+            raise
+
+
+def _found(name: str, value: Any, environ: Concealed, prefix: str) -> _Found:
+    return _Found(value, None) if value is not None else _from_variable(name, environ, prefix)
+
+
+def _grant_of(
+    found: Mapping[str, _Found], passed: Credentials, completed: Credentials, *, has_token: bool
+) -> Grant:
+    """The grant of a new session.
+
+    :param passed: the credentials without the variables. A passed `grant_type` wins over variables.
+    :raises SettingError: for an unusable `grant_type` or `scope`, and for an API key with a user.
+    """
+    grant_type, scope = found["grant_type"], found["scope"]
+    name = grant_type.checked(_checked_grant)
+    if name is None:
+        words = () if scope.value is None else scope.checked(parse_scope)
+        return inferred(completed, words, has_token=has_token)
+    judged = passed if grant_type.variable is None else completed
+    if name == CLIENT_CREDENTIALS and has_user(judged):
+        grant_type.checked(_refuse_user)
+    return Grant(name)
+
+
+def _checked_grant(grant_type: Any) -> str | None:
+    if grant_type is None:
+        return None
+    if not isinstance(grant_type, str) or grant_type not in TOKEN_URLS:
+        shown = repr(str(grant_type)) if isinstance(grant_type, str) else kind_of(grant_type)
+        raise SettingError(
+            f'grant_type must be "password" or "client_credentials", not {shown}. {BOTH_WAYS}',
+            setting="grant_type",
+        )
+    return str(grant_type)
+
+
+def _refuse_user(grant_type: str) -> None:
+    raise SettingError(
+        f'grant_type is "{grant_type}", and a username or a password is set. {BOTH_WAYS}',
+        setting="grant_type",
+    )
+
+
+def _from_variable(name: str, environ: Concealed, prefix: str) -> _Found:
     """The value of a setting's variable, and the variable's name. Both are None if not set."""
     text = (
         concealed(from_environment(name, environ.reveal(), prefix)) if name in VARIABLES else None
     )
     if text is None:
-        return None, None
+        return _Found(None, None)
     if name == "allowed_hosts":
         hosts = filter(None, (each.strip() for each in text.split(",")))
         text = Concealed(tuple(hosts) or ("",))  # "" is refused: a comma alone is a mistake
-    return text, variable_of(name, prefix)
+    return _Found(text, variable_of(name, prefix))
 
 
-def _default(name: str, passed: Mapping[str, Any]) -> Any:
+def _default(name: str, passed: Mapping[str, Any], grant: Grant) -> Any:
+    if name in _DEFAULTS_BY_GRANT:
+        return _DEFAULTS_BY_GRANT[name][grant.name]
     if name != "allowed_hosts":
         return _DEFAULTS[name]
     parts = urlsplit(passed["base_url"])  # checked before `allowed_hosts`
@@ -254,9 +354,8 @@ def _checked_clock(clock: Any) -> Clock:
 
 
 _DEFAULTS: dict[str, Any] = {
-    "scope": SCOPE,
+    "grant_type": None,
     "base_url": BASE_URL,
-    "token_url": TOKEN_URL,
     "token_store": None,
     "leeway": LEEWAY,
     "default_timeout": DEFAULT_TIMEOUT,
@@ -265,7 +364,9 @@ _DEFAULTS: dict[str, Any] = {
     "token_timeout": TOKEN_TIMEOUT,
     "clock": Clock(),
 }
+_DEFAULTS_BY_GRANT = {"scope": SCOPES, "token_url": TOKEN_URLS}
 _CHECKS: dict[str, Callable[[Any], Any]] = {
+    "grant_type": _checked_grant,
     "scope": parse_scope,
     "base_url": _checked_base_url,
     "token_url": partial(_checked_url, setting="token_url"),

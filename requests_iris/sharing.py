@@ -35,6 +35,8 @@ class Sharing:
         self._clock = clock or Clock()
         self._failing = False
         self._faults = 0
+        #: The former keys whose entries this session has removed.
+        self._removed: set[str] = set()
         # during a renewal without the lock: a store that hangs is asked once only
         self._without_store = False
 
@@ -76,14 +78,24 @@ class Sharing:
             self._report(error)
             return None
 
-    def save(self, key: str | None, token: Token) -> None:
-        """Stores the token, if possible. The lock is held."""
+    def save(self, key: str | None, token: Token, former_key: str | None = None) -> None:
+        """Stores the token, if possible. The lock is held.
+
+        :param former_key: the key of an earlier release. The first save removes its entry.
+        """
         if self._store is None or key is None:
             return
         try:
             self._store.save(key, token.as_secret_dict())
+            self._remove(former_key)
         except Exception as error:
             self._report(error)
+
+    def _remove(self, key: str | None) -> None:
+        delete = getattr(self._store, "delete", None)  # a store of a user may have no `delete`
+        if key is not None and key not in self._removed and delete is not None:
+            delete(key)
+            self._removed.add(key)
 
     def works(self) -> None:
         """Records that the store works. The next fault is reported as a warning again."""
@@ -92,7 +104,7 @@ class Sharing:
     def _acquire(self, key: str | None, wait: float, stop: Callable[[], bool]) -> Lock | None:
         """Takes the lock, in short attempts: a stored token ends the wait.
 
-        Returns None without a lock. After an interrupt, an ExitStack would be a cycle of objects and
+        Returns None without a lock. After an interrupt, an ExitStack would be a cycle and
         hold the lock until the next garbage collection.
         """
         if self._store is None or key is None:

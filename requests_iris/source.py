@@ -13,7 +13,7 @@ import math
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar
 
@@ -21,6 +21,7 @@ from .clock import Clock
 from .credentials import Credentials
 from .errors import (
     IrisError,
+    SettingError,
     TokenError,
     TokenRefusedError,
     TokenResponseError,
@@ -28,6 +29,7 @@ from .errors import (
     TokenUnreachableError,
 )
 from .forks import register
+from .grants import GRANTS, Grant
 from .rejections import Rejections
 from .renewal import Identity, Renewal
 from .secret import Bearer, Secret
@@ -49,7 +51,7 @@ EARLY_RENEWAL_PAUSE = 30.0
 #: Seconds beyond a deadline that waiting threads allow for the work of the processor.
 GRACE = 1.0
 #: What is counted: token requests by grant, tokens issued, resends after a 401, waits for a token.
-COUNTERS = ("password", "refresh_token", "tokens", "replays", "waits")
+COUNTERS = (*GRANTS, "tokens", "replays", "waits")
 #: Errors that the token endpoint or the network caused. Every thread that waits gets them.
 SHARED = (TokenRefusedError, TokenResponseError, TokenUnreachableError)
 #: The same without refusals, for a renewal with credentials that only one caller has named.
@@ -98,6 +100,7 @@ class TokenSource:
 
     :ivar credentials: who signs in. Can be replaced at any time.
     :ivar scope: the words of the scope that is asked for.
+    :ivar grant: how the session signs in.
     :ivar updater: called with each new token, as a dict, by the thread that renewed.
     :ivar issued: how many tokens the token endpoint has issued.
     :ivar rejections: the kinds of path whose 401s are final.
@@ -105,9 +108,10 @@ class TokenSource:
 
     def __init__(
         self,
-        endpoint: TokenEndpoint,
+        endpoints: Mapping[str, TokenEndpoint],
         credentials: Credentials,
         scope: tuple[str, ...],
+        grant: Grant,
         *,
         leeway: float,
         token_timeout: float = TOKEN_TIMEOUT,
@@ -115,7 +119,7 @@ class TokenSource:
         clock: Clock | None = None,
     ) -> None:
         self._settings = {
-            "endpoint": endpoint,
+            "endpoints": endpoints,
             "leeway": leeway,
             "token_timeout": token_timeout,
             "store": store,
@@ -123,12 +127,13 @@ class TokenSource:
         }
         self.credentials = credentials
         self.scope = scope
+        self.grant = grant
         self.updater: Updater | None = None
         self.issued = 0
         self._leeway = leeway
         self._clock = clock or Clock()
         self._renewal = Renewal(
-            endpoint,
+            endpoints,
             leeway=leeway,
             token_timeout=token_timeout,
             store=store,
@@ -151,7 +156,12 @@ class TokenSource:
 
     def __getstate__(self) -> dict[str, Any]:
         """The settings and the token. Counters, pauses and threads belong to this process."""
-        settings = {**self._settings, "credentials": self.credentials, "scope": self.scope}
+        settings = {
+            **self._settings,
+            "credentials": self.credentials,
+            "scope": self.scope,
+            "grant": self.grant,
+        }
         return {"settings": settings, "updater": self.updater, "token": self.token}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -171,7 +181,12 @@ class TokenSource:
 
     @property
     def token_url(self) -> str:
-        return self._renewal.endpoint.url
+        """The token endpoint in force."""
+        return self.url_of(self.grant)
+
+    def url_of(self, grant: Grant) -> str:
+        """The token endpoint for `grant`."""
+        return self._renewal.endpoints[grant.name].url
 
     @property
     def token(self) -> Token | None:
@@ -181,6 +196,8 @@ class TokenSource:
 
     @token.setter
     def token(self, token: Token | None) -> None:
+        if token is not None and self.grant.is_key:
+            token = replace(token, refresh_token=None)  # an API key has no use for one
         self._hold(token)
         self._renewal.forget_refusal()
 
@@ -247,22 +264,27 @@ class TokenSource:
             return held is not None  # another thread has replaced the token
         is_new = held.number > issued_before
         if is_new:
-            self.rejections.add(url, bearer, "password")
+            self.rejections.add(url, bearer, self.grant.name)
         return not is_new
 
     @_with_few_frames
-    def sign_in(self, credentials: Credentials, send: Send) -> Token:
-        """A new token by the password grant, whatever token is held.
+    def sign_in(self, credentials: Credentials, grant: Grant, send: Send) -> Token:
+        """A new token by `grant`, whatever token is held.
 
-        The credentials are used from then on, unless they are refused.
+        Credentials and grant are used from then on, unless they are refused. The grant is not
+        used either if a credential is missing.
         """
 
         def renew() -> Token:
-            before, self.credentials = self.credentials, credentials
+            before = self.credentials, self.grant
+            self.credentials, self.grant = credentials, grant
             try:
                 return self._renewal.sign_in(self._identity, send)
             except TokenRefusedError:
-                self.credentials = before
+                self.credentials, self.grant = before
+                raise
+            except SettingError:
+                self.grant = before[1]
                 raise
 
         return self._run_exclusively(renew)
@@ -276,7 +298,7 @@ class TokenSource:
 
     @property
     def _identity(self) -> Identity:
-        return Identity(self.credentials, self.scope)
+        return Identity(self.credentials, self.scope, self.grant)
 
     @_with_few_frames
     def _renew_or_wait(self, send: Send) -> Bearer:

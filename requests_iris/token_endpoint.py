@@ -1,4 +1,4 @@
-"""Asks the token endpoint for tokens (RFC 6749 sections 4.3, 5 and 6).
+"""Asks the token endpoint for tokens (RFC 6749 sections 4.3, 4.4, 5 and 6).
 
 oauthlib's client writes the request. ``token_response.py`` reads the response.
 """
@@ -10,9 +10,10 @@ import math
 import random
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 
-from oauthlib.oauth2 import LegacyApplicationClient
+from oauthlib.oauth2 import BackendApplicationClient, LegacyApplicationClient
 from requests import PreparedRequest, RequestException, Response
 from requests.exceptions import Timeout
 from requests.utils import default_user_agent
@@ -67,8 +68,32 @@ class TokenEndpoint:
         body = Secret(
             self._client.prepare_request_body(username, password, body=empty, scope=list(scope))
         )
-        exchange = _Exchange(self.url, credentials, body, secret=password)
+        exchange = _Exchange(self.url, credentials, body, secret=password, scope=scope)
         return self._ask(exchange, send, deadline, Token("", scope=scope))
+
+    def client_credentials_grant(
+        self, credentials: Credentials, scope: tuple[str, ...], send: Send, deadline: float
+    ) -> Token:
+        """A token for an API key (RFC 6749 section 4.4). Id and secret travel in the body.
+
+        A refresh token in the response is left out: the API key is the way to the next token.
+
+        :param deadline: when the call ends at the latest, on the monotonic clock.
+        :raises MissingSettingError: if id, secret or scope is missing; nothing has been sent.
+        :raises TokenError: if the endpoint gave no token.
+        """
+        client_id, client_secret = credentials.key(scope)
+        client = BackendApplicationClient(client_id)
+        body = Secret(
+            client.prepare_request_body(
+                scope=list(scope), include_client_id=True, client_secret=client_secret
+            )
+        )
+        exchange = _Exchange(
+            self.url, credentials, body, secret=client_secret, scope=scope, is_key=True
+        )
+        token = self._ask(exchange, send, deadline, Token("", scope=scope))
+        return replace(token, refresh_token=None)
 
     def refresh_grant(
         self, credentials: Credentials, token: Token, send: Send, deadline: float
@@ -108,7 +133,7 @@ class TokenEndpoint:
             # an error is returned: raised in another thread, it would lose its own context
             try:
                 response = send(exchange.request(), left)
-                return TokenResponse(response, _body_of(response), exchange.redact, exchange.hint)
+                return exchange.read(response)
             except IrisError:
                 raise  # not about the network: the token request would need a token itself
             except (RequestException, HTTPError, OSError) as error:
@@ -136,36 +161,58 @@ class TokenEndpoint:
 
 
 class _Exchange:
-    """One token request: makes the request, and removes its secrets from texts."""
+    """One token request: makes the request, and reads the response.
 
-    def __init__(self, url: str, credentials: Credentials, body: Secret, *, secret: Secret) -> None:
+    :param secret: the secret of the body.
+    :param scope: the words of the scope in the body.
+    :param is_key: whether the body also identifies the client. Otherwise HTTP Basic does.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        body: Secret,
+        *,
+        secret: Secret,
+        scope: tuple[str, ...] = (),
+        is_key: bool = False,
+    ) -> None:
         client_id, client_secret = credentials.client
         # IRIS wants the plain values, not the form-encoded ones of RFC 6749 section 2.3.1. In
         # UTF-8 (RFC 7617 section 2.1); requests would write latin-1, and fail beyond latin-1.
         basic = Secret(b64encode(f"{client_id}:{client_secret}".encode()).decode())
-        self._url, self._body, self._authorization = url, body, Secret(f"Basic {basic}")
+        self._url, self._body, self._scope, self._is_key = url, body, scope, is_key
+        self._authorization = None if is_key else Secret(f"Basic {basic}")
         # also the password that this request does not send: the server knows it
         named = (secret, client_secret, Secret(basic.rstrip("=")), credentials.password)
         self._secrets = [text for text in named if text]
-        self.hint = credentials.hint()
+        self._hint = credentials.hint()
 
     def request(self) -> PreparedRequest:
         """A new request each time. It belongs to no session, and takes nothing from one."""
+        headers: dict[str, str | bytes] = {
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded",
+            "User-Agent": default_user_agent("requests-iris python-requests"),
+        }
+        if self._authorization is not None:
+            headers["Authorization"] = self._authorization
         request = PreparedRequest()
-        request.prepare(
-            method="POST",
-            url=self._url,
-            headers={
-                "Authorization": self._authorization,
-                "Accept": "application/json",
-                "Content-Type": "application/x-www-form-urlencoded",
-                "User-Agent": default_user_agent("requests-iris python-requests"),
-            },
-            data=self._body,
-        )
+        request.prepare(method="POST", url=self._url, headers=headers, data=self._body)
         return request
 
-    def redact(self, text: str) -> str:
+    def read(self, response: Response) -> TokenResponse:
+        return TokenResponse(
+            response,
+            _body_of(response),
+            self._redact,
+            self._hint,
+            scope=self._scope,
+            is_key=self._is_key,
+        )
+
+    def _redact(self, text: str) -> str:
         return redacted(text, self._secrets)
 
 

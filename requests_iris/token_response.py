@@ -44,12 +44,25 @@ class TokenResponse:
     :param content: the body, as far as it was read.
     :param redact: removes the secrets of the request from a text of the response.
     :param hint: a likely reason for a refusal, as a sentence, or "".
+    :param scope: the words of the scope that the request asked for.
+    :param is_key: whether an API key asked, and so no user.
     """
 
-    def __init__(self, response: Response, content: bytes, redact: Redact, hint: str = "") -> None:
+    def __init__(
+        self,
+        response: Response,
+        content: bytes,
+        redact: Redact,
+        hint: str = "",
+        *,
+        scope: tuple[str, ...] = (),
+        is_key: bool = False,
+    ) -> None:
         self.response = response
         self.redact = redact
         self.hint = hint
+        self.scope = scope
+        self.is_key = is_key
         self.status = response.status_code
         # secrets can be found only in the right charset
         self.text = Secret(content.decode(json.detect_encoding(content), "replace"))
@@ -139,7 +152,7 @@ class TokenResponse:
     def _refusal(self) -> TokenRefusedError:
         error = self._shown(self.error) or None
         description = self._shown(self.members.get("error_description")) or None
-        kind, advice = _REFUSALS.get(self.error or "", _OTHER_REFUSAL)
+        kind, advice = self._kind_and_advice()
         words = error or f"status {self.status}"
         refusal = kind(
             f"The token endpoint refused with {words}"
@@ -151,6 +164,19 @@ class TokenResponse:
         if not isinstance(refusal, OAuth2Error):
             refusal.__cause__ = _oauthlib_error(error, description)
         return refusal
+
+    def _kind_and_advice(self) -> tuple[type[TokenRefusedError], str]:
+        """The class of a refusal, and what the user can check.
+
+        A 401 without an ``error`` concerns an API key, because the request names nothing else.
+        """
+        code = self.error or ("invalid_client" if self.is_key and self.status == 401 else "")
+        if code == "invalid_scope" and self.scope:
+            asked = one_line(" ".join(self.scope))
+            return InvalidScopeError, f"The session asked for {asked!r}. Check scope."
+        if self.is_key:
+            return _REFUSALS_OF_KEYS.get(code, _OTHER_REFUSAL_OF_KEYS)
+        return _REFUSALS.get(code, _OTHER_REFUSAL)
 
     def _shown(self, value: object) -> str:
         """A value of the server for a message: without secrets, on one line."""
@@ -179,6 +205,11 @@ _REFUSALS: dict[str, tuple[type[TokenRefusedError], str]] = {
     "invalid_scope": (InvalidScopeError, "Check scope."),
 }
 _OTHER_REFUSAL = (TokenRefusedError, "Check the API User and its client.")
+_REFUSALS_OF_KEYS: dict[str, tuple[type[TokenRefusedError], str]] = {
+    **_REFUSALS,
+    "invalid_grant": (InvalidGrantError, "Check client_id and client_secret."),
+}
+_OTHER_REFUSAL_OF_KEYS = (TokenRefusedError, "Check the API key and token_url.")
 
 
 def _oauthlib_error(error: str | None, description: str | None) -> OAuth2Error | None:

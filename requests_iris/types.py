@@ -42,6 +42,7 @@ class Counters(TypedDict):
 
     password: int
     refresh_token: int
+    client_credentials: int
     tokens: int
     replays: int
     waits: int

@@ -39,6 +39,14 @@ SECRETS: dict[str, Any] = {
 }
 
 
+#: The same for an API key.
+KEY_SECRETS: dict[str, Any] = {
+    **{name: SECRETS[name] for name in ("client_id", "client_secret", "token", "token_store")},
+    "scope": "asset.view",
+    "grant_type": "client_credentials",
+}
+
+
 def frames_of(error: BaseException) -> Iterator[tuple[str, dict[str, Any]]]:
     """The local variables of every frame behind an error and its causes, except the test's own."""
     links, seen = [error], set()
@@ -118,10 +126,18 @@ def test_the_detector_of_secrets_finds_a_secret_anywhere_in_a_frame() -> None:
     assert leaks(caught(lambda: namespace["fail"]("nothing"))) == []
 
 
-@pytest.mark.parametrize("refused", REFUSED, ids=str)
+#: An API key with a user.
+WRONG_GRANTS = [
+    {"grant_type": "client_credentials", "username": "u"},
+    {"grant_type": "client_credentials", "password": PASSWORD},
+]
+
+
+@pytest.mark.parametrize("refused", [*REFUSED, *WRONG_GRANTS], ids=str)
+@pytest.mark.parametrize("secrets", [SECRETS, KEY_SECRETS], ids=["user", "key"])
 @pytest.mark.parametrize("create", [IrisSession, IrisSession.from_env], ids=["init", "from_env"])
-def test_no_frame_behind_a_refused_setting_shows_a_secret(create, refused) -> None:
-    error = caught(lambda: create(**{**SECRETS, **refused}))
+def test_no_frame_behind_a_refused_setting_shows_a_secret(create, secrets, refused) -> None:
+    error = caught(lambda: create(**{**secrets, **refused}))
     assert error.setting in refused
     assert leaks(error) == []
 
@@ -136,6 +152,8 @@ def test_no_frame_behind_a_refused_setting_shows_a_secret(create, refused) -> No
         ("TOKEN_STORE", "https://me:hush@host"),
         ("TOKEN_STORE", "redis://me:hush@host:port"),
         ("SCOPE", "\\"),
+        ("GRANT_TYPE", "implicit"),
+        ("GRANT_TYPE", "client_credentials"),
         ("CLIENT_ID", "a:b"),
         ("CLIENT_SECRET", "hush\udcff"),
         ("PASSWORD", "hush\udcff"),
@@ -203,13 +221,15 @@ SETTERS = {
     "refresh_token with another URL": lambda iris: iris.refresh_token(
         "https://me:hush@host", refresh_token=REFRESH
     ),
+    "scope with offline_access": lambda iris: setattr(iris, "scope", "\\ offline_access"),
     "refresh_token as bytes": lambda iris: iris.refresh_token(refresh_token=REFRESH.encode()),
 }
 
 
 @pytest.mark.parametrize("call", SETTERS.values(), ids=SETTERS)
-def test_no_frame_behind_a_refused_assignment_or_call_shows_a_secret(call) -> None:
-    iris = IrisSession(**{**SECRETS, "token_store": False})
+@pytest.mark.parametrize("secrets", [SECRETS, KEY_SECRETS], ids=["user", "key"])
+def test_no_frame_behind_a_refused_assignment_or_call_shows_a_secret(secrets, call) -> None:
+    iris = IrisSession(**{**secrets, "token_store": False})
     assert leaks(caught(lambda: call(iris))) == []
 
 
@@ -250,6 +270,20 @@ def test_traceback_of_a_failed_sign_in_is_short_and_ends_with_the_message(
 def test_traceback_of_missing_credentials_is_short() -> None:
     error = caught(lambda: IrisSession().get("/echo"))
     assert len(traceback.extract_tb(error.__traceback__)) <= 12
+
+
+def test_no_frame_behind_a_missing_scope_of_a_key_shows_a_secret() -> None:
+    iris = IrisSession(**{**KEY_SECRETS, "scope": None, "token": None, "token_store": False})
+    error = caught(lambda: iris.fetch_token(client_secret=SECRET))
+    assert isinstance(error, MissingSettingError)
+    assert leaks(error) == []
+
+
+def test_no_frame_behind_a_user_of_a_key_shows_a_secret() -> None:
+    iris = IrisSession(**{**KEY_SECRETS, "token_store": False})
+    error = caught(lambda: iris.fetch_token(client_secret=SECRET, username="u", password=PASSWORD))
+    assert error.setting == "grant_type"
+    assert leaks(error) == []
 
 
 def test_a_secret_that_is_an_enumeration_is_used_by_its_value(sandbox) -> None:

@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"renewal", "known_styles"},
     {"token_endpoint", "sharing", "graphql"},
     {"token_response", "deadline", "transport", "stores", "styles"},
-    {"retry", "connection", "rejections", "single_flight", "permission"},
+    {"retry", "connection", "rejections", "single_flight", "permission", "grants"},
     {"token", "hosts", "credentials", "call", "hints"},
     {"problems", "links", "page_errors", "progress"},
     {"document", "body", "discard"},

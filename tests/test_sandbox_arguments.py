@@ -44,6 +44,11 @@ def refused(name: str):
         *rows("client_secret", NO_TEXTS, None),
         *rows("username", NO_TEXTS, None),
         *rows("password", NO_TEXTS, None),
+        *rows("key_id", NO_TEXTS, None),
+        *rows("key_secret", NO_TEXTS, None),
+        *rows("key_scopes", ["asset.view", b"x", 7, None, True, {"a": 1}]),
+        *rows("key_paths", NO_DICTS),
+        *rows("key_token_lifetime", NO_SECONDS),
         *rows("hostnames", ["example.org", b"example.org", 7, None, True]),
         *rows("clock", ["now", 7, True, Clock(), MovableClock]),
         *rows("assets", ["[]", b"[]", 7, {"id": "1"}, True]),
@@ -61,9 +66,30 @@ def test_a_sandbox_refuses_host_names_that_are_no_texts(names: list) -> None:
         Sandbox(hostnames=names)
 
 
+@pytest.mark.parametrize("scopes", [[7], [""], ["two words"], ["a\n"], [b"x"], ['"'], ["é"]])
+def test_a_sandbox_refuses_scopes_that_cannot_be_sent(scopes: list) -> None:
+    with pytest.raises((TypeError, ValueError), match="each of key_scopes must be"):
+        Sandbox(key_scopes=scopes)
+
+
+@pytest.mark.parametrize(
+    "paths", [{"api": None}, {7: None}, {"/a?b": None}, {"/api": 7}, {"/api": ""}, {"/a": ["x"]}]
+)
+def test_a_sandbox_refuses_paths_of_keys_that_never_fit(paths: dict) -> None:
+    with pytest.raises((TypeError, ValueError), match="each (path|scope) of key_paths"):
+        Sandbox(key_paths=paths)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [*rows("machines", NO_COUNTS, 0), *rows("token_lifetime", NO_SECONDS), ("assets", None)],
+    [
+        *rows("machines", NO_COUNTS, 0),
+        *rows("token_lifetime", NO_SECONDS),
+        *rows("key_token_lifetime", NO_SECONDS),
+        *rows("key_scopes", ["asset.view", 7, None]),
+        *rows("key_paths", NO_DICTS),
+        ("assets", None),
+    ],
     ids=ids,
 )
 def test_a_running_sandbox_refuses_a_wrong_value_and_keeps_the_old_one(sandbox, name, value):

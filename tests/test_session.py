@@ -33,7 +33,7 @@ from requests_iris.secret import fingerprint
 
 VARIABLES = [
     *("CLIENT_ID", "CLIENT_SECRET", "USERNAME", "PASSWORD", "SCOPE", "BASE_URL", "TOKEN_URL"),
-    *("TOKEN_STORE", "ALLOWED_HOSTS"),
+    *("TOKEN_STORE", "ALLOWED_HOSTS", "GRANT_TYPE"),
 ]
 COPIES = [copy.copy, copy.deepcopy, lambda session: pickle.loads(pickle.dumps(session))]
 REFUSED: list[dict[str, Any]] = [
@@ -57,6 +57,8 @@ REFUSED: list[dict[str, Any]] = [
     {"allowed_hosts": ["example.org", "me:s3cret@example.org"]},
     {"scope": "api\noffline_access"},
     {"scope": 7},
+    {"grant_type": "implicit"},
+    {"grant_type": 7},
     {"leeway": -1},
     {"leeway": float("nan")},
     {"leeway": float("inf")},
@@ -129,6 +131,7 @@ class TestSettings:
         for name in VARIABLES:
             monkeypatch.setenv(f"TRACKUNIT_{name}", "https://elsewhere.example")
         others = {"token_store": False, "scope": "api", "allowed_hosts": sandbox.base_url}
+        others["grant_type"] = "password"
         with IrisSession(**sandbox.settings, **others) as iris:
             iris.verify = sandbox.ca_file
             assert iris.get("/echo").ok
@@ -372,6 +375,7 @@ PASSED = {
     "client_id": "c",
     "username": "u",
     "scope": ["api", "offline_access"],
+    "grant_type": "password",
     "token_updater": print,
     "token_store": "redis://:pw@host:6379/0",
     "base_url": "https://h/api/",
@@ -426,6 +430,7 @@ class TestProperties:
         assert iris.token_url == "https://auth.trackunit.com/token"
         assert (iris.leeway, iris.token_timeout, iris.pool_maxsize) == (60, 30, 128)
         assert iris.default_timeout == (10, 60)
+        assert iris.grant_type is None
         assert iris.token_store is iris.token_updater is iris.username is iris.client_id is None
 
     def test_client_id_is_also_the_first_positional_argument(self) -> None:

@@ -12,6 +12,7 @@ if _missing := extras.missing_for(["--help"]):
 import click
 
 from .. import __version__
+from ..credentials import PREFIX
 from .check import check
 from .demo import demo
 from .entry import EntryPoint
@@ -29,12 +30,21 @@ Exit status:
   128+n  Signal n ended the command: 130 after Ctrl-C, 143 after SIGTERM.""",
 )
 @click.version_option(__version__, prog_name="requests-iris")
-def main() -> None:
+@click.option(
+    "--env-prefix",
+    default=PREFIX,
+    show_default=True,
+    metavar="PREFIX",
+    help="The beginning of the names of all variables. Variables with another prefix are not read.",
+)
+@click.pass_context
+def main(context: click.Context, env_prefix: str) -> None:
     """A requests.Session that is always signed in to IRIS: try it, read a list.
 
     Settings come from the TRACKUNIT_* variables: CLIENT_ID, CLIENT_SECRET, USERNAME, PASSWORD,
-    SCOPE, BASE_URL, TOKEN_URL and TOKEN_STORE. No option takes a secret.
+    SCOPE, GRANT_TYPE, BASE_URL, TOKEN_URL, TOKEN_STORE and ALLOWED_HOSTS. No option takes a secret.
     """
+    context.obj = env_prefix
 
 
 for _command in (check, get, demo, sandbox):

@@ -16,8 +16,9 @@ from requests import RequestException, Response
 from requests.adapters import HTTPAdapter
 
 from .. import IrisSession
-from ..credentials import blame, from_environment, variable_of
+from ..credentials import CLIENT, NAMES, blame, from_environment, variable_of
 from ..errors import SettingError
+from ..grants import CLIENT_CREDENTIALS, PASSWORD
 from ..sharing import reason_of
 from ..stores import StoreError, TokenStore, key_of, open_store
 from ..text import one_line
@@ -25,10 +26,8 @@ from .entry import Command
 from .failures import ReaderGone
 from .streams import say
 
-#: The settings for a sign-in, and the variables of the settings.
-CREDENTIALS = {
-    name: variable_of(name) for name in ("client_id", "client_secret", "username", "password")
-}
+#: The settings for a sign-in by each grant.
+NEEDED = {PASSWORD: NAMES, CLIENT_CREDENTIALS: (*CLIENT, "scope")}
 #: Seconds to wait for the lock of the token store, which other processes hold at times.
 LOCK_WAIT = 5.0
 #: A larger difference of the clocks, in seconds, needs advice. An HTTP date has whole seconds.
@@ -41,7 +40,8 @@ STORE_FAILS = "signed in, but the token store fails"
 class Report:
     """The result. Without a sign-in, the facts of the token are None.
 
-    :ivar settings: by name, whether a credential is set.
+    :ivar grant: the grant in force.
+    :ivar settings: by name, whether a setting for the sign-in is set.
     :ivar expires_in: seconds until the access token expires.
     :ivar refresh_token: whether the response had a refresh token.
     :ivar clock_difference: seconds by which the token endpoint's clock is ahead of this
@@ -53,6 +53,7 @@ class Report:
 
     base_url: str
     token_url: str
+    grant: str
     settings: dict[str, bool]
     scope_asked: str
     scope_granted: str | None = None
@@ -79,22 +80,25 @@ class Report:
     cls=Command,
     epilog="""\b
 Example:
-  export TRACKUNIT_CLIENT_ID=...  # and CLIENT_SECRET, USERNAME, PASSWORD
+  export TRACKUNIT_CLIENT_ID=...  # and CLIENT_SECRET, USERNAME, PASSWORD;
+                                  # for an API key CLIENT_SECRET, SCOPE
   requests-iris check && python pipeline.py
 
 Exit status: 0 if the settings work; 1 if they fail; 2 if a setting is missing
 or cannot be right; 130 after Ctrl-C.""",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for a program.")
-def check(as_json: bool) -> None:
+@click.pass_obj
+def check(prefix: str, as_json: bool) -> None:
     """Sign in once, and report whether the settings work.
 
-    The report has the granted scope, the lifetime of the token, the difference of the clocks, and
-    whether the token store can be read and written. If another process holds the lock of the token
-    store, check waits for at most 5 seconds. The API is not called. No secret is printed.
+    The report has the grant, the granted scope, the lifetime of the token, the difference of the
+    clocks, and whether the token store can be read and written. If another process holds the lock
+    of the token store, check waits for at most 5 seconds. The API is not called. No secret is
+    printed.
     """
     try:
-        status = _check(as_json)
+        status = _check(prefix, as_json)
     # a setting is wrong, or needs a missing extra
     except (ValueError, ModuleNotFoundError) as error:
         status, told = 2, one_line(error, None)
@@ -104,20 +108,20 @@ def check(as_json: bool) -> None:
     raise click.exceptions.Exit(status)
 
 
-def _check(as_json: bool) -> int:
-    place = from_environment("token_store", os.environ)
+def _check(prefix: str, as_json: bool) -> int:
+    place = from_environment("token_store", os.environ, prefix)
     try:
         store = _BriefStore(open_store(place)) if place else None
     except SettingError as error:
-        blame(error, variable_of("token_store"))
+        blame(error, variable_of("token_store", prefix))
         raise
     if store is not None:
         store.try_out()
-    with IrisSession(token_store=store) as iris:
-        report = examine(iris)
+    with IrisSession.from_env(prefix, token_store=store) as iris:
+        report = examine(iris, prefix)
     if store is not None:
         report.token_store, report.store_error = repr(store), store.error
-    _say(_json(report) if as_json else _text(report))
+    _say(_json(report) if as_json else _text(report, prefix))
     return report.status
 
 
@@ -127,12 +131,16 @@ def _say(text: str) -> None:
         say(text)
 
 
-def examine(iris: IrisSession) -> Report:
+def examine(iris: IrisSession, prefix: str) -> Report:
     """Sign in, and report."""
+    grant = iris._source.grant.name
     report = Report(
         base_url=iris.base_url,
         token_url=iris.auto_refresh_url,
-        settings={name: bool(os.environ.get(variable)) for name, variable in CREDENTIALS.items()},
+        grant=grant,
+        settings={
+            name: from_environment(name, os.environ, prefix) is not None for name in NEEDED[grant]
+        },
         scope_asked=str(iris.scope),
     )
     clock = _ClockReader()
@@ -183,6 +191,12 @@ class _BriefStore:
         with self._noting():
             self._store.save(key, token)
 
+    def delete(self, key: str) -> None:
+        delete = getattr(self._store, "delete", None)  # a store of a user may have no `delete`
+        if delete is not None:
+            with self._noting():
+                delete(key)
+
     @contextmanager
     def _noting(self) -> Iterator[None]:
         try:
@@ -219,11 +233,12 @@ def _json(report: Report) -> str:
     return json.dumps({"ok": report.ok, **asdict(report)}, indent=2)
 
 
-def _text(report: Report) -> str:
+def _text(report: Report, prefix: str) -> str:
     rows = {"base_url": f"{report.base_url} (not tried)", "token_url": report.token_url}
+    rows["grant"] = report.grant
     for name, there in report.settings.items():
-        rows[name] = "set" if there else f"missing: set {CREDENTIALS[name]}"
-    rows["scope asked"] = report.scope_asked
+        rows[name] = "set" if there else f"missing: set {variable_of(name, prefix)}"
+    rows["scope asked"] = report.scope_asked or "none"
     if report.error is None:
         rows.update(_rows_of_token(report))
     if report.clock_difference is not None:

@@ -20,8 +20,10 @@ PACKAGES = {
 COMMANDS = ("check", "get", "demo", "sandbox")
 #: The commands with a sandbox.
 SANDBOX_COMMANDS = ("demo", "sandbox")
-#: The variable of the token store.
-TOKEN_STORE = "TRACKUNIT_TOKEN_STORE"  # noqa: S105
+#: The option with the prefix of the variables. It stands before the command.
+PREFIX_OPTION = "--env-prefix"
+#: The variable of the token store, after the prefix.
+TOKEN_STORE = "TOKEN_STORE"  # noqa: S105
 
 
 def missing_for(arguments: Sequence[str]) -> str | None:
@@ -29,9 +31,10 @@ def missing_for(arguments: Sequence[str]) -> str | None:
 
     :param arguments: the words after ``requests-iris``, for example ``["demo"]``.
     """
+    prefix, arguments = _without_prefix(arguments)
     packages = {
         extra: [name for name in PACKAGES[extra] if find_spec(name) is None]
-        for extra in _needed(arguments)
+        for extra in _needed(arguments, prefix)
     }
     extras = [extra for extra, missing in packages.items() if missing]
     if not extras:
@@ -41,7 +44,17 @@ def missing_for(arguments: Sequence[str]) -> str | None:
     return f'{_subject(arguments)} needs {_listed(names)}: pip install "{install}"'
 
 
-def _needed(arguments: Sequence[str]) -> list[str]:
+def _without_prefix(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The prefix of the variables, and the arguments from the command on."""
+    prefix = "TRACKUNIT_"
+    while arguments and arguments[0].partition("=")[0] == PREFIX_OPTION:
+        _, equals, value = arguments[0].partition("=")
+        prefix = value if equals else next(iter(arguments[1:]), "")
+        arguments = arguments[1 if equals else 2 :]
+    return prefix, arguments
+
+
+def _needed(arguments: Sequence[str], prefix: str) -> list[str]:
     if {"--help", "--version"} & set(arguments) or not arguments:
         return ["cli"]
     if arguments[0] in SANDBOX_COMMANDS:
@@ -49,11 +62,11 @@ def _needed(arguments: Sequence[str]) -> list[str]:
     if arguments[0] != "get":  # check reports a token store without its package
         return ["cli"]
     parquet = any(argument.lower().endswith(".parquet") for argument in arguments)
-    return ["cli", *(["parquet"] if parquet else []), *_needed_by_store()]
+    return ["cli", *(["parquet"] if parquet else []), *_needed_by_store(prefix)]
 
 
-def _needed_by_store() -> list[str]:
-    place = os.environ.get(TOKEN_STORE, "")
+def _needed_by_store(prefix: str) -> list[str]:
+    place = os.environ.get(prefix + TOKEN_STORE, "")
     if not place:
         return []
     return ["redis" if place.lower().startswith(("redis:", "rediss:")) else "file"]

@@ -93,7 +93,9 @@ pipe; 1 if something failed; 2 if an argument or a setting is wrong or missing;
     help="Write text as the server sent it: no quote before formulas in CSV, no escapes on a "
     "terminal.",
 )
+@click.pass_obj
 def get(
+    prefix: str,
     url: str,
     params: tuple[str, ...],
     whole: bool,
@@ -127,7 +129,10 @@ def get(
         _check_options_of_one_response(max_workers, items_path, output)
     if output is None:
         open_stdout()
-    with handling(KILLS, lambda number, _: sys.exit(128 + number)), IrisSession() as iris:
+    with (
+        handling(KILLS, lambda number, _: sys.exit(128 + number)),
+        IrisSession.from_env(prefix) as iris,
+    ):
         if whole:
             walk = {"max_workers": max_workers, "items_path": items_path}
             _get_list(iris, url, output, raw, params=query, **walk)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..credentials import PREFIX
+from ..grants import PASSWORD, SIGN_IN
 from .entry import Command
 from .failures import Failure
 from .signals import handling, in_main_thread
@@ -38,11 +40,17 @@ extra is missing; 2 if an option is wrong.""",
     help="The port of the API; the token server takes the next one. By default free ports.",
 )
 @click.option(
+    "--grant",
+    type=click.Choice(SIGN_IN),
+    default=PASSWORD,
+    show_default=True,
+    help="Print the variables of the API User (password) or of the API key (client_credentials).",
+)
+@click.option(
     "--token-lifetime",
     type=click.FloatRange(min=0),
-    default=3600,
-    show_default=True,
-    help="Seconds until an access token expires.",
+    default=None,
+    help="Seconds until an access token expires. By default 3600, and 1200 for the API key.",
 )
 @click.option(
     "--machines",
@@ -51,7 +59,10 @@ extra is missing; 2 if an option is wrong.""",
     show_default=True,
     help="Machines in the fleet.",
 )
-def sandbox(port: int, token_lifetime: float, machines: int) -> None:
+@click.pass_obj
+def sandbox(
+    prefix: str, port: int, grant: str, token_lifetime: float | None, machines: int
+) -> None:
     """Run a local IRIS until Ctrl-C.
 
     Prints the variables with which programs, requests and curl reach the sandbox. Copy them into a
@@ -60,16 +71,24 @@ def sandbox(port: int, token_lifetime: float, machines: int) -> None:
     if not in_main_thread():
         raise Failure("The sandbox runs until Ctrl-C, which only the main thread receives.")
     stop = threading.Event()
-    settings = {"port": port, "token_lifetime": token_lifetime, "machines": machines}
+    settings: dict[str, Any] = {"port": port, "machines": machines}
+    if token_lifetime is not None:
+        settings.update(token_lifetime=token_lifetime, key_token_lifetime=token_lifetime)
     with (
         handling((signal.SIGINT, signal.SIGTERM), lambda *_: stop.set()),
         running_sandbox(**settings) as sandbox,
     ):
-        for name, value in {**sandbox.environ, "CURL_CA_BUNDLE": sandbox.ca_file}.items():
-            say(f"export {name}={shlex.quote(value)}")
+        environ = sandbox.environ if grant == PASSWORD else sandbox.key_environ
+        for name, value in {**environ, "CURL_CA_BUNDLE": sandbox.ca_file}.items():
+            say(f"export {_with_prefix(name, prefix)}={shlex.quote(value)}")
         complain(f"Serving {machines} machines until Ctrl-C.\n")
         while not stop.wait(timeout=1):
             pass
+
+
+def _with_prefix(variable: str, prefix: str) -> str:
+    setting = variable.removeprefix(PREFIX)
+    return variable if setting == variable else prefix + setting
 
 
 @contextmanager

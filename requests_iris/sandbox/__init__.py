@@ -15,9 +15,9 @@ from __future__ import annotations
 try:
     import trustme
 
-    from . import aemp, checks
+    from . import aemp, checks, keys
     from .api import Api
-    from .authorization import Account, Authorization
+    from .authorization import USER_PATH, Account, Authorization
     from .clock import MovableClock
     from .echo import echo, redirect
     from .faults import OMIT, Fault, Faults
@@ -66,7 +66,18 @@ class Sandbox:
         GraphQL knows the members of all assets, and says null where an asset lacks a member.
     :param token_lifetime: (seconds, default 3600) The lifetime of access tokens, which may be a
         fraction, or 0.
-    :param client_id, client_secret, username, password: (str) The credentials. Made up by default.
+    :param client_id, client_secret, username, password: (str) The credentials of the API User. Made
+        up by default.
+    :param key_id, key_secret: (str) The credentials of the API key ("API Tokens v2"). Made up by
+        default.
+    :param key_scopes: (list of str, default all known scopes) The scopes that tokens of the API key
+        can have.
+    :param key_token_lifetime: (seconds, default 1200) The lifetime of access tokens for the API
+        key. At /apptoken, `token_lifetime` holds.
+    :param key_paths: (dict) The API paths that accept tokens of the API key: the beginning of each
+        path, and the scope that a token needs there, or None for any scope. All other paths answer
+        401 to a token of the API key. By default ``/api/asset/``, ``/public/api/aemp/``,
+        ``/public/api/eventlog/``, ``/echo`` and ``/redirect``.
     :param port: (int) The port of the API; the token server uses the next port. 0, the default,
         uses free ports.
     :param hostnames: (list of str) More host names for the certificate, for tests that route the
@@ -98,6 +109,11 @@ class Sandbox:
         client_secret: str | None = None,
         username: str | None = None,
         password: str | None = None,
+        key_id: str | None = None,
+        key_secret: str | None = None,
+        key_scopes: Iterable[str] = keys.SCOPES,
+        key_token_lifetime: float = 1200,
+        key_paths: Mapping[str, str | None] = keys.PATHS,
         port: int = 0,
         hostnames: Iterable[str] = (),
         clock: MovableClock | None = None,
@@ -118,8 +134,18 @@ class Sandbox:
         self._faults = Faults()
         self._limits = Limits(self._clock)
         checks.seconds("token_lifetime", token_lifetime)
+        checks.seconds("key_token_lifetime", key_token_lifetime)
+        key = keys.Key(
+            client_id=_given_or_made_up("key_id", key_id),
+            client_secret=_given_or_made_up("key_secret", key_secret),
+            scopes=checks.scopes("key_scopes", key_scopes),
+        )
         self._authorization = Authorization(
-            self._account, token_lifetime=token_lifetime, clock=self._clock
+            self._account,
+            key,
+            token_lifetime=token_lifetime,
+            key_token_lifetime=key_token_lifetime,
+            clock=self._clock,
         )
         self._aemp = aemp.Habits()
         self._api = Api(
@@ -127,6 +153,7 @@ class Sandbox:
             authorization=self._authorization,
             limits=self._limits,
             aemp_habits=self._aemp,
+            key_paths=checks.scopes_of_paths("key_paths", key_paths),
         )
         self._running = ExitStack()
         self._servers: dict[str, Server] = {}
@@ -210,8 +237,18 @@ class Sandbox:
 
     @property
     def token_url(self) -> str:
-        """The URL of the token endpoint."""
-        return self._url("token") + "/token"
+        """The URL of the token endpoint for the API User."""
+        return self._url("token") + USER_PATH
+
+    @property
+    def key_token_url(self) -> str:
+        """The URL of the token endpoint for the API key."""
+        return self._url("token") + keys.KEY_PATH
+
+    @property
+    def app_token_url(self) -> str:
+        """The URL of the token endpoint for apps. The API key signs in here, too."""
+        return self._url("token") + keys.APP_PATH
 
     @property
     def foreign_url(self) -> str:
@@ -230,7 +267,7 @@ class Sandbox:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The arguments of a session that signs in here."""
+        """The arguments of a session that signs in here as the API User."""
         return {
             "client_id": self._account.client_id,
             "client_secret": self._account.client_secret,
@@ -241,13 +278,34 @@ class Sandbox:
         }
 
     @property
+    def key_settings(self) -> dict[str, Any]:
+        """The arguments of a session that signs in here with the API key, for all its scopes."""
+        key = self._authorization.key
+        return {
+            "client_id": key.client_id,
+            "client_secret": key.client_secret,
+            "scope": " ".join(key.scopes),
+            "grant_type": "client_credentials",
+            "base_url": self.base_url,
+            "token_url": self.key_token_url,
+        }
+
+    @property
     def environ(self) -> dict[str, str]:
-        """The same as environment variables, and the variables with which requests trusts us.
+        """`settings` as environment variables, and the variables with which requests trusts us.
 
         A proxy cannot reach this machine's loopback address. Therefore `no_proxy` begins with the
         address, followed by the present value of the variable.
         """
-        settings = {f"TRACKUNIT_{name.upper()}": value for name, value in self.settings.items()}
+        return self._environ(self.settings)
+
+    @property
+    def key_environ(self) -> dict[str, str]:
+        """`key_settings` as environment variables, and the variables for trust as in `environ`."""
+        return self._environ(self.key_settings)
+
+    def _environ(self, arguments: Mapping[str, str]) -> dict[str, str]:
+        settings = {f"TRACKUNIT_{name.upper()}": value for name, value in arguments.items()}
         others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
         no_proxy = f"{HOST},{others}" if others else HOST
         return {**settings, "REQUESTS_CA_BUNDLE": self.ca_file, "no_proxy": no_proxy}
@@ -261,7 +319,7 @@ class Sandbox:
 
     @property
     def token_lifetime(self) -> float:
-        """The lifetime, in seconds, of tokens that are issued from now on.
+        """The lifetime, in seconds, of tokens for the API User that are issued from now on.
 
         A token of lifetime 0 says `expires_in: 0`, and the API accepts the token for 60 seconds. A
         token of any longer lifetime expires on time.
@@ -271,6 +329,37 @@ class Sandbox:
     @token_lifetime.setter
     def token_lifetime(self, seconds: float) -> None:
         self._authorization.token_lifetime = checks.seconds("token_lifetime", seconds)
+
+    @property
+    def key_token_lifetime(self) -> float:
+        """The lifetime, in seconds, of tokens for the API key that are issued from now on."""
+        return self._authorization.key_token_lifetime
+
+    @key_token_lifetime.setter
+    def key_token_lifetime(self, seconds: float) -> None:
+        self._authorization.key_token_lifetime = checks.seconds("key_token_lifetime", seconds)
+
+    @property
+    def key_scopes(self) -> tuple[str, ...]:
+        """The scopes that tokens of the API key can have. Set new scopes at any time."""
+        return self._authorization.key.scopes
+
+    @key_scopes.setter
+    def key_scopes(self, scopes: Iterable[str]) -> None:
+        allowed = checks.scopes("key_scopes", scopes)
+        self._authorization.key = replace(self._authorization.key, scopes=allowed)
+
+    @property
+    def key_paths(self) -> dict[str, str | None]:
+        """The API paths that accept tokens of the API key, with the scope that a token needs there.
+
+        Set new paths at any time, as IRIS does when one more API accepts API keys.
+        """
+        return dict(self._api.key_paths)
+
+    @key_paths.setter
+    def key_paths(self, paths: Mapping[str, str | None]) -> None:
+        self._api.key_paths = checks.scopes_of_paths("key_paths", paths)
 
     @property
     def issued(self) -> tuple[str, ...]:
@@ -304,6 +393,11 @@ class Sandbox:
         self._account = replace(self._account, password=checks.text("password", password))
         self._authorization.account = self._account
 
+    def change_key_secret(self, secret: str) -> None:
+        """Replace the secret of the API key. Tokens stay valid."""
+        changed = replace(self._authorization.key, client_secret=checks.text("secret", secret))
+        self._authorization.key = changed
+
     # What the servers have seen.
 
     @property
@@ -314,7 +408,8 @@ class Sandbox:
     def count(self, kind: str, status: int | None = None) -> int:
         """How many requests came to a server, or asked for a grant.
 
-        :param kind: "token", "api" or "foreign"; or "password" or "refresh_token".
+        :param kind: "token", "api" or "foreign"; or "password", "refresh_token" or
+            "client_credentials".
         :param status: Count only requests with this status of the response.
         """
         return self._ledger.count(kind, status)
@@ -411,7 +506,8 @@ class Sandbox:
 def _given_or_made_up(name: str, value: str | None) -> str:
     if value is None:
         words = {"client_id": "client", "client_secret": "secret"}
-        return f"sandbox-{words.get(name, name)}-{secrets.token_hex(8)}"
+        word = words.get(name, name.replace("_", "-"))
+        return f"sandbox-{word}-{secrets.token_hex(8)}"
     return checks.text(name, value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from werkzeug import Response
@@ -14,6 +14,7 @@ from . import aemp, graphql, lists
 from .authorization import API_SCOPE, Authorization
 from .echo import echo, redirect
 from .fleet import Fleet, Item
+from .keys import scope_for
 from .limits import Limits, TooMany
 from .problems import Problem, json_response, violation
 from .server import Request
@@ -36,7 +37,10 @@ class Api:
         authorization: Authorization,
         limits: Limits,
         aemp_habits: aemp.Habits,
+        key_paths: Mapping[str, str | None],
     ) -> None:
+        #: The paths that accept tokens of API keys, with the scope that a token needs.
+        self.key_paths = key_paths
         #: Assigned as a whole, and read once by each request, so no thread sees half a change.
         self.fleet = fleet
         self._authorization = authorization
@@ -79,15 +83,19 @@ class Api:
             return problem.response
 
     def _check_bearer(self, request: Request) -> None:
-        scopes = self._authorization.scopes(request)
-        if scopes is None:
+        grant = self._authorization.grant(request)
+        accepted = True
+        needed: str | None = API_SCOPE
+        if grant is not None and grant.is_key:
+            accepted, needed = scope_for(request.path, self.key_paths)
+        if grant is None or not accepted:
             challenge = _CHALLENGE
             if "Authorization" in request.headers:
                 challenge += ', error="invalid_token"'
             message = "Credentials are missing or not valid."
             raise Problem(401, "unauthorized", message, headers={"WWW-Authenticate": challenge})
-        if API_SCOPE not in scopes:
-            raise Problem(403, "forbidden", f"The token does not have the scope {API_SCOPE}.")
+        if needed is not None and needed not in grant.scopes:
+            raise Problem(403, "forbidden", f"The token does not have the scope {needed}.")
 
     def _find(self, request: Request) -> tuple[Endpoint, dict[str, Any]]:
         try:

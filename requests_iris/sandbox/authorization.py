@@ -1,6 +1,7 @@
 """The authorization server: oauthlib's server side, and the rules for oauthlib.
 
-The client signs in by HTTP Basic. The grants are password and refresh_token; refresh tokens rotate.
+At /token a client signs in by HTTP Basic. The grants are password and refresh_token; refresh tokens
+rotate. At /token/v2 and /apptoken an API key signs in: see ``keys.py``.
 """
 
 # oauthlib passes more arguments than the rules need.
@@ -12,30 +13,31 @@ import base64
 import hmac
 import json
 import logging
-import math
-import secrets
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from oauthlib.oauth2 import LegacyApplicationServer, OAuth2Error, RequestValidator
 from werkzeug import Response
 
 from ..clock import Clock
+from . import keys
 from .server import Request
+from .tokens import Grant, Tokens, random_token
 
-#: The grants of the token endpoint, as a token request names them.
-GRANTS = ("password", "refresh_token")
+#: The grants of the token endpoint for users, as a token request names them.
+USER_GRANTS = ("password", "refresh_token")
+#: The grants of all token endpoints.
+GRANTS = (*USER_GRANTS, "client_credentials")
+
+#: The path where an API User signs in.
+USER_PATH = "/token"
 
 #: The scope for the API, which is also the default of a token request without a scope.
 API_SCOPE = "api"
 
 #: The scope for a refresh token.
 OFFLINE_SCOPE = "offline_access"
-
-#: Seconds for which the API accepts a token of lifetime 0, as servers with some leeway do. So a
-#: client that renews before each request succeeds, even on a busy machine.
-ZERO_LIFETIME_GRACE = 60.0
 
 # oauthlib's server side logs passwords and tokens at DEBUG. In a sandbox these records would go
 # into the log of the client under test. The client side logs under other names.
@@ -67,24 +69,14 @@ class Client:
     client_id: str
 
 
-@dataclass(frozen=True)
-class Grant:
-    """The scopes of an access token, and its end by the monotonic clock."""
-
-    scopes: tuple[str, ...]
-    ends: float
-
-
 class Rules(RequestValidator):
     """Tells oauthlib which clients, users and tokens are valid, and stores the tokens."""
 
-    def __init__(self, account: Account, clock: Clock) -> None:
+    def __init__(self, account: Account, tokens: Tokens) -> None:
         super().__init__()
         self.account = account
-        self._clock = clock
-        self.access_tokens: dict[str, Grant] = {}
+        self._tokens = tokens
         self.refresh_tokens: dict[str, tuple[str, ...]] = {}
-        self.issued: list[str] = []
         self.last_refresh_token: str | None = None
 
     def authenticate_client(self, request: Any, *rest: Any, **more: Any) -> bool:
@@ -97,7 +89,7 @@ class Rules(RequestValidator):
         return self.account.is_user(username, password)
 
     def validate_grant_type(self, client_id: str, grant_type: str, *rest: Any, **more: Any) -> bool:
-        return grant_type in GRANTS
+        return grant_type in USER_GRANTS
 
     def get_default_scopes(self, *rest: Any, **more: Any) -> list[str]:
         return [API_SCOPE]
@@ -121,43 +113,52 @@ class Rules(RequestValidator):
         if "refresh_token" in token:
             self.last_refresh_token = token["refresh_token"]
             self.refresh_tokens[token["refresh_token"]] = scopes
-        lifetime = token["expires_in"] or ZERO_LIFETIME_GRACE
-        self.access_tokens[token["access_token"]] = Grant(
-            scopes, self._clock.monotonic() + lifetime
-        )
-        self.issued.append(token["access_token"])
+        self._tokens.add(token["access_token"], scopes, token["expires_in"])
 
     def validate_bearer_token(self, token: str | None, scopes: Any, request: Any) -> bool:
-        grant = self.access_tokens.get(token or "")
-        request.scopes = grant.scopes if grant else ()
-        return grant is not None and self._clock.monotonic() < grant.ends
+        request.grant = self._tokens.grant(token or "")
+        return request.grant is not None
 
 
 class Authorization:
-    """Issues tokens at /token, and tells the API which tokens are valid.
+    """Issues tokens, and tells the API which tokens are valid.
 
-    `token_lifetime`, in seconds, is the lifetime of tokens issued from now on.
+    :ivar token_lifetime: the lifetime, in seconds, of tokens for users and apps issued from now on.
+    :ivar key_token_lifetime: the lifetime of tokens for API keys.
     """
 
-    def __init__(self, account: Account, *, token_lifetime: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        account: Account,
+        key: keys.Key,
+        *,
+        token_lifetime: float,
+        key_token_lifetime: float,
+        clock: Clock,
+    ) -> None:
         self.token_lifetime = token_lifetime
+        self.key_token_lifetime = key_token_lifetime
         self.refused = 0
-        self._rules = Rules(account, clock)
+        self._tokens = Tokens(clock)
+        self._rules = Rules(account, self._tokens)
+        self._key_rules = keys.Rules(key, self._tokens)
         # One grant at a time: if two requests use the same refresh token, the second must fail.
         self._lock = threading.Lock()
         self._server = LegacyApplicationServer(
             self._rules,
-            token_generator=_random_token,
+            token_generator=random_token,
             token_expires_in=self._lifetime,
         )
+        self._key_server = keys.key_server(self._key_rules, self._lifetime)
         password_grant = self._server.password_grant
         password_grant.custom_validators.pre_token.append(_keep_blanks)
         password_grant.register_token_modifier(_without_unasked_refresh_token)
 
     def __call__(self, request: Request) -> Response:
-        """The token endpoint."""
-        if request.path != "/token":
-            return _refusal(404, "invalid_request", "Tokens are at /token.")
+        """The token endpoints."""
+        if request.path not in (USER_PATH, keys.KEY_PATH, keys.APP_PATH):
+            known = f"{USER_PATH}, {keys.KEY_PATH} and {keys.APP_PATH}"
+            return _refusal(404, "invalid_request", f"Tokens are at {known}.")
         if request.method != "POST":
             return _refusal(405, "invalid_request", "Token requests use POST.")
         with self._lock:
@@ -166,32 +167,37 @@ class Authorization:
         return response
 
     def _lifetime(self, request: Any) -> Any:  # oauthlib accepts a float, too
-        return self.token_lifetime
+        is_key = request.uri.startswith(keys.KEY_PATH)
+        return self.key_token_lifetime if is_key else self.token_lifetime
 
     def _grant(self, request: Request) -> Response:
+        is_user = request.path == USER_PATH
+        server = self._server if is_user else self._key_server
         try:
-            headers, body, status = self._server.create_token_response(
-                f"/token?{request.query}" if request.query else "/token",
+            headers, body, status = server.create_token_response(
+                f"{request.path}?{request.query}" if request.query else request.path,
                 body=request.body.decode("utf-8", "replace"),
                 headers=dict(request.headers.items()),
             )
         except OAuth2Error as error:  # oauthlib raises for a malformed request
             return _refusal(error.status_code, error.error, error.description)
         if status == 401:  # oauthlib says Bearer; RFC 6749 section 5.2 wants the client's scheme
-            headers["WWW-Authenticate"] = 'Basic realm="iris", charset="UTF-8"'
+            headers.pop("WWW-Authenticate", None)
+            if is_user:
+                headers["WWW-Authenticate"] = 'Basic realm="iris", charset="UTF-8"'
         return Response(body, status, headers)
 
-    def scopes(self, request: Request) -> tuple[str, ...] | None:
-        """The scopes of a request's bearer token; None without a valid token."""
+    def grant(self, request: Request) -> Grant | None:
+        """What a request's bearer token is good for; None without a valid token."""
         header = request.headers.get("Authorization")
         good, checked = self._server.verify_request(
             request.path, headers={"Authorization": header} if header else {}
         )
-        return tuple(checked.scopes) if good else None
+        return checked.grant if good else None
 
     @property
     def issued(self) -> tuple[str, ...]:
-        return tuple(self._rules.issued)
+        return tuple(self._tokens.issued)
 
     @property
     def refresh_token(self) -> str | None:
@@ -206,14 +212,22 @@ class Authorization:
     def account(self, account: Account) -> None:
         self._rules.account = account
 
+    @property
+    def key(self) -> keys.Key:
+        """The API key."""
+        return self._key_rules.key
+
+    @key.setter
+    def key(self, key: keys.Key) -> None:
+        self._key_rules.key = key
+
     def expire_access_tokens(self) -> None:
         with self._lock:
-            for token, grant in self._rules.access_tokens.items():
-                self._rules.access_tokens[token] = replace(grant, ends=-math.inf)
+            self._tokens.expire()
 
     def revoke_access_tokens(self) -> None:
         with self._lock:
-            self._rules.access_tokens.clear()
+            self._tokens.revoke()
 
     def revoke_refresh_tokens(self) -> None:
         with self._lock:
@@ -233,10 +247,6 @@ def _keep_blanks(request: Any) -> None:
     for name in ("username", "password"):
         if getattr(request, name, None) == "":
             setattr(request, name, _Blank())
-
-
-def _random_token(_request: object) -> str:
-    return secrets.token_urlsafe(48)
 
 
 def _without_unasked_refresh_token(token: Any) -> Any:

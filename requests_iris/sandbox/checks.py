@@ -6,7 +6,8 @@ A wrong type is a `TypeError`, a wrong value a `ValueError`. A bool is not a num
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 _Value = TypeVar("_Value")
@@ -74,6 +75,34 @@ def path(name: str, value: object) -> str:
             f"{name} begins with a slash and ends before any query, so {beginning!r} never fits."
         )
     return beginning
+
+
+def scopes(name: str, value: object) -> tuple[str, ...]:
+    """A list of scopes (RFC 6749 section 3.3)."""
+    allowed = "a list of scopes, such as ['asset.view']"
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be {allowed}, not {value!r}.")
+    return tuple(scope(f"each of {name}", each) for each in value)
+
+
+def scope(name: str, value: object) -> str:
+    """One scope: visible ASCII characters without quotes and backslashes."""
+    word = text(name, value)
+    if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", word):
+        raise ValueError(f"{name} must be one scope, such as asset.view, not {word!r}.")
+    return word
+
+
+def scopes_of_paths(name: str, value: object) -> dict[str, str | None]:
+    """A dict with the beginnings of paths, and a scope or None for each path."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, such as {{'/api/': 'asset.view'}}, not {value!r}.")
+    return {
+        path(f"each path of {name}", start): None
+        if needed is None
+        else scope(f"each scope of {name}", needed)
+        for start, needed in value.items()
+    }
 
 
 def one_of(name: str, value: _Value, allowed: Sequence[_Value]) -> _Value:

@@ -45,7 +45,11 @@ class TokenStore(Protocol):
     - *Waiting is bounded.* ``lock(key, wait)`` returns or raises within about `wait` seconds. A
       session waits in many short attempts, and looks for a new token after each attempt.
 
-    A `key` is a short ASCII text: a hash of user, client and scope.
+    A `key` is a short ASCII text: a hash of grant, user, client and scope.
+
+    A store may also have a method ``delete(key)``, which removes the token of `key`, if there is
+    one. A session calls `delete` while the session holds the lock of another key, to remove an
+    entry that only an earlier release of this library could find.
     """
 
     def lock(self, key: str, wait: float) -> AbstractContextManager[object]:

@@ -82,6 +82,20 @@ class StoreContract:
         self.save(store, OTHER_KEY, NEWER)
         assert (store.load(KEY), store.load(OTHER_KEY)) == (TOKEN, NEWER)
 
+    def test_deleted_token_is_gone_and_the_other_tokens_stay(self, tmp_path: Path) -> None:
+        """`delete` is optional. A session calls `delete` with the lock of another key."""
+        store = self.make_store(tmp_path)
+        if not hasattr(store, "delete"):
+            pytest.skip("this store has no delete")
+        self.save(store, KEY, TOKEN)
+        self.save(store, OTHER_KEY, NEWER)
+        with store.lock(OTHER_KEY, 5):
+            store.delete(KEY)
+            store.delete(KEY)  # an entry that is not there is no error
+        assert (store.load(KEY), store.load(OTHER_KEY)) == (None, NEWER)
+        self.save(store, KEY, NEWER)
+        assert store.load(KEY) == NEWER
+
     def test_token_is_loaded_and_saved_while_the_lock_is_held(self, tmp_path: Path) -> None:
         store = self.make_store(tmp_path)
         with store.lock(KEY, 5):

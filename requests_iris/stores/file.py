@@ -30,8 +30,9 @@ SECOND_LOOK = 0.1
 class FileTokenStore:
     """Keeps tokens in a JSON file that only the owner can read. Needs the extra ``file``.
 
-    The file holds a token for each user, client and scope. Each save replaces the whole file, so
-    that a reader sees the old content or the new content, and a killed process loses nothing.
+    The file holds a token for each grant, user, client and scope. Each save replaces the whole
+    file, so that a reader sees the old content or the new content, and a killed process loses
+    nothing.
 
     - *No file*: the store is empty.
     - *Damage* (the content is not a token store, the file belongs to a different user, or the path
@@ -103,12 +104,16 @@ class FileTokenStore:
         self._file.replace(content, set_aside=damaged)
         self._reported = False
 
+    def delete(self, key: str) -> None:
+        """Removes the token of `key`, if there is one. Only called while the lock is held."""
+        tokens = self._settled_tokens() or {}
+        if tokens.pop(key, None) is not None:
+            self._file.replace(_content_of(tokens))
+
     def _content_with(self, key: str, token: dict[str, Any]) -> tuple[bytes, bool]:
         """The file's content with a new token, and whether the old file is damaged."""
         tokens = self._settled_tokens()
-        name, version = FORMAT
-        content = {name: version, "tokens": {**(tokens or {}), key: token}}
-        return SecretBytes(json.dumps(content, indent=1).encode()), tokens is None
+        return _content_of({**(tokens or {}), key: token}), tokens is None
 
     def _settled_tokens(self) -> dict[str, Any] | None:
         """All tokens of the file. None if the file is damaged now and a moment later."""
@@ -141,6 +146,11 @@ class FileTokenStore:
                 *(self.path, reason, self.path.name + ASIDE),
             )
         self._reported = True
+
+
+def _content_of(tokens: dict[str, Any]) -> bytes:
+    name, version = FORMAT
+    return SecretBytes(json.dumps({name: version, "tokens": tokens}, indent=1).encode())
 
 
 def _parse(content: bytes) -> dict[str, Any]:

@@ -153,6 +153,13 @@ class RedisTokenStore:
         if not self._ask(lambda: self._connected().eval(_SAVE_IF_LOCKED, 2, *arguments)):
             raise LockNotOwnedError("the lock ended before the token was saved")
 
+    def delete(self, key: str) -> None:
+        """Removes the token of `key`, if there is one.
+
+        :raises StoreError: if Redis cannot be used.
+        """
+        self._ask(lambda: self._connected().delete(_names(key)[1]))
+
     def _ask(self, operation: Callable[[], Answer]) -> Answer:
         """Calls redis-py. The errors of redis-py become a StoreError that is safe to log."""
         from redis.exceptions import LockError

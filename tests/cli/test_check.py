@@ -62,6 +62,7 @@ def test_report_can_be_one_json_object(account: Sandbox, monkeypatch: pytest.Mon
         "ok": True,
         "base_url": account.base_url,
         "token_url": account.token_url,
+        "grant": "password",
         "settings": dict.fromkeys(("client_id", "client_secret", "username", "password"), True),
         "scope_asked": "api",
         "scope_granted": "api",
@@ -286,6 +287,65 @@ def test_check_prints_no_secret(account: Sandbox) -> None:
     secrets = [settings[name] for name in ("client_id", "client_secret", "username", "password")]
     assert not [each for each in (*secrets, *account.issued) if each in shown]
     assert account.refresh_token not in shown
+
+
+@pytest.fixture
+def key_account(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """The sandbox, with the API key in variables with a prefix, and an API User beside it."""
+    for name, value in sandbox.environ.items():
+        monkeypatch.setenv(name, value)
+    for name, value in sandbox.key_environ.items():
+        monkeypatch.setenv(name.replace("TRACKUNIT_", "TRACKUNIT_GQL_"), value)
+    monkeypatch.delenv("TRACKUNIT_GQL_GRANT_TYPE")
+    return sandbox
+
+
+def with_prefix(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["--env-prefix", "TRACKUNIT_GQL_", *arguments])
+
+
+def test_api_key_is_reported_with_grant_scopes_and_lifetime(key_account: Sandbox) -> None:
+    result = with_prefix("check")
+    assert result.exit_code == 0
+    lines = dict(re.split("  +", line, maxsplit=1) for line in result.stdout.splitlines())
+    assert lines["grant"] == "client_credentials"
+    assert lines["scope granted"] == key_account.key_settings["scope"]
+    assert lines["token lives"] == "1200 s"
+    assert lines["refresh token"] == "no"
+    assert lines["scope"] == "set"
+    assert "username" not in lines
+    told = report(with_prefix("check", "--json"))
+    assert told["grant"] == "client_credentials"
+    assert told["settings"] == dict.fromkeys(("client_id", "client_secret", "scope"), True)
+    assert key_account.count("token") == key_account.count("client_credentials") == 2
+    secret = key_account.key_settings["client_secret"]
+    assert not [text for text in (secret, *key_account.issued) if text in result.output]
+
+
+def test_missing_scope_of_a_key_is_named_with_its_prefix_and_status_2(
+    key_account: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKUNIT_GQL_GRANT_TYPE", "client_credentials")
+    monkeypatch.delenv("TRACKUNIT_GQL_SCOPE")
+    result = with_prefix("check")
+    assert result.exit_code == 2
+    assert "scope          missing: set TRACKUNIT_GQL_SCOPE" in result.stdout
+    assert key_account.count("token") == 0
+
+
+def test_token_store_of_the_prefix_is_tried(
+    key_account: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TRACKUNIT_GQL_TOKEN_STORE", str(tmp_path / "token.json"))
+    assert "can be read and written" in with_prefix("check").stdout
+    assert (tmp_path / "token.json").exists()
+
+
+def test_get_reads_with_the_variables_of_the_prefix(key_account: Sandbox) -> None:
+    result = with_prefix("get", "/api/asset/v1/assets", "-p", "size=1")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["totalElements"] == 250
+    assert key_account.count("client_credentials") == key_account.count("token") == 1
 
 
 def test_help_of_check_has_an_example() -> None:

@@ -50,6 +50,8 @@ def test_a_missing_extra_is_named_in_one_line(missing, extra):
         (["check"], "", "requests-iris check", "cli"),
         (["get", "/x"], "", "requests-iris get", "cli"),
         (["get", "/x"], "t.json", "requests-iris get", "cli,file"),
+        (["--env-prefix", "A_", "get", "/x"], "t.json", "requests-iris get", "cli"),
+        (["--env-prefix=TRACKUNIT_", "get", "/x"], "t.json", "requests-iris get", "cli,file"),
         (["get", "/x", "--all", "-o", "x.PARQUET"], "", "requests-iris get", "cli,parquet"),
         (["get", "/x", "-ox.parquet"], "rediss://h", "requests-iris get", "cli,parquet,redis"),
         (["--help"], "", "The command line", "cli"),

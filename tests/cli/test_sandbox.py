@@ -57,6 +57,24 @@ def test_commands_of_the_readme_reach_the_sandbox_and_leave_no_variables(tmp_pat
     assert "_CA_BUNDLE" not in kept
 
 
+@pytest.mark.parametrize("prefix", ["TRACKUNIT_", "TRACKUNIT_GQL_"])
+def test_sandbox_prints_the_variables_of_the_api_key(prefix):
+    arguments = ["--env-prefix", prefix, "sandbox", "--grant", "client_credentials"]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            variables = dict(exported(process.stdout.readline()) for _ in range(9))
+            environ = {**os.environ, **variables}
+            command = [*COMMAND, "--env-prefix", prefix, "check", "--json"]
+            checked = subprocess.run(command, env=environ, capture_output=True, timeout=60)
+        finally:
+            process.terminate()
+    report = json.loads(checked.stdout)
+    assert report["ok"]
+    assert (report["grant"], report["expires_in"]) == ("client_credentials", 1200)
+    assert f"{prefix}USERNAME" not in variables
+    assert report["scope_granted"] == variables[f"{prefix}SCOPE"]
+
+
 def exported(line: str) -> list[str]:
     export, assignment = shlex.split(line)
     assert export == "export"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import socket
 import traceback
 import warnings
@@ -84,24 +85,35 @@ def in_force(fault, iris: IrisSession, sandbox: Sandbox) -> Iterator[None]:
 
 
 @contextmanager
-def session(fault, sandbox: Sandbox, clock: SkippingClock) -> Iterator[IrisSession]:
+def session(
+    fault, sandbox: Sandbox, clock: SkippingClock, grant: str = "password"
+) -> Iterator[IrisSession]:
     """A session that is impatient where the fault is a slow response."""
     slow = fault in (FAULTS["hang"], FAULTS["trickle"], deaf)
     timeout = 1.5 if slow else TOKEN_TIMEOUT
-    with IrisSession(**sandbox.settings, clock=clock, token_timeout=timeout) as iris:
+    settings = sandbox.settings if grant == "password" else sandbox.key_settings
+    with IrisSession(**settings, clock=clock, token_timeout=timeout) as iris:
         iris.verify = sandbox.ca_file
         yield iris
 
 
+@contextmanager
+def odd_sandbox() -> Iterator[Sandbox]:
+    """A sandbox with secrets that are hard to find in a text."""
+    with Sandbox(password=ODD, client_secret=ODD[::-1], key_secret=ODD) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize("grant", ["password", "client_credentials"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_no_error_log_repr_or_warning_shows_a_secret(
-    fault, clock: SkippingClock, caplog: pytest.LogCaptureFixture
+def test_no_error_log_repr_pickle_or_warning_shows_a_secret(
+    fault, grant, clock: SkippingClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     text = ""
     with (
-        Sandbox(password=ODD, client_secret=ODD[::-1]) as sandbox,
-        session(fault, sandbox, clock) as iris,
+        odd_sandbox() as sandbox,
+        session(fault, sandbox, clock, grant) as iris,
         warnings.catch_warnings(record=True) as warned,
     ):
         warnings.simplefilter("always")
@@ -111,12 +123,14 @@ def test_no_error_log_repr_or_warning_shows_a_secret(
                 try:
                     iris.get("/echo")
                 except IrisError as error:
-                    text += told_of(error)
+                    text += told_of(error) + repr(pickle.dumps(error))
             clock.sleep(61)  # for so long a refusal is remembered
             text += shown(iris.get("/echo"), iris, iris.bearer, *vars(iris).values())
         basic = b64encode(f"{iris.client_id}:{ODD[::-1]}".encode()).decode()
-        secrets = [ODD, ODD[::-1], basic, str(sandbox.refresh_token), *sandbox.issued]
-        assert basic in {seen.headers["Authorization"][6:] for seen in sandbox.seen}
+        secrets = [ODD, ODD[::-1], basic, *filter(None, [sandbox.refresh_token]), *sandbox.issued]
+        headers = {seen.headers.get("Authorization", "")[6:] for seen in sandbox.seen}
+        assert (basic in headers) == (grant == "password")
+        assert sandbox.count(grant) > 0
     logged = "\n".join(logging.Formatter().format(record) for record in caplog.records)
     assert "New token" in logged
     assert "urllib3" in {record.name.split(".")[0] for record in caplog.records}
@@ -143,6 +157,10 @@ def sign_in(iris: IrisSession, sandbox: Sandbox) -> None:
 
 def renew(iris: IrisSession, sandbox: Sandbox) -> None:
     iris.refresh_token(refresh_token=iris.token["refresh_token"])
+
+
+def sign_in_with_key(iris: IrisSession, sandbox: Sandbox) -> None:
+    iris.fetch_token(client_secret=sandbox.key_settings["client_secret"])
 
 
 def request(iris: IrisSession, sandbox: Sandbox) -> None:
@@ -176,30 +194,75 @@ IN_FRAMES = {
 }
 
 
-@pytest.mark.parametrize("call", [sign_in, renew, request])
+@pytest.mark.parametrize(
+    ("grant", "call"),
+    [
+        *(("password", sign_in), ("password", renew), ("password", request)),
+        *(("client_credentials", sign_in_with_key), ("client_credentials", request)),
+    ],
+)
 @pytest.mark.parametrize("fault", IN_FRAMES.values(), ids=IN_FRAMES)
 def test_local_variables_in_a_traceback_show_no_secret(
-    fault, call, tmp_path, clock: SkippingClock
+    fault, grant, call, tmp_path, clock: SkippingClock
 ) -> None:
     with (
-        Sandbox(password=ODD, client_secret=ODD[::-1]) as sandbox,
-        session(fault, sandbox, clock) as iris,
+        odd_sandbox() as sandbox,
+        session(fault, sandbox, clock, grant) as iris,
     ):
         iris.fetch_token()
         if fault is None:
             iris.verify = str(tmp_path / "no.pem")
             iris.adapters["https://"].close()
-        before = str(sandbox.refresh_token)
+        before = sandbox.refresh_token or ODD
         with (
             nullcontext() if fault is None else in_force(fault, iris, sandbox),
             pytest.raises(TokenError) as caught,
         ):
             call(iris, sandbox)
         basic = b64encode(f"{iris.client_id}:{ODD[::-1]}".encode()).decode()
-        secrets = [ODD, ODD[::-1], basic, before, str(sandbox.refresh_token), *sandbox.issued]
+        secrets = [
+            ODD,
+            ODD[::-1],
+            basic,
+            before,
+            *filter(None, [sandbox.refresh_token]),
+            *sandbox.issued,
+        ]
     shown = list(locals_shown(caught.value))
     assert "IrisSession" in "".join(shown)
     assert [each for each in shown if leaks(each, secrets)] == []
+
+
+REPEATED = [
+    str,
+    quote,
+    quote_plus,
+    lambda secret: quote(secret, safe="").lower(),
+    json.dumps,
+    lambda secret: f"{secret.encode()!r}",
+]
+
+
+@pytest.mark.parametrize("spelled", REPEATED)
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+def test_secret_of_a_key_is_removed_from_a_response_that_repeats_the_body(
+    spelled, status, clock
+) -> None:
+    """Servers repeat parts of a request in their error pages."""
+    with odd_sandbox() as sandbox, session(None, sandbox, clock, "client_credentials") as iris:
+        secret = sandbox.key_settings["client_secret"]
+        body = f"client_id=x&client_secret={spelled(secret)}&scope=asset.view"
+        for text in (body, json.dumps({"error": "invalid_client", "error_description": body})):
+            fault = Fault(status=status, body=text, headers={"X-Request": spelled("plain")})
+            sandbox.inject(fault, on="token", times=9)
+            with pytest.raises(TokenError) as caught:
+                iris.get("/echo")
+            sandbox.clear_faults()
+            clock.sleep(61)
+            told = told_of(caught.value) + repr(pickle.dumps(caught.value))
+            assert leaks(told, [secret]) == []
+            assert "[secret]" in caught.value.response.text
+            assert caught.value.response.request.body is None
 
 
 def test_an_error_that_the_caller_handles_keeps_its_local_variables(iris, sandbox) -> None:

@@ -6,7 +6,7 @@ import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -74,13 +74,19 @@ class Life(RuleBasedStateMachine):
     :ivar used_up: the refresh tokens whose use was answered, and the answer arrived.
     """
 
+    #: How long before its end a token is expiring.
+    expiring_from = 900
+
+    def account(self) -> dict[str, Any]:
+        return self.sandbox.settings
+
     def __init__(self) -> None:
         super().__init__()
         self.good = self.rejected = self.paused = self.overtaken = False
         self.used_up: set[str] = set()
         self.sandbox = Sandbox(machines=0).start()
         self.clock = SameClock()
-        self.iris = IrisSession(**self.sandbox.settings, clock=self.clock)
+        self.iris = IrisSession(**self.account(), clock=self.clock)
         self.iris.verify = self.sandbox.ca_file
 
     def teardown(self) -> None:
@@ -188,7 +194,7 @@ class Life(RuleBasedStateMachine):
         if not token or self.rejected or token["expires_in"] == 0:
             return "expired"
         left = token["expires_at"] - self.clock.time()
-        return "fresh" if left > 900 else "expiring" if left > 60 else "expired"
+        return "fresh" if left > self.expiring_from else "expiring" if left > 60 else "expired"
 
     @property
     def early(self) -> bool:
@@ -223,7 +229,22 @@ class Life(RuleBasedStateMachine):
         assert held is None or self.overtaken == (held != self.sandbox.issued[-1])
 
 
+class LifeOfAKey(Life):
+    """The same with an API key. Each renewal is a sign-in, and no refresh token is ever sent."""
+
+    expiring_from = 300
+
+    def account(self) -> dict[str, Any]:
+        return self.sandbox.key_settings
+
+    @invariant()
+    def the_key_is_the_only_credential(self) -> None:
+        assert self.sandbox.count("token") == self.sandbox.count("client_credentials")
+        assert "refresh_token" not in self.iris.token
+
+
 TestLife = Life.TestCase
-TestLife.settings = settings(
+TestLifeOfAKey = LifeOfAKey.TestCase
+TestLife.settings = TestLifeOfAKey.settings = settings(
     max_examples=examples(20), stateful_step_count=30, suppress_health_check=list(HealthCheck)
 )

@@ -1,0 +1,61 @@
+"""The access tokens of the sandbox: who may do what with each token, and until when."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from dataclasses import dataclass, replace
+
+from ..clock import Clock
+
+#: Seconds for which the API accepts a token of lifetime 0, as servers with some leeway do. So a
+#: client that renews before each request succeeds, even on a busy machine.
+ZERO_LIFETIME_GRACE = 60.0
+
+
+@dataclass(frozen=True)
+class Grant:
+    """The scopes of an access token, and its end by the monotonic clock.
+
+    :ivar is_key: whether the token belongs to an API key, and not to an API User.
+    """
+
+    scopes: tuple[str, ...]
+    ends: float
+    is_key: bool = False
+
+
+class Tokens:
+    """The access tokens of all grants.
+
+    :ivar issued: every access token so far, the oldest first.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._grants: dict[str, Grant] = {}
+        self.issued: list[str] = []
+
+    def add(
+        self, token: str, scopes: tuple[str, ...], lifetime: float, *, is_key: bool = False
+    ) -> None:
+        ends = self._clock.monotonic() + (lifetime or ZERO_LIFETIME_GRACE)
+        self._grants[token] = Grant(scopes, ends, is_key)
+        self.issued.append(token)
+
+    def grant(self, token: str) -> Grant | None:
+        """What a token is good for. None for a token that is unknown, or not valid any more."""
+        grant = self._grants.get(token)
+        return grant if grant is not None and self._clock.monotonic() < grant.ends else None
+
+    def expire(self) -> None:
+        """Let every token expire now."""
+        for token, grant in self._grants.items():
+            self._grants[token] = replace(grant, ends=-math.inf)
+
+    def revoke(self) -> None:
+        self._grants.clear()
+
+
+def random_token(_request: object) -> str:
+    return secrets.token_urlsafe(48)
