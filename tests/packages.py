@@ -24,7 +24,7 @@ TRIALS = (
     ("from requests_iris import *; print(IrisSession().counters)", 0, "{'password': 0,"),
     ("from requests_iris import *; IrisSession().get('/x')", 1, "TRACKUNIT_USERNAME"),
     ("import requests_iris.sandbox", 1, 'needs trustme: pip install "requests-iris[sandbox]"'),
-    ("import requests_iris.cli", 1, 'needs click: pip install "requests-iris[cli]"'),
+    ("import requests_iris.cli", 1, 'needs click and rich: pip install "requests-iris[cli]"'),
 )
 
 
@@ -64,7 +64,7 @@ def try_wheel(python: Path, wheel: Path) -> int:
     trials = [((python, "-I", "-c", code), status, text) for code, status, text in TRIALS]
     command = (python.with_name("requests-iris"), "demo")
     wrong = 0
-    for arguments, status, text in [*trials, (command, 1, 'pip install "requests-iris[cli]"')]:
+    for arguments, status, text in [*trials, (command, 1, '"requests-iris[cli,sandbox]"')]:
         result = subprocess.run(arguments, capture_output=True, text=True, cwd=wheel.parent)
         output = result.stdout + result.stderr
         holds = result.returncode == status and text in output
