@@ -105,7 +105,8 @@ class TestRejectedNewTokens:
         with ThreadPoolExecutor(8) as pool:
             statuses = pool.map(lambda path: get(path).status_code, [SITES, ASSETS] * 40)
             assert list(statuses) == [401, 200] * 40
-        assert sandbox.count("token") <= 3
+        # the sign-in, and at most one renewal per thread before the path is known to reject
+        assert sandbox.count("token") <= 1 + 8
 
     def test_the_warning_names_grant_and_path_once(self, get, caplog, rejects) -> None:
         rejects("/api/site")
