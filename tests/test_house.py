@@ -29,7 +29,7 @@ LAYERS: list[set[str]] = [
     {"quota"},
     {"stores"},
     {"token", "hosts", "credentials", "call", "hints"},
-    {"problems", "links", "page_errors", "progress"},
+    {"problems", "links", "page_errors", "progress", "walk"},
     {"document", "body", "discard"},
     {"errors", "clock", "cursor_history", "secret", "forks", "text"},
     {"arguments", "types"},
