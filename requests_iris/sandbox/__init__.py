@@ -25,6 +25,7 @@ try:
     from .ledger import SERVERS, Ledger, Seen
     from .limits import Limits, RetryAfter
     from .problems import Problem
+    from .quotas import QuotaCount, Quotas, rules_of
     from .server import HOST, App, Delivery, Request, Server
 except ModuleNotFoundError as error:  # pragma: no cover
     if error.name not in ("trustme", "werkzeug"):
@@ -49,8 +50,12 @@ from typing import Any
 
 from werkzeug import Response
 
-__all__ = ["OMIT", "Fault", "MovableClock", "Sandbox", "Seen"]
+from ..quota import RateLimit
 
+__all__ = ["OMIT", "Fault", "MovableClock", "QuotaCount", "Sandbox", "Seen"]
+
+#: The formats of the header Retry-After, and no header.
+_RETRY_AFTER = (None, "seconds", "date")
 #: Seconds that `Sandbox.close` waits for the threads of the servers.
 CLOSE_TIMEOUT = 2
 
@@ -78,6 +83,12 @@ class Sandbox:
         path, and the scope that a token needs there, or None for any scope. All other paths answer
         401 to a token of the API key. By default ``/api/asset/``, ``/public/api/aemp/``,
         ``/public/api/eventlog/``, ``/echo`` and ``/redirect``.
+    :param quotas: (bool or list of RateLimit, default False) True: the API enforces IRIS's limits
+        (:data:`requests_iris.IRIS_RATE_LIMITS`) and answers 429 beyond the limits. A list of rules
+        replaces the limits of IRIS. Every request of a known user counts on arrival, also if the
+        response is a 401 or an ordered fault. A refused request does not count.
+    :param quota_retry_after: (str) "seconds" or "date": such a 429 has a Retry-After header in this
+        format. By default there is no such header, as in IRIS.
     :param port: (int) The port of the API; the token server uses the next port. 0, the default,
         uses free ports.
     :param hostnames: (list of str) More host names for the certificate, for tests that route the
@@ -96,7 +107,16 @@ class Sandbox:
     # A misspelled attribute, such as `sandbox.machine = 3`, must not be set silently.
     __slots__ = (
         *("_account", "_aemp", "_api", "_authorization", "_ca_file", "_clock", "_faults"),
-        *("_hostnames", "_ledger", "_limits", "_port", "_process", "_running", "_servers"),
+        *(
+            "_hostnames",
+            "_ledger",
+            "_limits",
+            "_port",
+            "_process",
+            "_quotas",
+            "_running",
+            "_servers",
+        ),
     )
 
     def __init__(
@@ -114,6 +134,8 @@ class Sandbox:
         key_scopes: Iterable[str] = keys.SCOPES,
         key_token_lifetime: float = 1200,
         key_paths: Mapping[str, str | None] = keys.PATHS,
+        quotas: bool | Iterable[RateLimit] = False,
+        quota_retry_after: RetryAfter | None = None,
         port: int = 0,
         hostnames: Iterable[str] = (),
         clock: MovableClock | None = None,
@@ -133,6 +155,8 @@ class Sandbox:
         self._ledger = Ledger()
         self._faults = Faults()
         self._limits = Limits(self._clock)
+        checks.one_of("quota_retry_after", quota_retry_after, _RETRY_AFTER)
+        self._quotas = Quotas(rules_of(quotas), self._clock, quota_retry_after)
         checks.seconds("token_lifetime", token_lifetime)
         checks.seconds("key_token_lifetime", key_token_lifetime)
         key = keys.Key(
@@ -152,6 +176,7 @@ class Sandbox:
             Fleet(250 if machines is None else machines, assets=assets),
             authorization=self._authorization,
             limits=self._limits,
+            quotas=self._quotas,
             aemp_habits=self._aemp,
             key_paths=checks.scopes_of_paths("key_paths", key_paths),
         )
@@ -217,7 +242,7 @@ class Sandbox:
     def _app(self, name: str, work: Callable[[Request], Response], closing: threading.Event) -> App:
         def app(request: Request) -> Delivery:
             with self._ledger.entry(name, request) as entry:
-                delivery = self._faults.deliver(
+                delivery = self._refusal(name, request) or self._faults.deliver(
                     name, request, lambda: _safely(work, request), sleep
                 )
                 entry.status = delivery.response.status_code if delivery.response else None
@@ -227,6 +252,10 @@ class Sandbox:
             return not closing.wait(seconds)
 
         return app
+
+    def _refusal(self, name: str, request: Request) -> Delivery | None:
+        refusal = self._api.refusal(request) if name == "api" else None
+        return None if refusal is None else Delivery(response=refusal)
 
     # Where the sandbox is, and how to sign in.
 
@@ -415,6 +444,11 @@ class Sandbox:
         return self._ledger.count(kind, status)
 
     @property
+    def quota_counts(self) -> dict[str, QuotaCount]:
+        """By the name of each rule in `quotas`: requests granted, from the pool, and refused."""
+        return self._quotas.counts
+
+    @property
     def max_concurrent_token_requests(self) -> int:
         """The largest number of token requests at the same time."""
         return self._ledger.max_concurrent_token_requests
@@ -461,7 +495,7 @@ class Sandbox:
         checks.path("path", path)
         checks.whole_number("requests", requests, least=0)
         checks.seconds("per", per, positive=True)
-        checks.one_of("retry_after", retry_after, (None, "seconds", "date"))
+        checks.one_of("retry_after", retry_after, _RETRY_AFTER)
         self._limits.add(path, requests=requests, per=per, retry_after=retry_after)
 
     # The fleet.

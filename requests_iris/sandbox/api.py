@@ -17,6 +17,7 @@ from .fleet import Fleet, Item
 from .keys import scope_for
 from .limits import Limits, TooMany
 from .problems import Problem, json_response, violation
+from .quotas import Quotas
 from .server import Request
 
 #: The function behind a route. Its arguments: the request, and the variable parts of the path.
@@ -36,6 +37,7 @@ class Api:
         *,
         authorization: Authorization,
         limits: Limits,
+        quotas: Quotas,
         aemp_habits: aemp.Habits,
         key_paths: Mapping[str, str | None],
     ) -> None:
@@ -45,6 +47,7 @@ class Api:
         self.fleet = fleet
         self._authorization = authorization
         self._limits = limits
+        self._quotas = quotas
         self._aemp_habits = aemp_habits
         # A missing slash at the end matters to IRIS: IRIS does not redirect to the right path.
         self._routes = Map(self._rules(), redirect_defaults=False, merge_slashes=False)
@@ -76,11 +79,22 @@ class Api:
             endpoint, parts = self._find(request)
             return endpoint(request, **parts)
         except TooMany as problem:
-            if request.path == _GRAPHQL:
-                return graphql.rate_limited(problem)
-            return problem.response
+            return _too_many(request, problem)
         except Problem as problem:
             return problem.response
+
+    def refusal(self, request: Request) -> Response | None:
+        """The 429 for a request beyond the quotas, or None. IRIS counts each request on arrival.
+
+        A token shows the user also if the token has expired. An unknown user has no quota.
+        """
+        owner = self._authorization.owner(request)
+        try:
+            if owner is not None:
+                self._quotas.check(request, owner)
+        except TooMany as problem:
+            return _too_many(request, problem)
+        return None
 
     def _check_bearer(self, request: Request) -> None:
         grant = self._authorization.grant(request)
@@ -150,6 +164,10 @@ class Api:
         series = {"metric": {"asset": asset["id"], **_metric(request)}, "values": values}
         data = {"resultType": "matrix", "result": [series]}
         return json_response({"status": "success", "isPartial": False, "data": data})
+
+
+def _too_many(request: Request, problem: TooMany) -> Response:
+    return graphql.rate_limited(problem) if request.path == _GRAPHQL else problem.response
 
 
 def _asset_ids(request: Request) -> list[str] | None:

@@ -195,6 +195,11 @@ class Authorization:
         )
         return checked.grant if good else None
 
+    def owner(self, request: Request) -> str | None:
+        """Whose token a request has, valid or not: "user", "key", or None for an unknown token."""
+        token = request.headers.get("Authorization", "").partition(" ")[2]
+        return self._tokens.owners.get(token.strip())
+
     @property
     def issued(self) -> tuple[str, ...]:
         return tuple(self._tokens.issued)

@@ -45,17 +45,19 @@ class _Limit:
 
     def problem(self, wait: float, now: float) -> TooMany:
         message = f"At most {self.requests} requests in {self.per:g} seconds."
-        return TooMany(message, wait=wait, headers=self._headers(wait, now))
+        return TooMany(message, wait=wait, headers=headers_of(self.retry_after, wait, now))
 
-    def _headers(self, wait: float, now: float) -> dict[str, str]:
-        seconds = math.ceil(wait)
-        if self.retry_after == "seconds":
-            return {"Retry-After": str(seconds)}
-        if self.retry_after == "date":
-            # A date has no fractions: without one second more, the date could be too early.
-            when = datetime.fromtimestamp(now, timezone.utc) + timedelta(seconds=seconds + 1)
-            return {"Retry-After": http_date(when)}
-        return {}
+
+def headers_of(retry_after: RetryAfter | None, wait: float, now: float) -> dict[str, str]:
+    """The header Retry-After for a wait of `wait` seconds, in the format `retry_after`, if any."""
+    seconds = math.ceil(wait)
+    if retry_after == "seconds":
+        return {"Retry-After": str(seconds)}
+    if retry_after == "date":
+        # A date has no fractions: without one second more, the date could be too early.
+        when = datetime.fromtimestamp(now, timezone.utc) + timedelta(seconds=seconds + 1)
+        return {"Retry-After": http_date(when)}
+    return {}
 
 
 class Limits:

@@ -64,6 +64,8 @@ class Request(BareRequest):
         )
         self.body = body
         self.connection_id = connection_id
+        #: The path as the client sent it, still encoded.
+        self.raw_path = path
 
     @property
     def query(self) -> str:

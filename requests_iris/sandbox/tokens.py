@@ -29,18 +29,21 @@ class Tokens:
     """The access tokens of all grants.
 
     :ivar issued: every access token so far, the oldest first.
+    :ivar owners: whose each of these tokens is, also after the token's end: "user" or "key".
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._grants: dict[str, Grant] = {}
         self.issued: list[str] = []
+        self.owners: dict[str, str] = {}
 
     def add(
         self, token: str, scopes: tuple[str, ...], lifetime: float, *, is_key: bool = False
     ) -> None:
         ends = self._clock.monotonic() + (lifetime or ZERO_LIFETIME_GRACE)
         self._grants[token] = Grant(scopes, ends, is_key)
+        self.owners[token] = "key" if is_key else "user"
         self.issued.append(token)
 
     def grant(self, token: str) -> Grant | None:
