@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from requests import RequestException, Response
@@ -26,10 +26,11 @@ from urllib3.util import Retry
 
 from .clock import Clock
 from .errors import SettingError
+from .quota.rules import RateLimit, Target, matching
 
 #: Returns the URL and the pool that urllib3 passes to a policy. The URL is a path and query, or the
 #: whole URL for a forwarding proxy. Called only if a retry is possible.
-Target = Callable[[], tuple[str, Any]]
+PolicyTarget = Callable[[], tuple[str, Any]]
 
 
 class SteadyRetry(Retry):
@@ -92,6 +93,12 @@ class NextTry:
     response: Any
     wait: float | None
 
+    def after(self, waited: float) -> NextTry:
+        """The same decision after a wait of `waited` seconds, which shortens the pause."""
+        if not waited or self.wait is None:
+            return self
+        return replace(self, wait=max(0, self.wait - waited))
+
     def pause(self, clock: Clock) -> None:
         """Waits on `clock`, or lets the policy wait as urllib3 does."""
         if self.wait is not None:
@@ -103,28 +110,48 @@ class NextTry:
 
 
 def after_response(
-    retries: Retry, method: str, response: Response, target: Target
+    retries: Retry, method: str, response: Response, target: PolicyTarget, *, window: float = 0
 ) -> NextTry | None:
     """The retry after a response, or None if the caller gets the response.
 
     A ``Retry-After`` longer than ``backoff_max`` ends the retries, unless the policy pauses by its
     own method.
+
+    :param window: seconds of the longest rate limit for the request, or 0. If the window is longer
+        than ``backoff_max``, every attempt may use up a slot: a 429 then is retried only once, and
+        only after a ``Retry-After`` of at most ``backoff_max``.
     """
     status, asks = response.status_code, bool(response.headers.get("Retry-After"))
     if not retries.is_retry(method, status, asks):
         return None
+    if status == 429 and window > retries.backoff_max and not _is_invited(response, retries):
+        return None
     wait = None
-    if retries.respect_retry_after_header and not _replaces(retries, "sleep", "sleep_for_retry"):
-        # a mock may have no urllib3 response
-        wait = retry_after(response if response.raw is None else response.raw, retries)
+    if not _replaces(retries, "sleep", "sleep_for_retry"):
+        wait = _asked(response, retries)
         if wait is not None and wait > retries.backoff_max:
             return None
     reason = f"got status {status}"
     return _next_try(reason, retries, method, target, wait=wait, response=response.raw)
 
 
+def _is_invited(response: Response, retries: Retry) -> bool:
+    """Whether a 429 is the first, and the server asks for a retry within ``backoff_max``."""
+    wait = _asked(response, retries)
+    is_first = all(each.status != 429 for each in retries.history)
+    return is_first and wait is not None and wait <= retries.backoff_max
+
+
+def _asked(response: Response, retries: Retry) -> float | None:
+    """Seconds of the server's ``Retry-After``, if the policy respects the header."""
+    if not retries.respect_retry_after_header:
+        return None
+    # a mock may have no urllib3 response
+    return retry_after(response if response.raw is None else response.raw, retries)
+
+
 def after_error(
-    retries: Retry, method: str, error: RequestException, target: Target
+    retries: Retry, method: str, error: RequestException, target: PolicyTarget
 ) -> NextTry | None:
     """The retry after an error, or None if the caller gets the error.
 
@@ -139,6 +166,12 @@ def after_error(
     return _next_try(reason, retries, method, target, error=fault, _stacktrace=stack)
 
 
+def longest_window(limits: Iterable[RateLimit], method: str, url: str) -> float:
+    """Seconds of the longest window among the `limits` of a request, or 0 without a limit."""
+    found = matching(limits, method, Target.of(url))
+    return max((limit.window for limit, _ in found), default=0.0)
+
+
 def retry_after(response: Any, retries: Retry = DEFAULT_RETRY) -> float | None:
     """Seconds of ``Retry-After`` (RFC 9110 section 10.2.3), or None. `retries` reads the header."""
     try:
@@ -151,7 +184,7 @@ def _next_try(
     reason: str,
     retries: Retry,
     method: str,
-    target: Target,
+    target: PolicyTarget,
     *,
     wait: float | None = None,
     **outcome: Any,

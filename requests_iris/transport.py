@@ -6,7 +6,7 @@ Requests to other hosts travel as with plain requests.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,8 @@ from .connection import share_contexts
 from .discard import discard
 from .errors import SettingError
 from .hosts import may_see_token, origins_of
-from .retry import NextTry, after_error, after_response, retry_of
+from .quota import IRIS_RATE_LIMITS, RateLimit
+from .retry import NextTry, PolicyTarget, after_error, after_response, longest_window, retry_of
 
 if TYPE_CHECKING:
     from requests import _types as _t
@@ -36,7 +37,9 @@ POOL_MAXSIZE = 128
 idempotent_call: ContextVar[bool] = ContextVar("requests_iris_idempotent_call", default=False)
 
 #: Attributes of the adapter in a copy or a pickle.
-_STATE = ("_api", "_known", "_token_url", "_sign_anew", "_retry", "_maxsize", "_clock")
+_STATE = (
+    *("_api", "_known", "_token_url", "_sign_anew", "_retry", "_maxsize", "_limits", "_clock"),
+)
 
 
 class IrisAdapter(HTTPAdapter):
@@ -66,6 +69,8 @@ class IrisAdapter(HTTPAdapter):
     :param retry: a urllib3 ``Retry``, the number of retries, or 0 or False for no retries. None
         means :data:`DEFAULT_RETRY`.
     :param pool_maxsize: open connections per host.
+    :param limits: the rate limits of the API hosts. If a path has a limit with a window longer than
+        ``backoff_max`` of the policy, a 429 is hardly ever retried: see :func:`after_response`.
     :param clock: the clock for pauses.
     :raises SettingError: if `retry` or `pool_maxsize` is not possible.
     """
@@ -78,6 +83,7 @@ class IrisAdapter(HTTPAdapter):
         sign_anew: Callable[[PreparedRequest], object],
         retry: Retry | int | None = None,
         pool_maxsize: int = POOL_MAXSIZE,
+        limits: Sequence[RateLimit] = IRIS_RATE_LIMITS,
         clock: Clock | None = None,
     ) -> None:
         self._api = origins
@@ -86,6 +92,7 @@ class IrisAdapter(HTTPAdapter):
         self._sign_anew = sign_anew
         self._retry = retry_of(retry)
         self._maxsize = checked_maxsize(pool_maxsize)
+        self._limits = limits
         self._clock = clock or Clock()
         super().__init__()
 
@@ -106,8 +113,8 @@ class IrisAdapter(HTTPAdapter):
 
         1. Send the request. Unless the call is streamed, read the body of a response that will be
            returned, because the connection may be dropped in the middle of the body.
-        2. If the policy or the body of the request allows no retry, return the response or raise
-           the error.
+        2. If the policy, the body of the request or the quota allows no retry, return the response
+           or raise the error.
         3. Discard the response and wait as long as the server or the policy says.
         4. Sign the request again, because the token may have expired meanwhile. Go to 1.
 
@@ -125,7 +132,7 @@ class IrisAdapter(HTTPAdapter):
         while True:
             try:
                 response = once()
-                next_try = after_response(retries, method, response, target)
+                next_try = self._after_response(retries, request, response, target)
                 if next_try is None and not stream:
                     _read(response)
             except (ConnectionError, ChunkedEncodingError) as error:
@@ -145,6 +152,14 @@ class IrisAdapter(HTTPAdapter):
         url = request.url or ""
         to_api = may_see_token(url, self._api) and url != self._token_url
         return to_api and self._retry.total != 0
+
+    def _after_response(
+        self, retries: Retry, request: PreparedRequest, response: Response, target: PolicyTarget
+    ) -> NextTry | None:
+        method, window = request.method or "", 0.0
+        if response.status_code == 429:
+            window = longest_window(self._limits, method, request.url or "")
+        return after_response(retries, method, response, target, window=window)
 
     def _can_retry(self, request: PreparedRequest, position: int | None) -> bool:
         """The last question before a retry, while there is still a response or an error to return.
