@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         ListError,
         MissingSettingError,
         NotAListError,
+        QuotaExceededError,
         SettingError,
         TokenError,
         TokenRefusedError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     )
     from .pagination import Progress
     from .problems import Problem, problem_of
+    from .quota import IRIS_RATE_LIMITS, Pool, Quota, QuotaState, QuotaStore, RateLimit
     from .retry import DEFAULT_RETRY
     from .session import IrisSession
     from .source import Updater
@@ -35,6 +37,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DEFAULT_RETRY",
+    "IRIS_RATE_LIMITS",
     "BearerAuth",
     "Clock",
     "Counters",
@@ -49,8 +52,14 @@ __all__ = [
     "ListError",
     "MissingSettingError",
     "NotAListError",
+    "Pool",
     "Problem",
     "Progress",
+    "Quota",
+    "QuotaExceededError",
+    "QuotaState",
+    "QuotaStore",
+    "RateLimit",
     "RedisTokenStore",
     "ResumePoint",
     "SettingError",
@@ -69,13 +78,19 @@ __all__ = [
 #: The modules of the public names, except for the errors.
 _MODULES = {
     "DEFAULT_RETRY": "retry",
+    "IRIS_RATE_LIMITS": "quota",
     "BearerAuth": "auth",
     "Clock": "clock",
     "Counters": "types",
     "FileTokenStore": "stores",
     "IrisSession": "session",
+    "Pool": "quota",
     "Problem": "problems",
     "Progress": "pagination",
+    "Quota": "quota",
+    "QuotaState": "quota",
+    "QuotaStore": "quota",
+    "RateLimit": "quota",
     "RedisTokenStore": "stores",
     "ResumePoint": "types",
     "TokenDict": "types",

@@ -6,6 +6,7 @@
     └── IrisError
         ├── SettingError                      a setting was refused
         │   └── MissingSettingError           a token is needed, and a credential is missing
+        ├── QuotaExceededError                a rate limit of IRIS allows no request now
         ├── ListError                         a list could not be read to its end
         │   ├── NotAListError                 the response contains no list
         │   ├── IncompleteListError           a page failed or contradicts the pages before
@@ -36,6 +37,7 @@ removed from the body of the response.
 from __future__ import annotations
 
 import pickle
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
@@ -102,6 +104,44 @@ class MissingSettingError(SettingError):
     :ivar setting: the name of the first missing credential.
     :ivar variable: the environment variable for the first missing credential.
     """
+
+
+class QuotaExceededError(IrisError):
+    """A rate limit of IRIS allows no request now, and the wait is longer than ``max_wait``.
+
+    The request was not sent. ``retryable`` is true: the same call succeeds after `retry_after`.
+
+    :ivar retry_after: seconds until the next request, without the pool.
+    :ivar reset_at: the same as an aware datetime in UTC.
+    :ivar limit: the requests in a window of the rule.
+    :ivar remaining: the requests that the window allows now.
+    :ivar pool_remaining: the requests that the pool of the rule allows now; 0 without a pool.
+    :ivar rule: the name of the rule.
+    :ivar key: an opaque text. Requests with the same `key` share slots.
+    :ivar response: the response before a resend or retry that got no slot, such as a 401, or None.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after: float = 0.0,
+        reset_at: datetime | None = None,
+        limit: int = 0,
+        remaining: int = 0,
+        pool_remaining: int = 0,
+        rule: str = "",
+        key: str = "",
+        **context: Any,
+    ) -> None:
+        super().__init__(message, **{"retryable": True, **context})
+        self.retry_after = retry_after
+        self.reset_at = reset_at or datetime.now(timezone.utc) + timedelta(seconds=retry_after)
+        self.limit = limit
+        self.remaining = remaining
+        self.pool_remaining = pool_remaining
+        self.rule = rule
+        self.key = key
 
 
 class TokenError(IrisError):

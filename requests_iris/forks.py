@@ -1,4 +1,4 @@
-"""The registry of objects to reset in a forked child: locks, connections, other state.
+"""The registry of objects to reset in a forked child, and of locks to hold during a fork.
 
 If a thread of the parent holds a lock during the fork, the lock stays locked in the child for ever.
 If parent and child share a connection, either process may read a response meant for the other.
@@ -7,6 +7,7 @@ If parent and child share a connection, either process may read a response meant
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol
 
@@ -28,10 +29,35 @@ def register(item: Forkable) -> None:
     _registered[id(item)] = item
 
 
+#: Seconds to wait for a lock before a fork. A thread that hangs must not stop the fork.
+HELD_WITHIN = 5.0
+_locks: list[threading.Lock] = []
+_held: list[threading.Lock] = []
+
+
+def hold(lock: threading.Lock) -> None:
+    """Holds `lock` during each fork, so that no other thread is inside at that moment.
+
+    For code whose own locks a child cannot reset, such as a C library. Kept for ever.
+    """
+    _locks.append(lock)
+
+
+def _hold_all() -> None:
+    # Two threads that fork at once take turns: the second thread waits here for the locks.
+    _held[:] = [lock for lock in _locks if lock.acquire(timeout=HELD_WITHIN)]
+
+
+def _release_all() -> None:
+    while _held:
+        _held.pop().release()
+
+
 def _reset_all() -> None:
+    _release_all()
     for item in list(_registered.values()):
         item.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_reset_all)
+    os.register_at_fork(before=_hold_all, after_in_parent=_release_all, after_in_child=_reset_all)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 
 from .clock import Clock
-from .stores import StoreError, TokenStore
-from .text import one_line
+from .stores import TokenStore
+from .stores.error import reason_of
 from .token import Token
 
 log = logging.getLogger("requests_iris")
@@ -144,16 +144,3 @@ class Sharing:
         level = logging.DEBUG if self._failing else logging.WARNING
         self._failing = True
         log.log(level, "The token store failed. This session continues alone: %s", reason_of(error))
-
-
-def reason_of(error: Exception) -> str:
-    """Why a store has failed, in a few words.
-
-    The text of an error may contain a URL or a token. Only the words of the operating system and
-    of a StoreError are used.
-    """
-    if isinstance(error, StoreError):
-        return one_line(error, 500)
-    if isinstance(error, OSError) and error.strerror:
-        return one_line(error.strerror + (f" ({error.filename})" if error.filename else ""))
-    return type(error).__name__

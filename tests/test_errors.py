@@ -38,6 +38,9 @@ EXAMPLES = [
     errors.IrisError("m", response=_response(500)),
     errors.SettingError("m", setting="s", variable="v"),
     errors.MissingSettingError("m", setting="s", variable="v"),
+    errors.QuotaExceededError(
+        "m", retry_after=7.5, limit=1, pool_remaining=3, rule="r", key="k", response=_response(401)
+    ),
     errors.ListError("m", response=_response(500), **_LIST),
     errors.NotAListError("m", keys=("a", "b"), **_LIST),
     errors.IncompleteListError("m", retryable=True, **_LIST),

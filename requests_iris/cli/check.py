@@ -19,8 +19,8 @@ from .. import IrisSession
 from ..credentials import CLIENT, NAMES, blame, from_environment, variable_of
 from ..errors import SettingError
 from ..grants import CLIENT_CREDENTIALS, PASSWORD
-from ..sharing import reason_of
 from ..stores import StoreError, TokenStore, key_of, open_store
+from ..stores.error import reason_of
 from ..text import one_line
 from .entry import Command
 from .failures import ReaderGone

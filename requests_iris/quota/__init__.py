@@ -8,7 +8,7 @@ The interface for the session, its adapter and the command line::
     # waits for a slot; QuotaExceededError if the wait is longer than `max_wait`
     reservation = quota.reserve(owner, "GET", request.url, in_walk=False, clock=clock)
     reservation.waited                        # seconds; sign again if this is not 0
-    reservation.settle()                      # a response or an error came: the slot counts from now
+    reservation.settle()                      # a response or an error: the slot counts from now
     reservation.give_back()                   # no byte of the request was sent: the slot is free
 
     quota.blocked(owner, "GET", url, retry_after=60.0, clock=clock)   # after a 429; or None
@@ -26,6 +26,21 @@ whose first page has come, or that was resumed. The error of a resend after a 40
 
 from __future__ import annotations
 
+from .claim import owner_of
+from .quota import Quota, QuotaEntry, QuotaState, quota_of
+from .reservation import Reservation
 from .rules import IRIS_RATE_LIMITS, Pool, RateLimit
+from .store import QuotaStore
 
-__all__ = ["IRIS_RATE_LIMITS", "Pool", "RateLimit"]
+__all__ = [
+    "IRIS_RATE_LIMITS",
+    "Pool",
+    "Quota",
+    "QuotaEntry",
+    "QuotaState",
+    "QuotaStore",
+    "RateLimit",
+    "Reservation",
+    "owner_of",
+    "quota_of",
+]

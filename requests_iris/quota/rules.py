@@ -41,14 +41,15 @@ class Target(NamedTuple):
     @classmethod
     def of(cls, url: str | bytes) -> Target:
         """The target of a URL. A URL that cannot be read has no host."""
-        text = url.decode("utf-8", "replace") if isinstance(url, bytes) else url
         try:
-            parts = parse_url(text)  # as requests does; also removes the segments "." and ".."
+            parts = parse_url(
+                text_of(url)
+            )  # as requests does; also removes the segments "." and ".."
             path = unquote_unreserved(parts.path or "")
         except (LocationParseError, InvalidURL, ValueError):
             return cls("", "/", "0")
         port = "" if parts.port in (None, _PORTS.get(parts.scheme or "")) else f":{parts.port}"
-        return cls((parts.host or "").lower() + port, path.rstrip("/") or "/", _page(parts.query))
+        return cls((parts.host or "").lower() + port, path.rstrip("/") or "/", page_of(parts.query))
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,12 @@ def matching(
 _PORTS = {"http": 80, "https": 443}
 
 
-def _page(query: str | None) -> str:
+def text_of(url: str | bytes) -> str:
+    return url.decode("utf-8", "replace") if isinstance(url, bytes) else url
+
+
+def page_of(query: str | None) -> str:
+    """The ``page`` of a query, without leading zeros. "0" if missing."""
     page = parse_qs(query or "").get("page", ["0"])[0]
     # int() also accepts digits of other scripts, and "1_0"
     return page.lstrip("0") or "0" if page.isascii() and page.isdigit() else page

@@ -87,7 +87,7 @@ def open_store(place: TokenStore | str | os.PathLike[str]) -> TokenStore:
     scheme = Secret(text.partition("://")[0].lower())  # all of "redis:password"
     if scheme in ("redis", "rediss"):
         return RedisTokenStore(text)
-    path = _path_of(text) if scheme == "file" else None
+    path = path_of(text) if scheme == "file" else None
     if path is not None:
         return FileTokenStore(path)
     # the message does not quote the URL, which may hold a password
@@ -99,7 +99,7 @@ def key_of(*names: object) -> str:
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
 
 
-def _path_of(url: str) -> Path | None:
+def path_of(url: str) -> Path | None:
     """The path of a file URL without a host, or None."""
     try:
         parts = urlsplit(url)

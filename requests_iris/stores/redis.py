@@ -67,7 +67,7 @@ class RedisTokenStore:
         url = self._url = Secret(url)
         self._lock_lasts = lock_lasts
         self._start_without_connection()
-        self._place = _place_of(url)
+        self._place = place_of(url)
         if not self._place or not self._can_connect():
             # Outside of any `except`: the errors of urllib and redis-py hold the URL.
             raise SettingError(
@@ -169,14 +169,14 @@ class RedisTokenStore:
         except LockError:
             raise
         except Exception as error:
-            reason = _reason_of(error)
+            reason = fault_of(error)
         # Outside of any `except`: the frames of redis-py hold the password and the token.
         raise StoreError(f"Redis at {self._place} cannot be used: {reason}")
 
     def _connected(self) -> Redis:
         """redis-py's client. If two threads create a client at once, a client is dropped."""
         if self._client is None:
-            self._client = _client(self._url)
+            self._client = client_of(self._url)
         return self._client
 
 
@@ -201,7 +201,11 @@ def _extended(lock: Lock, lasts: float) -> Iterator[None]:
         done.set()
 
 
-def _client(url: str) -> Redis:
+def client_of(url: str) -> Redis:
+    """A client of redis-py that gives up after `TIMEOUT`. Nothing is sent.
+
+    :raises ModuleNotFoundError: if redis-py is not installed.
+    """
     try:
         from redis import Redis
         from redis.backoff import NoBackoff
@@ -209,7 +213,7 @@ def _client(url: str) -> Redis:
         from redis.retry import Retry
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            'RedisTokenStore needs redis: pip install "requests-iris[redis]"', name="redis"
+            'A store in Redis needs redis: pip install "requests-iris[redis]"', name="redis"
         ) from error
     tls = {"ssl_check_hostname": True} if url.lower().startswith("rediss:") else {}
     client: Redis = Redis.from_url(
@@ -223,7 +227,7 @@ def _client(url: str) -> Redis:
     return client
 
 
-def _place_of(url: str) -> str | None:
+def place_of(url: str) -> str | None:
     """``host:port`` of a Redis URL, or None for anything else.
 
     An unencoded ``/``, ``?`` or ``#`` in the password would end the host part too early, and
@@ -240,7 +244,7 @@ def _place_of(url: str) -> str | None:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _reason_of(error: Exception) -> str:
+def fault_of(error: Exception) -> str:
     """Why Redis cannot be used, without the text that a server sent.
 
     A server repeats parts of a command in its errors, such as the password of AUTH.

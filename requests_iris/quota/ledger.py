@@ -1,0 +1,178 @@
+"""Counts slots in a store that may fail at any time, without stopping a request."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from ..clock import Clock
+from ..stores.error import reason_of
+from .claim import Claim
+from .memory import MemoryQuotaStore
+from .store import Answer, QuotaStore, Record
+from .usage import Left, Usage, current, left
+
+log = logging.getLogger("requests_iris")
+
+Result = TypeVar("Result")
+
+#: Seconds after a failure until the store is asked again.
+ASKED_AGAIN = 5.0
+#: Seconds after which a store counts as failing, although the store answered in the end.
+ANSWERS_WITHIN = 5.0
+
+#: Spaces the paced requests of this process, on the monotonic clock. The sessions of all users and
+#: stores share this object: the limits of a customer hold for all of them together.
+_pacer = MemoryQuotaStore()
+
+
+class Ledger:
+    """A store, and the memory that counts while the store fails.
+
+    Slots that were counted in memory keep counting there after the store works again, since the
+    store does not know them.
+
+    Threads may share a ledger. A race about the state of the store costs at most a second warning
+    or a second attempt.
+    """
+
+    def __init__(self, store: QuotaStore) -> None:
+        self.store = store
+        self._memory = MemoryQuotaStore()
+        self._failing = False
+        self._asked_again = float("-inf")
+
+    def split(self, claims: Sequence[Claim]) -> tuple[tuple[Claim, ...], tuple[Claim, ...]]:
+        """The claims for the store, and the claims for the pace of this process.
+
+        A store that does not pace still knows the blocks of paced rules.
+        """
+        if self.store.paces:
+            return tuple(claims), ()
+        paced = tuple(claim for claim in claims if claim.rule.paced)
+        return tuple(replace(claim, counted=claim not in paced) for claim in claims), paced
+
+    def reserve(
+        self, claims: Sequence[Claim], slot: int, clock: Clock, *, longest: float, draw: bool
+    ) -> Answer:
+        """A slot for every claim, from the store or, if the store fails, from memory."""
+        now = clock.time()
+        in_memory = None
+        if self._memory.knows(claims, now):
+            in_memory = self._memory.reserve(claims, slot, now, longest=longest, draw=draw)
+            if not in_memory.granted:
+                return in_memory
+        answer = self._ask(
+            clock, lambda store: store.reserve(claims, slot, now, longest=longest, draw=draw)
+        )
+        if answer is None:
+            return in_memory or self._memory.reserve(claims, slot, now, longest=longest, draw=draw)
+        if in_memory and not answer.granted:
+            self._memory.give_back(claims, slot)
+        return answer
+
+    def pace(self, claims: Sequence[Claim], slot: int, clock: Clock, *, longest: float) -> Answer:
+        """A time of departure for every claim, in this process."""
+        return _pacer.reserve(claims, slot, clock.monotonic(), longest=longest, draw=False)
+
+    def settle(
+        self, claims: Sequence[Claim], paced: Sequence[Claim], slot: int, clock: Clock
+    ) -> None:
+        _pacer.settle(paced, slot, clock.monotonic())
+        now = clock.time()
+        self._memory.settle(claims, slot, now)
+        if any(claim.counted for claim in claims):
+            self._ask(clock, lambda store: store.settle(claims, slot, now))
+
+    def give_back(
+        self, claims: Sequence[Claim], paced: Sequence[Claim], slot: int, clock: Clock
+    ) -> None:
+        _pacer.give_back(paced, slot)
+        self._memory.give_back(claims, slot)
+        if any(claim.counted for claim in claims):
+            self._ask(clock, lambda store: store.give_back(claims, slot))
+
+    def block(
+        self, claims: Sequence[Claim], seconds: Sequence[float], clock: Clock, *, replace: bool
+    ) -> None:
+        now = clock.time()
+
+        def block(store: QuotaStore) -> bool:
+            store.block(claims, seconds, now, replace=replace)
+            return True
+
+        if not self._ask(clock, block) or self._memory.knows(claims, now):
+            block(self._memory)
+
+    def usages(self, claims: Sequence[Claim], clock: Clock) -> tuple[float, Sequence[Usage]]:
+        """The slots in use of each claim, and the time on which their stamps are based."""
+        now = clock.time()
+        if not self._memory.knows(claims, now):
+            found = self._ask(clock, lambda store: store.usages(claims, now))
+            if found is not None:
+                return found[0], [
+                    current(claim, usage, found[0])
+                    for claim, usage in zip(claims, found[1], strict=True)
+                ]
+        return self._memory.usages(claims, now)
+
+    def left(self, claims: Sequence[Claim], paced: Sequence[Claim], clock: Clock) -> list[Left]:
+        """What is left of each rule of `claims`."""
+        now, usages = self.usages(claims, clock)
+        pace_now, paces = _pacer.usages(paced, clock.monotonic())
+        by_key = dict(zip((claim.key for claim in paced), paces, strict=True))
+        return [
+            left(claim, by_key[claim.key], pace_now)
+            if claim.key in by_key and usage.block is None
+            else left(claim, usage, now)
+            for claim, usage in zip(claims, usages, strict=True)
+        ]
+
+    def records(self, owner: str, clock: Clock) -> list[Record]:
+        now = clock.time()
+        found = self._ask(clock, lambda store: store.records(owner, now)) or ()
+        return list(
+            {each.key: each for each in (*found, *self._memory.records(owner, now))}.values()
+        )
+
+    def flush(self, clock: Clock) -> None:
+        self._ask(clock, lambda store: store.flush())
+
+    def _ask(self, clock: Clock, question: Callable[[QuotaStore], Result]) -> Result | None:
+        """The answer of the store, or None if the store fails."""
+        if self._failing and self._waits(clock):
+            return None
+        began = time.monotonic()
+        try:
+            answer = question(self.store)
+        except Exception as error:
+            self._report(reason_of(error), clock)
+            return None
+        if time.monotonic() - began > ANSWERS_WITHIN:
+            self._report(f"no answer within {ANSWERS_WITHIN:g} seconds", clock)
+        elif self._failing:
+            self._failing = False
+            log.info("The quota store works again: %r", self.store)
+        return answer
+
+    def _waits(self, clock: Clock) -> bool:
+        """Whether the next attempt is later. One thread makes the attempt, the others continue."""
+        now = clock.monotonic()
+        if now < self._asked_again <= now + ASKED_AGAIN:
+            return True
+        self._asked_again = now + ASKED_AGAIN
+        return False
+
+    def _report(self, reason: str, clock: Clock) -> None:
+        level = logging.DEBUG if self._failing else logging.WARNING
+        self._failing, self._asked_again = True, clock.monotonic() + ASKED_AGAIN
+        log.log(
+            level,
+            "The quota store failed: %s. Requests continue, and this process counts them in memory "
+            "until the store works again. To use another store, pass `quota=` or set "
+            "TRACKUNIT_QUOTA",
+            reason,
+        )

@@ -1,0 +1,269 @@
+"""A quota store in an SQLite file, for the processes of one machine."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from .. import forks
+from ..stores import StoreError
+from .claim import Claim
+from .database import Damaged, Database
+from .decision import decide
+from .store import Answer, Record
+from .usage import (
+    GRACE,
+    HORIZON,
+    Block,
+    Usage,
+    block_of,
+    blocked,
+    current,
+    ends,
+    with_slot,
+)
+
+Result = TypeVar("Result")
+
+#: Seconds to wait for other threads of this process.
+TURN = 5.0
+#: Reservations between two searches for keys that can be forgotten.
+SWEEP = 64
+#: Seconds for which the slots of a key stay after they are over: a response may come late.
+SWEPT_AFTER = 3600.0
+
+# SQLite's own mutexes survive a fork locked. So one lock guards SQLite in this process, and no
+# other thread is inside SQLite during a fork. Threads that took turns at SQLite's own lock instead
+# would sleep up to 100 ms between two attempts.
+_turn = threading.Lock()
+forks.hold(_turn)
+_stores: weakref.WeakSet[SqliteQuotaStore] = weakref.WeakSet()
+
+
+class SqliteQuotaStore:
+    """Keeps slots in an SQLite file that only the owner can read.
+
+    The file must be on a local disk. A response is saved together with the next request of the
+    same process, or when a session is closed, so that a request costs one transaction. Until then
+    other processes count the slot from a minute after its departure.
+
+    - *No file, or a file that was deleted*: the store counts from 0 in a new file. Missing
+      directories are created with mode 0700.
+    - *Damage*: the file is renamed to ``….bak`` (then ``….bak1``, up to ``….bak9``), and the store
+      counts from 0 in a new file. So is a file that is not a quota store.
+    - *A passing error* is raised and changes nothing: a missing permission, a full disk, a lock
+      that another process holds for longer than 3 seconds. The session then counts in memory.
+
+    Threads may share a store: a lock of the process guards each operation, and the threads use one
+    connection. Each process opens its own connection, also after a fork.
+
+    :param path: the path of the file. Nothing is opened before the first request.
+    """
+
+    paces = False
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(os.fsdecode(path)).expanduser().absolute()
+        self._start()
+
+    def _start(self) -> None:
+        self._database = Database(self.path)
+        self._late: dict[tuple[str, int], float] = {}
+        self._until_sweep = 0
+        forks.register(self)
+        _stores.add(self)
+
+    def reset_after_fork(self) -> None:
+        # the parent saves what it left for later
+        self._late.clear()
+        self._database.leave_to_parent()
+
+    def __reduce__(self) -> tuple[type[SqliteQuotaStore], tuple[str]]:
+        return SqliteQuotaStore, (str(self.path),)
+
+    def __repr__(self) -> str:
+        return f"SqliteQuotaStore({str(self.path)!r})"
+
+    def reserve(
+        self, claims: Sequence[Claim], slot: int, now: float, *, longest: float, draw: bool
+    ) -> Answer:
+        def work(connection: sqlite3.Connection) -> Answer:
+            usages = [_usage(connection, claim, now) for claim in claims]
+            decision = decide(claims, usages, now, longest, draw)
+            if decision.granted:
+                for index, claim in enumerate(claims):
+                    pooled = decision.verdicts[index].pooled
+                    if claim.counted:
+                        usages[index] = _taken(
+                            connection, claim, usages[index], slot, decision.stamp, pooled
+                        )
+                self._sweep(connection, now)
+            return decision.answer(claims, usages, now)
+
+        return self._write(work)
+
+    def settle(self, claims: Sequence[Claim], slot: int, now: float) -> None:
+        # threads need no lock: each adds its own entries, and CPython changes a dict in one step
+        self._late.update({(claim.key, slot): now for claim in claims if claim.counted})
+
+    def give_back(self, claims: Sequence[Claim], slot: int) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            for claim in claims:
+                connection.execute(
+                    "DELETE FROM slots WHERE key = ? AND slot = ?", (claim.key, slot)
+                )
+
+        self._write(work)
+
+    def block(
+        self, claims: Sequence[Claim], seconds: Sequence[float], now: float, *, replace: bool
+    ) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            for claim, lasts in zip(claims, seconds, strict=True):
+                usage = _usage(connection, claim, now)
+                if replace:
+                    connection.execute(
+                        "DELETE FROM slots WHERE key = ? AND NOT pooled", (claim.key,)
+                    )
+                _save(connection, claim, blocked(usage, block_of(lasts, now), anew=replace))
+
+        self._write(work)
+
+    def usages(self, claims: Sequence[Claim], now: float) -> tuple[float, list[Usage]]:
+        usages = self._write(
+            lambda connection: [_usage(connection, claim, now) for claim in claims]
+        )
+        return now, usages
+
+    def records(self, owner: str, now: float) -> list[Record]:
+        def work(connection: sqlite3.Connection) -> list[Record]:
+            rows = connection.execute(
+                "SELECT rule, label, key FROM keys WHERE owner = ? AND ends > ?", (owner, now)
+            )
+            return [Record(*row) for row in rows]
+
+        return self._write(work)
+
+    def flush(self) -> None:
+        if self._late:
+            self._write(lambda _: None)
+
+    def __del__(self) -> None:
+        # at once or not at all: this may run inside another operation of the same thread
+        if self._late and _turn.acquire(blocking=False):
+            try:
+                with suppress(Exception):
+                    self._transaction(lambda _: None)
+            finally:
+                _turn.release()
+
+    def _write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Does `work` in a transaction, together with the work that `settle` left for later.
+
+        :raises StoreError: if the file cannot be used now.
+        """
+        if not _turn.acquire(timeout=TURN):
+            raise StoreError(f"{self.path} did not respond to another thread within {TURN:g} s")
+        try:
+            try:
+                return self._transaction(work)
+            except Damaged:
+                self._database.set_aside()
+            try:
+                return self._transaction(work)
+            except Damaged:
+                raise StoreError(f"{self.path} is damaged. Choose another path") from None
+        finally:
+            _turn.release()
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        late = self._late.copy()
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "UPDATE slots SET stamp = ? WHERE key = ? AND slot = ?",
+                [(stamp, key, slot) for (key, slot), stamp in late.items()],
+            )
+            result = work(connection)
+        for entry in late:
+            self._late.pop(entry, None)
+        return result
+
+    def _sweep(self, connection: sqlite3.Connection, now: float) -> None:
+        self._until_sweep -= 1
+        if self._until_sweep < 0:
+            self._until_sweep = SWEEP
+            connection.execute("DELETE FROM keys WHERE ends <= ?", (now - SWEPT_AFTER,))
+            if connection.execute("SELECT changes()").fetchone()[0]:
+                connection.execute("DELETE FROM slots WHERE key NOT IN (SELECT key FROM keys)")
+
+
+def _usage(connection: sqlite3.Connection, claim: Claim, now: float) -> Usage:
+    """The slots of a claim. Deletes slots that are over, and saves repaired stamps."""
+    row = connection.execute(
+        "SELECT since, until FROM keys WHERE key = ?", (claim.key,)
+    ).fetchone() or (None, None)
+    stamps: tuple[list[float], list[float]] = ([], [])
+    if claim.counted:
+        for stamp, pooled in connection.execute(
+            "SELECT stamp, pooled FROM slots WHERE key = ? ORDER BY stamp", (claim.key,)
+        ):
+            stamps[pooled].append(stamp)
+    found = Usage(tuple(stamps[0]), tuple(stamps[1]), None if row[1] is None else Block(*row))
+    usage = current(claim, found, now)
+    if usage != found:
+        _repair(connection, claim, now)
+        _save(connection, claim, usage)
+    return usage
+
+
+def _repair(connection: sqlite3.Connection, claim: Claim, now: float) -> None:
+    for pooled, lasts in enumerate((claim.rule.window, claim.pool_seconds)):
+        connection.execute(
+            "DELETE FROM slots WHERE key = ? AND pooled = ? AND stamp <= ?",
+            (claim.key, pooled, now - lasts),
+        )
+    connection.execute(
+        "UPDATE slots SET stamp = ? WHERE key = ? AND stamp > ?",
+        (now, claim.key, now + GRACE + HORIZON),
+    )
+
+
+def _taken(
+    connection: sqlite3.Connection,
+    claim: Claim,
+    usage: Usage,
+    slot: int,
+    stamp: float,
+    pooled: bool,
+) -> Usage:
+    """Adds a slot. The result is the usage after that."""
+    connection.execute(
+        "INSERT INTO slots (key, slot, stamp, pooled) VALUES (?, ?, ?, ?)",
+        (claim.key, slot, stamp, pooled),
+    )
+    usage = with_slot(usage, stamp, pooled)
+    _save(connection, claim, usage)
+    return usage
+
+
+def _save(connection: sqlite3.Connection, claim: Claim, usage: Usage) -> None:
+    since, until = usage.block or (None, None)
+    connection.execute(
+        "INSERT OR REPLACE INTO keys (key, owner, rule, label, since, until, ends) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (claim.key, claim.owner, claim.rule.name, claim.label, since, until, ends(claim, usage)),
+    )
+
+
+@atexit.register
+def _flush_all() -> None:
+    for store in list(_stores):
+        with suppress(Exception):  # the other processes then count the slots a minute longer
+            store.flush()
