@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from requests import PreparedRequest, Response
@@ -21,6 +22,7 @@ from requests.utils import resolve_proxies
 
 from .body import position_of, rewound
 from .discard import discard
+from .errors import QuotaExceededError
 from .hosts import is_plain_http
 from .permission import (
     Verdict,
@@ -33,6 +35,7 @@ from .permission import (
     withhold,
     without_tokens,
 )
+from .slots import NO_SLOT, NoSlot, Slot, Slots
 from .source import TokenSource
 from .token_endpoint import Send
 
@@ -111,6 +114,21 @@ class Signer:
             # the first signing has checked the proxies
             self.sign(request, None)
 
+    def reserve(self, slots: Slots, request: PreparedRequest) -> Slot:
+        """The slot of a signed request. After a wait, the request is signed again.
+
+        :raises QuotaExceededError: if there is no slot.
+        :raises TokenError: as :meth:`sign`.
+        """
+        slot = slots.reserve(request)
+        if slot.waited:
+            try:
+                self.sign_again(request)
+            except BaseException:
+                slot.give_back()
+                raise
+        return slot
+
     def follow(self, response: Response, hop: PreparedRequest) -> None:
         """Marks the next hop of a redirect, unless the host that redirected saw the token.
 
@@ -156,18 +174,28 @@ class Resend:
     :param signer: signs the request again.
     :param position: the position of the body before the first send, from :func:`position_of`.
     :param adapter_send: sends the request again. The default is the adapter of the response.
+    :param slots: reserves a slot for each resend, or None.
+    :param slot: the slot of the first send.
     """
 
     def __init__(
-        self, signer: Signer, position: int | None, adapter_send: AdapterSend | None = None
+        self,
+        signer: Signer,
+        position: int | None,
+        adapter_send: AdapterSend | None = None,
+        slots: Slots | None = None,
+        slot: Slot | NoSlot = NO_SLOT,
     ) -> None:
         self._signer = signer
         self._position = position
         self._adapter_send = adapter_send
+        self._slots = slots
+        self._slot = slot
         #: How many tokens were issued before the request was sent.
         self._issued = signer.source.issued
 
     def __call__(self, response: Response, **settings: Any) -> Response:
+        self._slot.answered(response)
         if 200 <= response.status_code < 300:
             self._signer.source.accept(response.url)
         if response.status_code != 401 or token_on(response.request) is None:
@@ -198,6 +226,8 @@ class Resend:
             return rejected
         discard(rejected)  # before a renewal that may fail
         self._signer.sign(request, proxies)
+        if self._slots is not None:
+            adapter_send = self._with_slot(self._slots, adapter_send, request, rejected)
         source.count("replays")
         start = time.perf_counter()
         response = adapter_send(request, **settings)
@@ -215,6 +245,22 @@ class Resend:
         if source.reject_resend(renewed, url, issued):
             return self._resent(response, adapter_send, settings)
         return response
+
+    def _with_slot(
+        self, slots: Slots, send: AdapterSend, request: PreparedRequest, rejected: Response
+    ) -> AdapterSend:
+        """`send` with a reserved slot.
+
+        :raises QuotaExceededError: with `rejected`, because nobody should take the 401 for bad
+            credentials.
+        """
+        try:
+            slot = self._signer.reserve(slots, request)
+        except QuotaExceededError as error:
+            _conceal_token(rejected)
+            error.response, error.request = rejected, rejected.request
+            raise
+        return partial(slot.hand_to, send)
 
 
 class FirstHook:
@@ -304,10 +350,20 @@ class BearerAuth(AuthBase):
     An ``auth=`` cannot see the proxies of a session. For plain HTTP, which is accepted for an
     allowed loopback address only, the proxies of the environment count. Set no other proxy for a
     loopback address.
+
+    With a quota, the slot of a request is reserved when the request is signed, and counts even if
+    the request is not sent. Redirects and retries by the other library are not counted.
     """
 
-    def __init__(self, source: TokenSource, send: Send, origins: frozenset[str]) -> None:
+    def __init__(
+        self,
+        source: TokenSource,
+        send: Send,
+        origins: frozenset[str],
+        slots: Slots | None = None,
+    ) -> None:
         self._signer = Signer(source, send, origins)
+        self._slots = slots
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
         # proxies count over plain HTTP only, and reading the environment takes time
@@ -316,7 +372,12 @@ class BearerAuth(AuthBase):
         replaced = authorization_of(r.headers)
         remove(replaced, r.headers)
         if self._signer.sign(r, proxies) is Verdict.SIGN:
-            r.register_hook("response", Resend(self._signer, position_of(r.body)))
+            slot: Slot | NoSlot = NO_SLOT
+            if self._slots is not None:
+                slot = self._signer.reserve(self._slots, r)
+                slot.settle()  # no error of the request will come here
+            resend = Resend(self._signer, position_of(r.body), slots=self._slots, slot=slot)
+            r.register_hook("response", resend)
         else:
             r.headers.update(without_tokens(replaced))
         return r

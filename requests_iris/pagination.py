@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -26,7 +26,8 @@ from requests import HTTPError, JSONDecodeError, RequestException, Response
 from .call import Call, Position
 from .clock import Clock, given_up
 from .document import Document, changed
-from .errors import IncompleteListError, ListError, SettingError
+from .during import During
+from .errors import IncompleteListError, ListError, QuotaExceededError, SettingError
 from .graphql import check_errors, seconds_to_wait
 from .hints import headers_leading_on
 from .known_styles import first_call, style_of
@@ -34,6 +35,7 @@ from .page_errors import caused_by
 from .problems import problem_of
 from .progress import Progress, progress_of
 from .resume import Point, Start, finished, resume_point, resumed
+from .slots import walk_has_begun
 from .styles import PaginationStyle
 from .text import one_line
 from .walk import Portion, Walk
@@ -57,6 +59,8 @@ _PRIVATE = re.compile(r"\?\S+|(?<=//)[^/\s]*@")
 
 #: ``Session.request``.
 Request = Callable[..., Response]
+#: Called with the response of the first page, and the URLs of all pages after the first.
+Afford = Callable[[Response, Iterable[str]], None]
 #: A call under way, or waiting for a worker.
 _Begun = tuple[Call, Future[tuple[Response, Document]]]
 
@@ -117,6 +121,7 @@ def begin(
     whole_pages: bool = False,
     session_params: Collection[str] = (),
     sleep: Callable[[float], object] = Clock.sleep,
+    afford: Afford | None = None,
 ) -> tuple[Generator[Page, None, None], Start]:
     """The pages of a list, in order, and where the reading begins.
 
@@ -125,6 +130,7 @@ def begin(
     :param arguments: all remaining arguments of `request`, for every page.
     :param whole_pages: whether to refuse a resume point inside a page.
     :param session_params: names of parameters that `request` adds to every URL.
+    :param afford: called once if the first page shows which pages follow.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
     :raises ListError: during the iteration, if the list cannot be read whole.
@@ -145,7 +151,7 @@ def begin(
             "resume is inside a page, so pages() would repeat items. Continue with items()",
             setting="resume",
         )
-    reading = _Reading(request, call, start, items_path, sleep)
+    reading = _Reading(request, call, start, items_path, sleep, afford)
     return reading.pages(max_workers), start
 
 
@@ -212,8 +218,10 @@ class _Reading:
         start: Start,
         items_path: str | None,
         sleep: Callable[[float], object],
+        afford: Afford | None,
     ) -> None:
         self._request = request
+        self._afford = afford
         self._call = call  # of the caller, also after a resume point
         self._start = start
         self._skipped = start.items
@@ -232,10 +240,12 @@ class _Reading:
     def _one_by_one(self, call: Call) -> Generator[Page, None, None]:
         while True:
             page, following = self._next(call, partial(self.read, call))
+            refusal = self._refusal(call, page) if following and self._pages == 1 else None
             yield page
             del page  # A page is not kept during the next request.
             if following is None:
                 return
+            self._refuse(following, refusal)
             call = following
 
     def _ahead(self, call: Call, max_workers: int) -> Generator[Page, None, None]:
@@ -247,6 +257,9 @@ class _Reading:
         """
         page, following = self._next(call, partial(self.read, call))
         calls = self._calls_ahead(call) if following else None
+        if following and (refusal := self._refusal(call, page)):
+            yield page
+            self._refuse(following, refusal)
         over = threading.Event()
         pool = ThreadPoolExecutor(
             max_workers, "iris-pages", initializer=given_up.set, initargs=(over,)
@@ -282,6 +295,23 @@ class _Reading:
             else (style.moved(call, each) for each in positions)
         )
 
+    def _refusal(self, call: Call, page: Page) -> QuotaExceededError | None:
+        """The error if the quota cannot afford the known pages after the first page, or None."""
+        calls = self._calls_ahead(call)
+        if self._afford is None or calls is None:
+            return None
+        try:
+            self._afford(page.response, (each.url for each in calls))
+        except QuotaExceededError as error:
+            return error
+        return None
+
+    def _refuse(self, following: Call, refusal: QuotaExceededError | None) -> None:
+        """Raises the error of :meth:`_refusal`, with the resume point of the next page."""
+        if refusal is not None:
+            with self._noting(following, self._resume_before(following)):
+                raise refusal
+
     def _in_order(self, pending: deque[_Begun], begun: Iterator[_Begun]) -> Iterator[Page]:
         """The pages of the pending calls, and of all later calls."""
         while pending:
@@ -295,7 +325,9 @@ class _Reading:
     def read(self, call: Call) -> tuple[Response, Document]:
         """Sends a call, and waits if GraphQL asks for a wait."""
         for waits_left in range(WAITS, -1, -1):
-            response = self._request(call.method, call.url, **call.arguments)
+            # in the worker's thread: a new thread begins with the defaults of context variables
+            with During(walk_has_begun, bool(self._pages or self._start.resume)):
+                response = self._request(call.method, call.url, **call.arguments)
             document, fault = _json_of(response)
             wait = seconds_to_wait(call, document)
             if wait is None or wait > LONGEST_WAIT or not waits_left:

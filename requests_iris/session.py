@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from functools import partial, wraps
 from http.cookiejar import CookieJar
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import requests
 from oauthlib.oauth2 import BackendApplicationClient, LegacyApplicationClient
@@ -28,6 +28,7 @@ from .body import position_of
 from .clock import Clock
 from .credentials import PREFIX, SECRETS, Credentials
 from .deadline import stays_in_thread, watch
+from .during import During
 from .errors import SettingError
 from .forks import register
 from .hosts import (
@@ -59,9 +60,11 @@ from .permission import (
     withhold,
     without_tokens,
 )
+from .quota import Quota, QuotaView, owner_of
 from .resume import Start
 from .secret import Bearer, Concealed, concealed, forget_sent
 from .settings import Settings, checked_token, checked_updater, kind_of
+from .slots import NO_SLOT, Slots, current_slot, walk_has_begun
 from .source import TokenSource, Updater
 from .stores import TokenStore
 from .token_endpoint import TokenEndpoint
@@ -85,11 +88,9 @@ log = logging.getLogger("requests_iris")
 
 #: The attributes in a copy or a pickle, besides the attributes in requests' own pickle.
 _STATE = (
-    *("base_url", "default_timeout", "_origins", "_passed", "_prefix", "_source"),
+    *("base_url", "default_timeout", "_origins", "_passed", "_prefix", "_quota", "_source"),
     *("_client", "_scope", "_state", "state", "redirect_uri", "compliance_hook"),
 )
-
-_Value = TypeVar("_Value")
 
 #: Whether the call under way in this thread was made with ``withhold_token=True``.
 _withheld_call: ContextVar[bool] = ContextVar("requests_iris_withheld_call", default=False)
@@ -138,6 +139,10 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         ``file:///``, ``redis://`` or ``rediss://``, or a :class:`TokenStore`
         (``TRACKUNIT_TOKEN_STORE``). False or 0: the token is not shared, the default. Each API
         User, client and scope has an entry of its own in the store.
+    :param quota: reserves a slot of IRIS's rate limits for each request, and waits for the slot
+        where the wait is short: ``"memory"`` for this process; a path or a URL that begins with
+        ``file:///`` for the processes of this machine (SQLite); ``redis://`` or ``rediss://``; or a
+        :class:`Quota` (``TRACKUNIT_QUOTA``). False or 0: no slots are reserved, the default.
     :param base_url: where a URL that begins with one slash belongs (``TRACKUNIT_BASE_URL``); the
         default is ``"https://iris.trackunit.com"``.
     :param token_url: the token endpoint (``TRACKUNIT_TOKEN_URL``); the default is
@@ -194,6 +199,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         token: Mapping[str, Any] | None = None,
         token_updater: Updater | None = None,
         token_store: TokenStore | str | os.PathLike[str] | bool | None = None,
+        quota: Quota | str | os.PathLike[str] | bool | None = None,
         base_url: str | None = None,
         token_url: str | None = None,
         allowed_hosts: str | Iterable[str] | None = None,
@@ -212,7 +218,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         saved, updater, store = Concealed(token), Concealed(token_updater), concealed(token_store)
         # A base class of a subclass may have set a base_url, such as requests-toolbelt's.
         base_url = concealed(getattr(self, "base_url", None) if base_url is None else base_url)
-        token_url = concealed(token_url)
+        token_url, quota = concealed(token_url), concealed(quota)
         if isinstance(allowed_hosts, Iterator):
             allowed_hosts = tuple(allowed_hosts)
         allowed_hosts = concealed(allowed_hosts)
@@ -228,6 +234,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             token_url=token_url,
             allowed_hosts=allowed_hosts,
             token_store=store,
+            quota=quota,
             leeway=leeway,
             default_timeout=default_timeout,
             retry=retry,
@@ -237,6 +244,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         )
         self._passed = settings.passed
         self._origins = settings.allowed_hosts
+        self._quota = settings.quota
         self.base_url: str = settings.passed["base_url"]
         self.default_timeout: _t.TimeoutType = settings.passed["default_timeout"]
         self._source = TokenSource(
@@ -343,6 +351,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
                 sign_anew=self._sign_anew,
                 retry=settings.retry,
                 pool_maxsize=settings.pool_maxsize,
+                limits=settings.limits,
                 clock=settings.clock,
             )
             self.mount(prefix, adapter)
@@ -354,6 +363,12 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         register(self)
+
+    def close(self) -> None:
+        """As in requests. A quota writes what it has kept in memory to its store."""
+        super().close()
+        if self._quota is not None:
+            self._quota.flush()
 
     def reset_after_fork(self) -> None:
         """Gives the session in a forked child new connections and locks."""
@@ -396,7 +411,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             it for a request that only reads, or that can be repeated safely for another reason
             (RFC 9110 section 9.2.2).
         :raises requests.RequestException: as requests does, and :class:`TokenError` if a token is
-            needed and cannot be had.
+            needed and cannot be had, and :class:`QuotaExceededError` if the `quota` has no slot.
         """
         raise NotImplementedError  # `_request` does the work
 
@@ -411,11 +426,14 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     ) -> Response:
         # reading a list changes nothing on the server, whatever the method
         is_page = method == _page_call.get()
+        in_walk = _page_call.get() is not None and walk_has_begun.get()
         with (
-            _During(idempotent_call, idempotent or is_page),
-            _During(_page_call, None),
-            _During(_withheld_call, withhold_token),
-            _During(_endless_call, passed.get("timeout", _NOT_PASSED) is None),
+            During(idempotent_call, idempotent or is_page),
+            During(_page_call, None),
+            # a hook of the caller may request something else
+            During(walk_has_begun, in_walk),
+            During(_withheld_call, withhold_token),
+            During(_endless_call, passed.get("timeout", _NOT_PASSED) is None),
         ):
             # OAuth2Session's own `request` is left out: it signs for every host
             return super(OAuth2Session, self).request(method, joined(self.base_url, url), **passed)
@@ -453,8 +471,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         2. An allowed host gets the default timeout, if the caller passed none.
         3. The verdict LEAVE sends the request as the caller made it, STRIP sends the copy without
            the token of an earlier send.
-        4. SIGN sends the signed copy. After a 401 the copy is sent once more with a new token; the
-           caller's hooks see the final response only.
+        4. SIGN sends the signed copy. With a `quota`, the copy is sent as soon as there is a slot,
+           and signed again after a wait. After a 401 the copy is sent once more with a new token;
+           the caller's hooks see the final response only.
 
         Limit: if a caller takes the URL of a redirect and makes a new request, the new request is
         the caller's own. The session signs the request if the URL leads to an allowed host.
@@ -473,19 +492,24 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         verdict = signer.sign(copied, proxies, withheld=is_withheld(copied))
         if verdict is not Verdict.SIGN:
             return self._send_unsigned(request if verdict is Verdict.LEAVE else copied, **kwargs)
-        resend = Resend(signer, position_of(copied.body), self._adapter_send)
+        slots = self._slots
+        slot = NO_SLOT if slots is None else signer.reserve(slots, copied)
+        resend = Resend(signer, position_of(copied.body), self._adapter_send, slots, slot)
         try:
-            with FirstHook(copied, partial(self._after, resend)):
+            with FirstHook(copied, partial(self._after, resend)), During(current_slot, slot):
                 response = super().send(copied, **kwargs)
         except BaseException as error:
+            slot.failed(error)
             forget_sent(error)
             raise
+        slot.answered(response)  # a cache below this class calls no hooks
         return with_rejected(response) if response.history else response
 
     def _after(self, resend: Resend, response: Response, **settings: Any) -> Response:
         """The response hook of :meth:`send`."""
+        current_slot.set(NO_SLOT)  # later hooks may send requests of their own
         replaced = getattr(self.get_adapter, "__func__", None) is not type(self).get_adapter
-        with _During(stays_in_thread, replaced):
+        with During(stays_in_thread, replaced):
             return resend(response, **settings)
 
     def _send_unsigned(self, request: PreparedRequest, **kwargs: Any) -> Response:
@@ -625,7 +649,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         @wraps(self.request)
         def read(method: str, url: _t.UriType, **passed: Any) -> Response:
             # not by idempotent=True: a class of the caller before ours may not know the argument
-            with _During(_page_call, method):
+            with During(_page_call, method):
                 return self.request(method, url, **passed)
 
         return begin(
@@ -638,12 +662,35 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             resume=resume,
             whole_pages=whole_pages,
             session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
+            afford=None if self._quota is None else self._afford,
         )
+
+    def _afford(self, first: Response, urls: Iterable[str]) -> None:
+        """Checks before a long walk whether the quota can afford all pages after the first page.
+
+        :raises QuotaExceededError: with the time from which the pages are affordable.
+        """
+        request = first.request
+        if self._quota is not None and self._signer.has_signed(request):
+            pages = [str(joined(self.base_url, url)) for url in urls]
+            self._quota.check(self._owner(), request.method or "GET", pages, clock=self.clock)
 
     @property
     def bearer(self) -> BearerAuth:
         """The tokens of this session as an ``auth=``, for libraries that take no session."""
-        return BearerAuth(self._source, self._send_token_request, self._origins)
+        return BearerAuth(self._source, self._send_token_request, self._origins, self._slots)
+
+    @property
+    def quota(self) -> QuotaView | None:
+        """What is left of IRIS's rate limits: ``iris.quota.state(url)``. None without a quota."""
+        if self._quota is None:
+            return None
+        return QuotaView(self._quota, self._owner(), self.clock, self._counted)
+
+    @quota.setter
+    def quota(self, value: NoReturn) -> None:
+        del value  # may contain a password
+        raise AttributeError(cannot_change("quota"))
 
     @property
     def counters(self) -> Counters:
@@ -658,6 +705,21 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     @property
     def _signer(self) -> Signer:
         return Signer(self._source, self._send_token_request, self._origins)
+
+    @property
+    def _slots(self) -> Slots | None:
+        quota = self._quota
+        return None if quota is None else Slots(quota, self._owner, self.clock)
+
+    def _owner(self) -> str:
+        """Whose slots a request takes: the API User's, or the API key's."""
+        credentials = self._source.credentials
+        return owner_of(username=self.username, client_id=credentials.client_id)
+
+    def _counted(self, url: str) -> str | None:
+        """The whole URL of a request, or None if the quota does not count the request."""
+        whole = str(joined(self.base_url, url))
+        return whole if may_see_token(whole, self._origins) else None
 
     def _mark(self, request: Request, prepared: PreparedRequest) -> None:
         """Marks a prepared request as authenticated by the caller, if the headers do not show this.
@@ -787,26 +849,6 @@ def _lightened(request: Request, session: requests.Session, prepare: Any) -> Req
         if not request.headers and None not in map(itemgetter(1), (session.headers or {}).items()):
             request.headers = None  # type: ignore[assignment]
     return request
-
-
-class _During(Generic[_Value]):
-    """Gives a context variable a value for a block. A call inside a hook sets its own value.
-
-    Not a generator with ``@contextmanager``: contextlib sets an attribute of each exception, and
-    the exception of a caller may be frozen.
-    """
-
-    __slots__ = ("_before", "_value", "_variable")
-
-    def __init__(self, variable: ContextVar[_Value], value: _Value) -> None:
-        self._variable = variable
-        self._value = value
-
-    def __enter__(self) -> None:
-        self._before = self._variable.set(self._value)
-
-    def __exit__(self, *_: object) -> None:
-        self._variable.reset(self._before)
 
 
 _NOT_PASSED = object()

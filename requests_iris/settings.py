@@ -1,8 +1,8 @@
 """The settings of a session: where each setting comes from, and the checks.
 
 An argument wins over its variable, and a variable over the default. None means "not passed".
-``default_timeout``, ``retry``, ``leeway`` and ``token_store`` can be switched off by False or 0.
-The remaining settings refuse False and 0.
+``default_timeout``, ``retry``, ``leeway``, ``token_store`` and ``quota`` can be switched off by
+False or 0. The remaining settings refuse False and 0.
 
 A setting with a secret arrives concealed (:func:`concealed`). The functions here reveal the secret
 only inside an expression, never in a variable, because a traceback may show their variables.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from .grants import (
     inferred,
 )
 from .hosts import check_url, origins_of
+from .quota import IRIS_RATE_LIMITS, Quota, RateLimit, quota_of
 from .retry import DEFAULT_RETRY, retry_of
 from .secret import Concealed, Secret, concealed
 from .source import TOKEN_TIMEOUT
@@ -60,7 +61,11 @@ LEEWAY = 60.0
 #: Seconds to wait for a connection, and for each part of a response.
 DEFAULT_TIMEOUT = (10.0, 60.0)
 #: The settings with a variable, besides the credentials.
-VARIABLES = ("grant_type", "scope", "base_url", "token_url", "token_store", "allowed_hosts")
+VARIABLES = (
+    *("grant_type", "scope", "base_url", "token_url", "token_store", "quota", "allowed_hosts"),
+)
+#: The settings that may contain a password in a URL, and stay concealed.
+_CONCEALED = ("token_store", "quota")
 #: A scheme with a typing error, such as `https:/` and `//`.
 _HALF_A_SCHEME = re.compile(r"\A(?:https?(?::/?|//?)|/+)(?!\d)", re.I)
 
@@ -83,6 +88,7 @@ class Settings:
     base_url: str
     allowed_hosts: frozenset[str]
     token_store: TokenStore | None
+    quota: Quota | None
     leeway: float
     default_timeout: _t.TimeoutType
     retry: Retry
@@ -110,7 +116,7 @@ class Settings:
             if setting.value is None:
                 setting = _Found(_default(name, passed, grant), None)
             checked[name] = setting.checked(_CHECKS[name])
-            passed[name] = setting.value if name == "token_store" else revealed(setting.value)
+            passed[name] = setting.value if name in _CONCEALED else revealed(setting.value)
         found["scope"].checked(lambda _: check_scope(checked["scope"], grant))
         if found["token_url"].value is None:
             passed["token_url"] = None
@@ -126,6 +132,11 @@ class Settings:
             token_urls=TOKEN_URLS if is_default else dict.fromkeys(TOKEN_URLS, token_url),
             **checked,
         )
+
+    @property
+    def limits(self) -> Sequence[RateLimit]:
+        """The rate limits of the API: those of the quota, or the limits of IRIS."""
+        return IRIS_RATE_LIMITS if self.quota is None else self.quota.limits
 
     @property
     def token_url(self) -> str:
@@ -310,6 +321,17 @@ def _opened_store(place: Any) -> TokenStore | None:
     raise SettingError(message, setting="token_store")
 
 
+def _opened_quota(setting: Any) -> Quota | None:
+    if setting is None or _is_off(revealed(setting)):
+        return None
+    try:
+        return quota_of(setting.reveal() if isinstance(setting, Concealed) else setting)
+    except SettingError as error:
+        message = str(error)
+    # not raised in the except clause, because the frames behind the error may show a password
+    raise SettingError(message, setting="quota")
+
+
 def _checked_seconds(seconds: Any, *, setting: str, or_zero: bool = False) -> float:
     if or_zero and _is_off(seconds):
         return 0.0
@@ -357,6 +379,7 @@ _DEFAULTS: dict[str, Any] = {
     "grant_type": None,
     "base_url": BASE_URL,
     "token_store": None,
+    "quota": None,
     "leeway": LEEWAY,
     "default_timeout": DEFAULT_TIMEOUT,
     "retry": DEFAULT_RETRY,
@@ -372,6 +395,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "token_url": partial(_checked_url, setting="token_url"),
     "allowed_hosts": _checked_hosts,
     "token_store": _opened_store,
+    "quota": _opened_quota,
     "leeway": partial(_checked_seconds, setting="leeway", or_zero=True),
     "default_timeout": _checked_timeout,
     "retry": retry_of,

@@ -24,6 +24,7 @@ from .errors import SettingError
 from .hosts import may_see_token, origins_of
 from .quota import IRIS_RATE_LIMITS, RateLimit
 from .retry import NextTry, PolicyTarget, after_error, after_response, longest_window, retry_of
+from .slots import NoSlot, Slot, taken
 
 if TYPE_CHECKING:
     from requests import _types as _t
@@ -122,7 +123,9 @@ class IrisAdapter(HTTPAdapter):
         error as context.
         """
         tls: dict[str, Any] = {"verify": verify, "cert": cert, "proxies": proxies}
-        once = partial(super().send, request, stream=stream, timeout=timeout, **tls)
+        slot = taken()
+        send = partial(super().send, request, stream=stream, timeout=timeout, **tls)
+        once = partial(slot.settled_by, send)
         if not self._is_retried(request):
             return once()
         target = partial(self._target, request, **tls)
@@ -138,15 +141,14 @@ class IrisAdapter(HTTPAdapter):
             except (ConnectionError, ChunkedEncodingError) as error:
                 errors.append(error)
                 next_try = after_error(retries, method, error, target)
-                if next_try is None or not self._can_retry(request, position):
+                if next_try is None or not self._can_retry(request, position, slot):
                     raise errors.pop(0)  # noqa: B904 - the last error is its context
             else:
-                if next_try is None or not self._can_retry(request, position):
+                if next_try is None or not self._can_retry(request, position, slot):
                     return _with_history(response, retries)
                 discard(response)
             retries = next_try.retries
-            self._pause(next_try, request)
-            self._sign_anew(request)
+            self._wait_and_sign(next_try, request, slot)
 
     def _is_retried(self, request: PreparedRequest) -> bool:
         url = request.url or ""
@@ -161,12 +163,25 @@ class IrisAdapter(HTTPAdapter):
             window = longest_window(self._limits, method, request.url or "")
         return after_response(retries, method, response, target, window=window)
 
-    def _can_retry(self, request: PreparedRequest, position: int | None) -> bool:
+    def _can_retry(
+        self, request: PreparedRequest, position: int | None, slot: Slot | NoSlot
+    ) -> bool:
         """The last question before a retry, while there is still a response or an error to return.
 
-        A quota can reserve the slot of the retry here.
+        The slot of the retry is reserved here, and no retry is made without a slot.
         """
-        return rewound(request.body, position)
+        return rewound(request.body, position) and slot.again()
+
+    def _wait_and_sign(
+        self, next_try: NextTry, request: PreparedRequest, slot: Slot | NoSlot
+    ) -> None:
+        """The pause before a retry, shortened by the wait for the slot, and a current token."""
+        try:
+            self._pause(next_try.after(slot.waited), request)
+            self._sign_anew(request)
+        except BaseException:
+            slot.give_back()
+            raise
 
     def _target(self, request: PreparedRequest, *, proxies: Any, **tls: Any) -> tuple[str, Any]:
         pool = self.get_connection_with_tls_context(request, proxies=proxies, **tls)

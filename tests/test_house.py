@@ -25,14 +25,14 @@ LAYERS: list[set[str]] = [
     {"renewal", "known_styles"},
     {"token_endpoint", "sharing", "graphql"},
     {"token_response", "deadline", "transport", "styles"},
-    {"retry", "connection", "rejections", "single_flight", "permission", "grants"},
+    {"retry", "slots", "connection", "rejections", "single_flight", "permission", "grants"},
     {"quota"},
     {"stores"},
     {"token", "hosts", "credentials", "call", "hints"},
     {"problems", "links", "page_errors", "progress", "walk"},
     {"document", "body", "discard"},
-    {"errors", "clock", "cursor_history", "secret", "forks", "text"},
-    {"arguments", "types"},
+    {"errors", "clock", "cursor_history", "secret", "forks", "text", "unsent"},
+    {"arguments", "during", "types"},
 ]
 #: Names that only the module of the session may use: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}

@@ -251,7 +251,7 @@ class TestSettings:
         "name",
         sorted(
             {*inspect.signature(IrisSession).parameters}
-            - {"default_timeout", "retry", "leeway", "token_store"}
+            - {"default_timeout", "retry", "leeway", "token_store", "quota"}
         ),
     )
     def test_false_and_zero_are_refused_by_the_other_settings(self, name, off) -> None:
@@ -400,8 +400,8 @@ SETTABLE = {
 
 class TestProperties:
     def test_the_list_of_arguments_is_complete(self) -> None:
-        secrets = {"client_secret", "password", "token"}
-        assert {*PASSED} | secrets == {*inspect.signature(IrisSession).parameters}
+        secrets, views = {"client_secret", "password", "token"}, {"quota"}
+        assert {*PASSED} | secrets | views == {*inspect.signature(IrisSession).parameters}
 
     @pytest.mark.parametrize("again", [lambda iris: iris, *COPIES])
     @pytest.mark.parametrize("name", PASSED)

@@ -31,6 +31,7 @@ from .quota import Quota, QuotaEntry, QuotaState, quota_of
 from .reservation import Reservation
 from .rules import IRIS_RATE_LIMITS, Pool, RateLimit
 from .store import QuotaStore
+from .view import QuotaView
 
 __all__ = [
     "IRIS_RATE_LIMITS",
@@ -39,6 +40,7 @@ __all__ = [
     "QuotaEntry",
     "QuotaState",
     "QuotaStore",
+    "QuotaView",
     "RateLimit",
     "Reservation",
     "owner_of",

@@ -1,0 +1,40 @@
+"""The view of a session on its quota: ``iris.quota``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..clock import Clock
+from .quota import Quota, QuotaState
+
+
+class QuotaView:
+    """The slots that are left for the user of a session. A view sends nothing, and takes no slot.
+
+    Threads may share a view, because a view has no state of its own.
+    """
+
+    __slots__ = ("_clock", "_counted", "_owner", "_quota")
+
+    def __init__(
+        self, quota: Quota, owner: str, clock: Clock, counted: Callable[[str], str | None]
+    ) -> None:
+        self._quota = quota
+        self._owner = owner
+        self._clock = clock
+        self._counted = counted
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._quota!r}>"
+
+    def state(self, url: str, method: str = "GET") -> QuotaState | None:
+        """What is left for a request, under the rule that allows the fewest requests.
+
+        :param url: a URL that begins with one slash is joined to the session's ``base_url``.
+        :param method: the HTTP method of the request.
+        :return: None if no rule limits the request, or the URL leads to another host.
+        """
+        whole = self._counted(url)
+        if whole is None:
+            return None
+        return self._quota.state(self._owner, whole, method, clock=self._clock)

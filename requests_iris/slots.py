@@ -1,0 +1,196 @@
+"""The slots of a send: each attempt that leaves the machine takes one slot of the quota.
+
+The session reserves the slot of the first attempt, and hands the slot to the adapter by a context
+variable. The adapter reserves the slot of each retry. A slot counts from the response or the error
+of its attempt, because IRIS counts requests on arrival.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextvars import ContextVar
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from requests import PreparedRequest, Response
+
+from .clock import Clock
+from .during import During
+from .errors import QuotaExceededError
+from .quota import Quota, Reservation
+from .unsent import nothing_was_sent
+
+#: Whether this thread requests a page of a walk that has begun: the first page has come, or the
+#: walk was resumed.
+walk_has_begun: ContextVar[bool] = ContextVar("requests_iris_walk_has_begun", default=False)
+
+
+class Slots:
+    """Reserves slots for the requests of one session.
+
+    Threads may share the object: a Quota is safe to share, and the object has no other state.
+
+    :param quota: grants the slots.
+    :param owner: returns the owner of the slots, from :func:`owner_of`.
+    :param clock: the clock for waits.
+    """
+
+    __slots__ = ("_clock", "_owner", "_quota")
+
+    def __init__(self, quota: Quota, owner: Callable[[], str], clock: Clock) -> None:
+        self._quota = quota
+        self._owner = owner
+        self._clock = clock
+
+    def reserve(self, request: PreparedRequest) -> Slot:
+        """Waits until there is a slot for `request`, and reserves the slot.
+
+        :raises QuotaExceededError: if the wait is too long.
+        """
+        return Slot(self, self._owner(), request.method or "GET", request.url or "")
+
+    def reservation(self, slot: Slot) -> Reservation:
+        """A reservation in the quota, after a wait for the reservation."""
+        return self._quota.reserve(
+            slot.owner, slot.method, slot.url, in_walk=walk_has_begun.get(), clock=self._clock
+        )
+
+    def learn(self, slot: Slot, response: Response) -> None:
+        """Notes a 429: the slots of the window are used up, for all who share the quota."""
+        if response.status_code == 429:
+            wait = seconds_of_retry_after(response, self._clock)
+            self._quota.blocked(
+                slot.owner, slot.method, slot.url, retry_after=wait, clock=self._clock
+            )
+
+
+class Slot:
+    """The slot of the current attempt of one send. Only the thread of the send uses the Slot."""
+
+    __slots__ = ("_is_open", "_reservation", "_slots", "method", "owner", "url")
+
+    def __init__(self, slots: Slots, owner: str, method: str, url: str) -> None:
+        self._slots = slots
+        self.owner = owner
+        self.method = method
+        self.url = url
+        self._reserve()
+
+    def _reserve(self) -> None:
+        self._reservation = self._slots.reservation(self)
+        self._is_open = True
+
+    @property
+    def waited(self) -> float:
+        """Seconds of the wait for the current slot."""
+        return self._reservation.waited
+
+    def again(self) -> bool:
+        """Reserves the slot of a retry. Returns whether there is a slot."""
+        try:
+            self._reserve()
+        except QuotaExceededError:
+            return False
+        return True
+
+    def settle(self) -> None:
+        """Counts the slot from now on."""
+        self._reservation.settle()
+
+    def answered(self, response: Response) -> None:
+        """Settles the slot by a response. A second call for the same attempt does nothing."""
+        if self._is_open:
+            self._is_open = False
+            # a session below ours may be a cache, such as requests-cache's `install_cache`
+            if getattr(response, "from_cache", False):
+                self._reservation.give_back()
+            else:
+                self._reservation.settle()
+                self._slots.learn(self, response)
+
+    def failed(self, error: BaseException) -> None:
+        """Settles the slot by an error. The slot is free if no byte of the request was sent."""
+        if self._is_open:
+            self._is_open = False
+            if nothing_was_sent(error):
+                self._reservation.give_back()
+            else:
+                self._reservation.settle()
+
+    def give_back(self) -> None:
+        """Frees the slot: the request was not sent."""
+        self._is_open = False
+        self._reservation.give_back()
+
+    def settled_by(self, send: Callable[[], Response]) -> Response:
+        """The response of `send`, after settling the slot by the outcome."""
+        try:
+            response = send()
+        except BaseException as error:
+            self.failed(error)
+            raise
+        self.answered(response)
+        return response
+
+    def hand_to(
+        self, send: Callable[..., Response], request: PreparedRequest, **settings: Any
+    ) -> Response:
+        """The response of an adapter's `send`, which gets the slot for its retries."""
+        with During(current_slot, self):
+            return self.settled_by(lambda: send(request, **settings))
+
+
+class NoSlot:
+    """Stands for a slot where no quota counts. There is always such a slot, without a wait."""
+
+    __slots__ = ()
+    waited = 0.0
+
+    def again(self) -> bool:
+        return True
+
+    def answered(self, response: Response) -> None:
+        """Does nothing."""
+
+    def failed(self, error: BaseException) -> None:
+        """Does nothing."""
+
+    def give_back(self) -> None:
+        """Does nothing."""
+
+    def settled_by(self, send: Callable[[], Response]) -> Response:
+        return send()
+
+
+NO_SLOT = NoSlot()
+#: The slot of the request that this thread hands to an adapter.
+current_slot: ContextVar[Slot | NoSlot] = ContextVar("requests_iris_slot", default=NO_SLOT)
+
+
+def taken() -> Slot | NoSlot:
+    """The slot that was handed to the adapter under way, for the first call only.
+
+    The adapter sends other requests too, such as a token request before a retry.
+    """
+    slot = current_slot.get()
+    if slot is not NO_SLOT:
+        current_slot.set(NO_SLOT)
+    return slot
+
+
+def seconds_of_retry_after(response: Response, clock: Clock) -> float | None:
+    """Seconds of ``Retry-After`` in both formats (RFC 9110 section 10.2.3), or None."""
+    text = response.headers.get("Retry-After", "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = _seconds_until(text, clock)
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str, clock: Clock) -> float:
+    try:
+        return parsedate_to_datetime(date).timestamp() - clock.time()
+    except (TypeError, ValueError, IndexError, OverflowError, OSError):
+        return math.nan

@@ -1,0 +1,240 @@
+"""Which requests of a session take slots: the sandbox counts every arrival on its own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from requests_futures.sessions import FuturesSession
+
+from requests_iris import (
+    IrisSession,
+    RateLimit,
+)
+from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.transport import IrisAdapter
+
+from ..support.paths import ASSETS, EVENTS, FLEET
+from ..support.redirects import redirect
+from ..support.waiting import HUNG, wait_until
+
+#: A rule with so many slots that no request of a test is refused. The window has no end in a test.
+PLENTY = RateLimit("all", 100_000, 10 * 86_400, "/")
+
+
+@pytest.fixture(scope="module")
+def _shared() -> Iterator[Sandbox]:
+    with Sandbox(quotas=[PLENTY]) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def limited(_shared: Sandbox) -> Iterator[Sandbox]:
+    """A sandbox that counts every arrival of a known user, and refuses no request."""
+    yield _shared
+    _shared.clear_faults()
+
+
+def used(iris: IrisSession, path: str = "/echo") -> int:
+    state = iris.quota.state(path)
+    return state.limit - state.remaining
+
+
+class Copying(IrisAdapter):
+    """An adapter of a user that sends a copy of the request."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any):
+        return super().send(request.copy(), *args, **kwargs)
+
+
+def busy(sandbox: Sandbox, times: int = 1, **where: Any) -> None:
+    sandbox.inject(Fault(status=503, body="busy"), on="api", times=times, **where)
+
+
+def _get(iris: IrisSession, _: Sandbox) -> None:
+    assert iris.get("/echo").ok
+    assert iris.post("/echo", json={"a": 1}).ok
+
+
+def _retries(iris: IrisSession, sandbox: Sandbox) -> None:
+    busy(sandbox, 2)
+    assert iris.get("/echo").ok
+    busy(sandbox, 9)
+    assert iris.get("/echo").status_code == 503
+    sandbox.clear_faults()
+
+
+def _broken_bodies(iris: IrisSession, sandbox: Sandbox) -> None:
+    sandbox.inject(Fault(truncate=3), on="api", times=2)
+    assert iris.get("/echo").ok
+
+
+def _dropped_connections(iris: IrisSession, sandbox: Sandbox) -> None:
+    for drop in ("before", "after"):
+        sandbox.inject(Fault(drop=drop), on="api")
+        assert iris.get("/echo").ok
+    sandbox.inject(Fault(drop="after"), on="api")
+    with pytest.raises(requests.ConnectionError):
+        iris.post("/echo")
+
+
+def _read_timeout(iris: IrisSession, sandbox: Sandbox) -> None:
+    sandbox.inject(Fault(delay=HUNG), on="api")
+    with pytest.raises(requests.ReadTimeout):
+        iris.get("/echo", timeout=(HUNG, 0.1))
+
+
+def _resend(iris: IrisSession, sandbox: Sandbox) -> None:
+    iris.fetch_token()
+    sandbox.expire_access_tokens()
+    assert iris.get("/echo").ok
+
+
+def _rejected_resends(iris: IrisSession, sandbox: Sandbox) -> None:
+    sandbox.inject(Fault(status=401, body="{}"), on="api", times=2)
+    assert iris.get("/echo/rejected").status_code == 401
+
+
+def _retries_of_a_resend(iris: IrisSession, sandbox: Sandbox) -> None:
+    iris.fetch_token()
+    busy(sandbox)
+    sandbox.inject(Fault(status=401, body="{}"), on="api")
+    busy(sandbox)
+    assert iris.get("/echo").ok
+
+
+def _redirects(iris: IrisSession, sandbox: Sandbox) -> None:
+    assert iris.get(redirect(sandbox, redirect(sandbox, f"{sandbox.base_url}/echo"))).ok
+    busy(sandbox, path="/echo")
+    assert iris.get(redirect(sandbox, "/echo")).ok
+    assert iris.get(redirect(sandbox, "/echo"), allow_redirects=False).status_code == 302
+
+
+def _redirects_over_other_hosts(iris: IrisSession, sandbox: Sandbox) -> None:
+    iris.get(redirect(sandbox, f"{sandbox.foreign_url}/echo"))
+    iris.get(redirect(sandbox, f"{sandbox.base_url}/echo", via="foreign"))
+
+
+def _other_hosts_and_tokens(iris: IrisSession, sandbox: Sandbox) -> None:
+    iris.get(f"{sandbox.foreign_url}/echo")
+    iris.fetch_token()
+    iris.refresh_token()
+
+
+def _own_authentication(iris: IrisSession, _: Sandbox) -> None:
+    iris.get("/echo", auth=("me", "mine"))
+    iris.get("/echo", headers={"Authorization": "Bearer mine"})
+    iris.get("/echo", withhold_token=True)
+
+
+def _walk(iris: IrisSession, _: Sandbox) -> None:
+    assert len(list(iris.items(f"{FLEET}/1"))) == 250
+    assert len(list(iris.items(EVENTS, method="POST", params={"size": 50}))) == 250
+
+
+def _walk_with_workers_and_faults(iris: IrisSession, sandbox: Sandbox) -> None:
+    busy(sandbox, 2, path=f"{FLEET}/2")
+    sandbox.inject(Fault(truncate=3), on="api", path=f"{FLEET}/3")
+    assert len(list(iris.items(f"{FLEET}/1", max_workers=3))) == 250
+    assert len(list(iris.items(ASSETS, max_workers=3, params={"size": 20}))) == 250
+
+
+def _bearer(iris: IrisSession, sandbox: Sandbox) -> None:
+    with requests.Session() as plain:
+        plain.verify, plain.auth = sandbox.ca_file, iris.bearer
+        assert plain.get(f"{sandbox.base_url}/echo").ok
+        sandbox.expire_access_tokens()
+        assert plain.get(f"{sandbox.base_url}/echo").ok
+        assert plain.get(f"{sandbox.foreign_url}/echo").ok
+
+
+def _bearer_as_auth(iris: IrisSession, _: Sandbox) -> None:
+    assert iris.get("/echo", auth=iris.bearer).ok
+
+
+def _mounted_adapters(iris: IrisSession, sandbox: Sandbox) -> None:
+    iris.mount(sandbox.base_url, HTTPAdapter())
+    sandbox.expire_access_tokens()
+    assert iris.get("/echo").ok
+    copying = Copying(
+        origins=frozenset([sandbox.base_url]),
+        token_url=sandbox.token_url,
+        sign_anew=lambda _: None,
+        clock=iris.clock,
+    )
+    iris.mount(sandbox.base_url, copying)
+    busy(sandbox)
+    iris.get("/echo")
+
+
+def _adapter_of_another_session(iris: IrisSession, sandbox: Sandbox) -> None:
+    with requests.Session() as plain:
+        plain.verify, plain.auth = sandbox.ca_file, iris.bearer
+        plain.mount("https://", iris.adapters["https://"])
+        plain.get(f"{sandbox.base_url}/echo")
+
+
+def _prepared_requests(iris: IrisSession, sandbox: Sandbox) -> None:
+    request = requests.Request("GET", f"{sandbox.base_url}/echo")
+    for prepared in (request.prepare(), iris.prepare_request(request)):
+        assert iris.send(prepared).ok
+        assert iris.send(prepared).ok
+
+
+def _requests_in_hooks(iris: IrisSession, sandbox: Sandbox) -> None:
+    def hook(response: requests.Response, **_: Any) -> None:
+        if response.request.body == b"outer":
+            busy(sandbox)
+            assert iris.get("/echo").ok
+            with requests.Session() as plain:
+                plain.verify, plain.auth = sandbox.ca_file, iris.bearer
+                plain.mount("https://", iris.adapters["https://"])
+                assert plain.get(f"{sandbox.base_url}/echo").ok
+
+    assert iris.put("/echo", data=b"outer", hooks={"response": hook}).ok
+
+
+def _streams(iris: IrisSession, sandbox: Sandbox) -> None:
+    busy(sandbox)
+    with iris.get("/echo", stream=True) as response:
+        assert response.json()["method"] == "GET"
+    iris.get("/echo", stream=True).close()
+
+
+def _threads(iris: IrisSession, sandbox: Sandbox) -> None:
+    busy(sandbox, 3)
+    with ThreadPoolExecutor(8) as pool:
+        assert all(reply.ok for reply in pool.map(iris.get, ["/echo"] * 16))
+    with FuturesSession(session=iris) as futures:
+        assert futures.get(f"{sandbox.base_url}/echo").result().ok
+
+
+def _copies(iris: IrisSession, sandbox: Sandbox) -> None:
+    with copy.copy(iris) as other:
+        assert other.get("/echo").ok
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        *(_get, _retries, _broken_bodies, _dropped_connections, _read_timeout, _resend),
+        *(_rejected_resends, _retries_of_a_resend, _redirects, _redirects_over_other_hosts),
+        *(_other_hosts_and_tokens, _own_authentication, _walk, _walk_with_workers_and_faults),
+        *(_bearer, _bearer_as_auth, _mounted_adapters, _adapter_of_another_session),
+        *(_prepared_requests, _requests_in_hooks, _streams, _threads, _copies),
+    ],
+    ids=lambda work: work.__name__.strip("_").replace("_", " "),
+)
+def test_every_attempt_that_leaves_the_machine_takes_one_slot(session, limited, work) -> None:
+    iris = session(limited, PLENTY)
+    seen, taken = limited.quota_counts["all"].granted, used(iris)
+    work(iris, limited)
+    taken = used(iris) - taken
+    # after a read timeout the request may still be on its way into the sandbox
+    wait_until(lambda: limited.quota_counts["all"].granted - seen >= taken)
+    assert limited.quota_counts["all"].granted - seen == taken
