@@ -172,9 +172,9 @@ def test_every_error_can_be_made_without_arguments(cls: type[errors.IrisError]) 
     assert cls().response is None
 
 
-def test_only_an_unreachable_token_endpoint_is_retryable_by_default() -> None:
+def test_only_an_unreachable_token_endpoint_and_a_quota_are_retryable_by_default() -> None:
     retryable = {name for name, cls in CLASSES.items() if cls("m").retryable}
-    assert retryable == {"TokenUnreachableError", "TokenTimeoutError"}
+    assert retryable == {"TokenUnreachableError", "TokenTimeoutError", "QuotaExceededError"}
     assert errors.TokenResponseError("m", retryable=True).retryable
 
 

@@ -22,8 +22,9 @@ Result = TypeVar("Result")
 
 #: The braces place all keys on the same node of a cluster, since one script uses several keys.
 PREFIX = "requests-iris:{quota}:"
-#: Seconds that the session's clock may differ from the system's without effect.
-SKEW = 1.0
+#: Seconds that the session's clock may differ from the system's without effect. The two clocks are
+#: read one after the other.
+SKEW = 0.05
 
 
 class RedisQuotaStore:
