@@ -1,4 +1,4 @@
-"""The command line: `requests-iris check`, `get`, `demo` and `sandbox`."""
+"""The command line: `requests-iris check`, `get`, `quota`, `demo` and `sandbox`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from .check import check
 from .demo import demo
 from .entry import EntryPoint
 from .get import get
+from .quota import quota
 from .sandbox import sandbox
 
 
@@ -42,10 +43,11 @@ def main(context: click.Context, env_prefix: str) -> None:
     """A requests.Session that is always signed in to IRIS: try it, read a list.
 
     Settings come from the TRACKUNIT_* variables: CLIENT_ID, CLIENT_SECRET, USERNAME, PASSWORD,
-    SCOPE, GRANT_TYPE, BASE_URL, TOKEN_URL, TOKEN_STORE and ALLOWED_HOSTS. No option takes a secret.
+    SCOPE, GRANT_TYPE, BASE_URL, TOKEN_URL, TOKEN_STORE, QUOTA and ALLOWED_HOSTS. No option takes a
+    secret.
     """
     context.obj = env_prefix
 
 
-for _command in (check, get, demo, sandbox):
+for _command in (check, get, quota, demo, sandbox):
     main.add_command(_command)

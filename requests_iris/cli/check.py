@@ -24,6 +24,7 @@ from ..stores.error import reason_of
 from ..text import one_line
 from .entry import Command
 from .failures import ReaderGone
+from .quota import why_unreadable
 from .streams import say
 
 #: The settings for a sign-in by each grant.
@@ -34,6 +35,8 @@ LOCK_WAIT = 5.0
 CLOCKS_APART = 5.0
 #: The result if the sign-in works, and no process can share the token.
 STORE_FAILS = "signed in, but the token store fails"
+#: The result if the sign-in works, and no process can share the quota.
+QUOTA_FAILS = "signed in, but the quota store fails"
 
 
 @dataclass
@@ -48,6 +51,8 @@ class Report:
         machine's clock, within about a second.
     :ivar token_store: the token store, if set, without secrets.
     :ivar store_error: why the token store cannot be read and written, in a few words.
+    :ivar quota_store: the quota store, if set, without secrets.
+    :ivar quota_error: why the quota store cannot be read, in a few words.
     :ivar error: why the sign-in failed, in one line.
     """
 
@@ -62,11 +67,13 @@ class Report:
     clock_difference: float | None = None
     token_store: str | None = None
     store_error: str | None = None
+    quota_store: str | None = None
+    quota_error: str | None = None
     error: str | None = None
 
     @property
     def ok(self) -> bool:
-        return self.error is self.store_error is None
+        return self.error is self.store_error is self.quota_error is None
 
     @property
     def status(self) -> int:
@@ -93,7 +100,7 @@ def check(prefix: str, as_json: bool) -> None:
     """Sign in once, and report whether the settings work.
 
     The report has the grant, the granted scope, the lifetime of the token, the difference of the
-    clocks, and whether the token store can be read and written. If another process holds the lock
+    clocks, and whether the token store and the quota store work. If another process holds the lock
     of the token store, check waits for at most 5 seconds. The API is not called. No secret is
     printed.
     """
@@ -119,6 +126,8 @@ def _check(prefix: str, as_json: bool) -> int:
         store.try_out()
     with IrisSession.from_env(prefix, token_store=store) as iris:
         report = examine(iris, prefix)
+        if iris._quota is not None:
+            report.quota_store, report.quota_error = repr(iris._quota.store), why_unreadable(iris)
     if store is not None:
         report.token_store, report.store_error = repr(store), store.error
     _say(_json(report) if as_json else _text(report, prefix))
@@ -246,7 +255,10 @@ def _text(report: Report, prefix: str) -> str:
     if report.token_store is not None:
         works = "can be read and written"
         rows["token store"] = f"{report.token_store}: {report.store_error or works}"
-    rows["result"] = report.error or ("signed in" if report.ok else STORE_FAILS)
+    if report.quota_store is not None:
+        rows["quota store"] = f"{report.quota_store}: {report.quota_error or 'can be read'}"
+    failed = QUOTA_FAILS if report.store_error is None else STORE_FAILS
+    rows["result"] = report.error or ("signed in" if report.ok else failed)
     return "\n".join(f"{name:<14} {one_line(value, None)}" for name, value in rows.items())
 
 

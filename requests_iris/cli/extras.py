@@ -17,7 +17,7 @@ PACKAGES = {
     "file": ("filelock",),
     "redis": ("redis",),
 }
-COMMANDS = ("check", "get", "demo", "sandbox")
+COMMANDS = ("check", "get", "quota", "demo", "sandbox")
 #: The commands with a sandbox.
 SANDBOX_COMMANDS = ("demo", "sandbox")
 #: The option with the prefix of the variables. It stands before the command.

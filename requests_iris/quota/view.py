@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..clock import Clock
-from .quota import Quota, QuotaState
+from .quota import Quota, QuotaEntry, QuotaState
 
 
 class QuotaView:
@@ -38,3 +38,7 @@ class QuotaView:
         if whole is None:
             return None
         return self._quota.state(self._owner, whole, method, clock=self._clock)
+
+    def entries(self) -> list[QuotaEntry]:
+        """Every rate limit that this user has used and whose slots are not all back."""
+        return self._quota.entries(self._owner, clock=self._clock)

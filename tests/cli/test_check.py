@@ -70,6 +70,8 @@ def test_report_can_be_one_json_object(account: Sandbox, monkeypatch: pytest.Mon
         "refresh_token": False,
         "token_store": None,
         "store_error": None,
+        "quota_store": None,
+        "quota_error": None,
         "error": None,
     }
 
