@@ -114,7 +114,7 @@ class Signer:
             # the first signing has checked the proxies
             self.sign(request, None)
 
-    def reserve(self, slots: Slots, request: PreparedRequest) -> Slot:
+    def reserve(self, slots: Slots, request: PreparedRequest) -> Slot | NoSlot:
         """The slot of a signed request. After a wait, the request is signed again.
 
         :raises QuotaExceededError: if there is no slot.

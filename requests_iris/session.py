@@ -60,7 +60,7 @@ from .permission import (
     withhold,
     without_tokens,
 )
-from .quota import Quota, QuotaView, owner_of
+from .quota import Quota, QuotaView
 from .resume import Start
 from .secret import Bearer, Concealed, concealed, forget_sent
 from .settings import Settings, checked_token, checked_updater, kind_of
@@ -260,6 +260,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             token_timeout=settings.token_timeout,
             clock=settings.clock,
         )
+        self._make_slots()
         client = BackendApplicationClient if settings.grant.is_key else LegacyApplicationClient
         super().__init__(  # type: ignore[call-arg]
             client=client(self.client_id), scope=settings.passed["scope"]
@@ -362,6 +363,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self._make_slots()
         register(self)
 
     def close(self) -> None:
@@ -676,7 +678,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         request = first.request
         if self._quota is not None and self._signer.has_signed(request):
             pages = [str(joined(self.base_url, url)) for url in urls]
-            self._quota.check(self._owner(), request.method or "GET", pages, clock=self.clock)
+            self._quota.check(self._source.owner, request.method or "GET", pages, clock=self.clock)
 
     @property
     def bearer(self) -> BearerAuth:
@@ -688,7 +690,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         """What is left of IRIS's rate limits: ``iris.quota.state(url)``. None without a quota."""
         if self._quota is None:
             return None
-        return QuotaView(self._quota, self._owner(), self.clock, self._counted)
+        return QuotaView(self._quota, self._source.owner, self.clock, self._counted)
 
     @quota.setter
     def quota(self, value: NoReturn) -> None:
@@ -709,15 +711,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     def _signer(self) -> Signer:
         return Signer(self._source, self._send_token_request, self._origins)
 
-    @property
-    def _slots(self) -> Slots | None:
+    def _make_slots(self) -> None:
         quota = self._quota
-        return None if quota is None else Slots(quota, self._owner, self.clock)
-
-    def _owner(self) -> str:
-        """Whose slots a request takes: the API User's, or the API key's."""
-        credentials = self._source.credentials
-        return owner_of(username=self.username, client_id=credentials.client_id)
+        self._slots = None if quota is None else Slots(quota, self._source, self.clock)
 
     def _counted(self, url: str) -> str | None:
         """The whole URL of a request, or None if the quota does not count the request."""

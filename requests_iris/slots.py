@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 
 from requests import PreparedRequest, Response
 
@@ -26,29 +26,40 @@ from .unsent import nothing_was_sent
 walk_has_begun: ContextVar[bool] = ContextVar("requests_iris_walk_has_begun", default=False)
 
 
+class User(Protocol):
+    """The user of a session."""
+
+    @property
+    def owner(self) -> str:
+        """The owner of the user's slots, from :func:`owner_of`."""
+
+
 class Slots:
     """Reserves slots for the requests of one session.
 
     Threads may share the object: a Quota is safe to share, and the object has no other state.
 
     :param quota: grants the slots.
-    :param owner: returns the owner of the slots, from :func:`owner_of`.
+    :param user: whose slots they are. The owner can change at any time.
     :param clock: the clock for waits.
     """
 
-    __slots__ = ("_clock", "_owner", "_quota")
+    __slots__ = ("_clock", "_quota", "_user")
 
-    def __init__(self, quota: Quota, owner: Callable[[], str], clock: Clock) -> None:
+    def __init__(self, quota: Quota, user: User, clock: Clock) -> None:
         self._quota = quota
-        self._owner = owner
+        self._user = user
         self._clock = clock
 
-    def reserve(self, request: PreparedRequest) -> Slot:
+    def reserve(self, request: PreparedRequest) -> Slot | NoSlot:
         """Waits until there is a slot for `request`, and reserves the slot.
 
         :raises QuotaExceededError: if the wait is too long.
         """
-        return Slot(self, self._owner(), request.method or "GET", request.url or "")
+        owner, method, url = self._user.owner, request.method or "GET", request.url or ""
+        if not self._quota.limits_request(owner, method, url):
+            return NO_SLOT
+        return Slot(self, owner, method, url)
 
     def reservation(self, slot: Slot) -> Reservation:
         """A reservation in the quota, after a wait for the reservation."""
@@ -159,8 +170,16 @@ class NoSlot:
     def give_back(self) -> None:
         """Does nothing."""
 
+    def settle(self) -> None:
+        """Does nothing."""
+
     def settled_by(self, send: Callable[[], Response]) -> Response:
         return send()
+
+    def hand_to(
+        self, send: Callable[..., Response], request: PreparedRequest, **settings: Any
+    ) -> Response:
+        return send(request, **settings)
 
 
 NO_SLOT = NoSlot()

@@ -30,6 +30,7 @@ from .errors import (
 )
 from .forks import register
 from .grants import GRANTS, Grant
+from .quota import owner_of
 from .rejections import Rejections
 from .renewal import Identity, Renewal
 from .secret import Bearer, Secret
@@ -145,6 +146,7 @@ class TokenSource:
         self._held: _Held | None = None
         self._early_from = -math.inf
         self._counts: Counter[str] = Counter()
+        self._owned: tuple[Credentials, Grant, str] | None = None
         self._guard = threading.Lock()
         register(self)
 
@@ -178,6 +180,19 @@ class TokenSource:
     def count(self, name: str) -> None:
         with self._guard:
             self._counts[name] += 1
+
+    @property
+    def owner(self) -> str:
+        """Whose slots of a quota the requests take: the API User's, or the API key's.
+
+        The owner is kept for the credentials in use, in one assignment: each request asks.
+        """
+        credentials, grant, owned = self.credentials, self.grant, self._owned
+        if owned is None or owned[0] is not credentials or owned[1] is not grant:
+            user = None if grant.is_key else credentials.username
+            owner = owner_of(username=user, client_id=credentials.client_id)
+            owned = self._owned = credentials, grant, owner
+        return owned[2]
 
     @property
     def token_url(self) -> str:

@@ -75,7 +75,7 @@ def why_unreadable(iris: IrisSession) -> str | None:
     if iris._quota is None:
         return None
     try:
-        iris._quota.store.records(owner_key(iris._owner()), iris.clock.time())
+        iris._quota.store.records(owner_key(iris._source.owner), iris.clock.time())
     except Exception as error:  # a store of a user may raise anything
         return one_line(reason_of(error))
     return None

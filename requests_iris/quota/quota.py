@@ -135,6 +135,10 @@ class Quota:
     def __deepcopy__(self, memo: object) -> Quota:
         return self
 
+    def limits_request(self, owner: str, method: str, url: str | bytes) -> bool:
+        """Whether any rule limits the request."""
+        return bool(self._claims(owner, method, url))
+
     def reserve(
         self,
         owner: str,
