@@ -23,6 +23,8 @@ BUSY = 3.0
 POLL = 0.02
 #: Marks the file of a quota store ("IRIS" as a number), with the version of its tables.
 APPLICATION, VERSION = 0x49524953, 1
+#: Bytes of the smallest SQLite file.
+SMALLEST = 512
 #: Pages of the write-ahead log before SQLite copies the pages to the file. By default the log
 #: would grow to 4 MB.
 LOG_PAGES = 100
@@ -135,11 +137,15 @@ class Database:
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
-            mode = os.stat(self.path).st_mode
+            status = os.stat(self.path)
+            mode = status.st_mode
             if not stat.S_ISREG(mode):
                 raise StoreError(
                     f"{self.path} is not a regular file. Choose another path"
                 ) from None
+            if 0 < status.st_size < SMALLEST:  # SQLite would overwrite such a file
+                self._inode = status.st_dev, status.st_ino
+                raise Damaged from None
             if os.name == "posix" and mode & 0o077:
                 with suppress(OSError):  # the file of another user, or a read-only file system
                     os.chmod(self.path, mode & 0o700)

@@ -85,7 +85,8 @@ class Ledger:
         now = clock.time()
         self._memory.settle(claims, slot, now)
         if any(claim.counted for claim in claims):
-            self._ask(clock, lambda store: store.settle(claims, slot, now))
+            # not a proof that the store works: a store may save the response later
+            self._ask(clock, lambda store: store.settle(claims, slot, now), proves=False)
 
     def give_back(
         self, claims: Sequence[Claim], paced: Sequence[Claim], slot: int, clock: Clock
@@ -139,10 +140,15 @@ class Ledger:
         )
 
     def flush(self, clock: Clock) -> None:
-        self._ask(clock, lambda store: store.flush())
+        self._ask(clock, lambda store: store.flush(), proves=False)
 
-    def _ask(self, clock: Clock, question: Callable[[QuotaStore], Result]) -> Result | None:
-        """The answer of the store, or None if the store fails."""
+    def _ask(
+        self, clock: Clock, question: Callable[[QuotaStore], Result], *, proves: bool = True
+    ) -> Result | None:
+        """The answer of the store, or None if the store fails.
+
+        :param proves: whether an answer proves that the store works again.
+        """
         if self._failing and self._waits(clock):
             return None
         began = time.monotonic()
@@ -153,7 +159,7 @@ class Ledger:
             return None
         if time.monotonic() - began > ANSWERS_WITHIN:
             self._report(f"no answer within {ANSWERS_WITHIN:g} seconds", clock)
-        elif self._failing:
+        elif self._failing and proves:
             self._failing = False
             log.info("The quota store works again: %r", self.store)
         return answer

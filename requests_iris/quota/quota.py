@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from ..clock import Clock
@@ -101,7 +101,8 @@ class Quota:
             raise _refused(f'pool must be "{WALK}", "{ALWAYS}" or "{NEVER}"', pool)
         self._pool = pool
         self._ledger = ledger_at(store)
-        self._found = lru_cache(maxsize=KEPT)(self._find)
+        # without a reference to self, which would keep the store open until a garbage collection
+        self._found = lru_cache(maxsize=KEPT)(partial(_find, self._limits))
 
     @property
     def store(self) -> QuotaStore:
@@ -259,9 +260,6 @@ class Quota:
         base, _, query = text_of(url).partition("#")[0].partition("?")
         return self._found(owner, method, base, page_of(query) if "page=" in query else "0")
 
-    def _find(self, owner: str, method: str, base: str, page: str) -> tuple[Claim, ...]:
-        return claims_of(self._limits, owner, method, Target.of(base)._replace(page=page))
-
     def _unaffordable(
         self, claim: Claim, usage: Usage, now: float, wait: float, count: int, clock: Clock
     ) -> Any:
@@ -285,6 +283,12 @@ def quota_of(value: Any) -> Quota | None:
     if value is None or (isinstance(value, (int, float)) and value == 0):
         return None
     return value if isinstance(value, Quota) else Quota(value)
+
+
+def _find(
+    limits: tuple[RateLimit, ...], owner: str, method: str, base: str, page: str
+) -> tuple[Claim, ...]:
+    return claims_of(limits, owner, method, Target.of(base)._replace(page=page))
 
 
 def _state(rule: RateLimit, free: Left) -> QuotaState:
