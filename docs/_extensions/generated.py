@@ -1,0 +1,87 @@
+"""Directives whose content comes from the package, so that a page cannot contradict the package.
+
+``.. command-help:: get`` shows what ``requests-iris get --help`` prints.
+``.. settings-table::`` shows the arguments of IrisSession with their variables, from its docstring.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from requests_iris import IrisSession
+
+#: A parameter in a docstring: its name and its text.
+PARAMETER = re.compile(r"^:param (\w+): ((?:.|\n(?!:))+)", re.MULTILINE)
+#: The environment variable in the text of a parameter.
+VARIABLE = re.compile(r" \((``TRACKUNIT_\w+``)(, [^)]+)?\)")
+
+
+def help_of(*arguments: str) -> str:
+    """The help text of a command."""
+    from click.testing import CliRunner
+
+    from requests_iris.cli import main
+
+    result = CliRunner().invoke(
+        main, [*arguments, "--help"], prog_name="requests-iris", env={"COLUMNS": "80"}
+    )
+    if result.exit_code:
+        raise RuntimeError(result.output)
+    return result.output
+
+
+def settings() -> list[tuple[str, str, str]]:
+    """Each argument of IrisSession, with its variable and its meaning."""
+    texts = dict(PARAMETER.findall(inspect.getdoc(IrisSession) or ""))
+    return [_row(name, texts[name]) for name in inspect.signature(IrisSession).parameters]
+
+
+def _row(name: str, text: str) -> tuple[str, str, str]:
+    text = " ".join(text.split())
+    variable = VARIABLE.search(text)
+    meaning = VARIABLE.sub(
+        lambda found: (found[2] or "").replace(", ", ", in the variable ", 1), text
+    )
+    return name, variable[1] if variable else "", meaning
+
+
+class CommandHelp(SphinxDirective):
+    """The help text of a command, as a block of text."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        text = help_of(*self.arguments)
+        return [nodes.literal_block(text, text, language="text")]
+
+
+class SettingsTable(SphinxDirective):
+    """A table of the arguments of IrisSession."""
+
+    def run(self) -> list[nodes.Node]:
+        lines = [
+            ".. py:currentmodule:: requests_iris",
+            "",
+            ".. list-table::",
+            "    :header-rows: 1",
+            "    :widths: 15 25 60",
+            "",
+        ]
+        for argument, variable, meaning in [("argument", "variable", "meaning"), *_marked()]:
+            lines += [f"    * - {argument}", f"      - {variable}", f"      - {meaning}"]
+        return self.parse_text_to_nodes("\n".join(lines) + "\n")
+
+
+def _marked() -> list[tuple[str, str, str]]:
+    return [(f"``{name}``", *rest) for name, *rest in settings()]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("command-help", CommandHelp)
+    app.add_directive("settings-table", SettingsTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
