@@ -17,6 +17,7 @@ import contextlib
 import doctest
 import io
 import json
+import logging
 import os
 import re
 import runpy
@@ -112,6 +113,8 @@ class Reader:
     #: The names of the hidden blocks.
     hidden: dict[str, Any] = field(default_factory=dict)
     background: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    #: The files with tests that no command has run yet.
+    tests: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Reader:
         self.hidden.update(sandbox=self.sandbox, page=self.names)
@@ -123,19 +126,20 @@ class Reader:
         self.background.close()
 
     def read(self) -> None:
-        tests = False
         for block in blocks(self.page):
             if block.not_run is None:
-                tests |= block.is_test
                 self.type(block)
-        if tests:
-            self.run_tests()
+        if self.tests:
+            status, output = self.run_tests()
+            assert status == 0, output
 
     def type(self, block: Block) -> None:
         if block.is_test or block.caption:
             path = Path(block.caption or f"test_line_{block.line}.py")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, "utf-8")
+            if block.is_test:
+                self.tests.append(str(path))
         elif block.language == "hidden":
             exec(self.compiled(block), self.hidden)
         elif block.language == "python":
@@ -190,6 +194,8 @@ class Reader:
             return result.exit_code, result.output
         if program == "python" and arguments[0].endswith(".py"):
             return self.run_file(arguments, interrupted_after)
+        if program == "pytest":
+            return self.run_tests(*arguments)
         if program in ("export", "."):
             return self.set_variables(command)
         return self.run_in_shell(command)
@@ -217,8 +223,8 @@ class Reader:
 
     def run_file(self, arguments: list[str], interrupted_after: int | None) -> tuple[int, str]:
         shown = _Terminal(interrupted_after)
-        before = sys.argv
-        sys.argv = arguments
+        before, handlers = sys.argv, logging.root.handlers
+        sys.argv, logging.root.handlers = arguments, []  # pytest has handlers of its own
         try:
             with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
                 runpy.run_path(arguments[0], run_name="__main__")
@@ -229,21 +235,18 @@ class Reader:
         except Exception:
             return 1, shown.getvalue() + traceback.format_exc()
         finally:
-            sys.argv = before
+            sys.argv, logging.root.handlers = before, handlers
         return 0, shown.getvalue()
 
-    def run_tests(self) -> None:
-        """Run the tests of the page as a user runs them, in a process with our plugin only."""
+    def run_tests(self, *arguments: str) -> tuple[int, str]:
+        """Run the tests that no command has run yet, with our plugin only."""
         options = ("-p", "requests_iris.testing", "-p", "no:cacheprovider", "-W", "error")
-        result = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", *options, "."],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        )
-        assert result.returncode == 0, result.stdout
+        command = [sys.executable, "-m", "pytest", *options, *(arguments or self.tests)]
+        self.tests.clear()
+        streams = _streams(stdout=subprocess.PIPE)
+        streams["env"]["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        result = subprocess.run(command, **streams, timeout=60)
+        return result.returncode, result.stdout
 
 
 def _streams(**streams: int) -> dict[str, Any]:
