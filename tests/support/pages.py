@@ -4,8 +4,8 @@ A page is an RST file. A reader types the blocks of Python and of the shell in t
 interpreter and one folder. A block with a ``:caption:`` is a file of that name. Two comments, which
 a built page does not show, direct the reader:
 
-``.. hidden`` with indented Python below: runs at this place, with ``sandbox`` (the local IRIS) and
-``page`` (the names that the blocks have defined).
+``.. hidden`` with indented Python below: runs at this place, with ``sandbox`` (the local IRIS),
+``page`` (the names that the blocks have defined) and ``logged`` (the messages of our logger).
 
 ``.. not run: the reason`` right before a block: the block cannot be run, and `test_pages.py` counts
 such blocks.
@@ -117,7 +117,10 @@ class Reader:
     tests: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Reader:
-        self.hidden.update(sandbox=self.sandbox, page=self.names)
+        log = _Log()
+        logging.getLogger("requests_iris").addHandler(log)
+        self.background.callback(logging.getLogger("requests_iris").removeHandler, log)
+        self.hidden.update(sandbox=self.sandbox, page=self.names, logged=log.messages)
         self.background.callback(os.environ.update, dict(os.environ))
         self.background.callback(os.environ.clear)
         return self
@@ -250,10 +253,23 @@ class Reader:
 
 
 def _streams(**streams: int) -> dict[str, Any]:
-    """The arguments of a process: the commands of this environment, and no standard input."""
-    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+    """The arguments of a process: this environment's commands, and no standard input."""
+    first = {"PATH": os.path.dirname(sys.executable), "PYTHONPATH": str(ROOT)}
+    rest = {name: os.environ.get(name) for name in first}
+    paths = {name: os.pathsep.join(filter(None, (first[name], rest[name]))) for name in first}
     given = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, **streams}
-    return {"text": True, "env": {**os.environ, "PATH": path}, **given}
+    return {"text": True, "env": {**os.environ, **paths}, **given}
+
+
+class _Log(logging.Handler):
+    """Keeps the messages of a logger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
 
 
 class _Terminal(io.StringIO):
