@@ -32,12 +32,14 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 
 html_theme = "furo"
+html_favicon = "pictures/icon.svg"
 html_title = "requests-iris"
 html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
-pygments_style = "tango"
+pygments_style = "friendly"
+pygments_dark_style = "monokai"
 
 
 def find_target(app, env, node, contnode):

@@ -69,56 +69,39 @@ def text(
     )
 
 
-def paragraph(x: float, y: float, lines: list[str]) -> list[str]:
-    return [text(x, y + 19 * number, words, size=13) for number, words in enumerate(lines)]
-
-
 def token_age() -> str:
     """The three ages of a token, for a lifetime of one hour. Not to scale."""
     ages = [
+        (24, 236, FRESH, "fresh", "0:00", "uses the token: no lock, no I/O"),
         (
-            40,
-            300,
-            FRESH,
-            "fresh",
-            "0:00",
-            ["Every request uses the token:", "no lock, no I/O, one comparison of times."],
-        ),
-        (
-            340,
-            220,
+            260,
+            176,
             EXPIRING,
             "expiring",
             "0:45",
-            ["One thread renews the token.", "The others keep using the token."],
+            "uses the token, and one thread renews",
         ),
-        (560, 160, EXPIRED, "expired", "0:59", ["One thread renews.", "The others wait."]),
+        (436, 100, EXPIRED, "expired", "0:59", "waits until one thread has renewed"),
     ]
-    shapes = [
-        text(40, 34, "The age of an access token that expires after one hour", bold=True, size=16)
-    ]
-    for x, width, fill, name, begin, told in ages:
+    shapes = [text(24, 36, "The age of an access token that expires after one hour", bold=True)]
+    for row, (x, width, fill, name, begin, told) in enumerate(ages):
+        y = 172 + 30 * row
         shapes += [
-            text(x, 70, begin, size=12, fill=PALE),
+            text(x, 70, begin, fill=PALE),
             line(x, 76, x, 128),
             box(x, 82, width, 40, fill),
             text(x + width / 2, 107, name, bold=True, anchor="middle"),
-            *paragraph(x, 148, told),
+            box(24, y - 13, 16, 16, fill),
+            text(48, y, f"{name}: a request {told}"),
         ]
     shapes += [
-        text(720, 70, "1:00", size=12, fill=PALE, anchor="end"),
-        f"<path d='M190 206V222H640V192' stroke='{PALE}' fill='none' stroke-dasharray='4 3'/>",
-        f"<path d='M635 199L640 190L645 199' stroke='{PALE}' fill='none'/>",
-        text(200, 216, "a 401 from the API: expired at once", size=12, fill=PALE),
-        text(40, 254, "To renew:", bold=True, size=13),
-        text(
-            118,
-            254,
-            "the token store, then the refresh token, then the password, then an error",
-            size=13,
-        ),
+        text(536, 70, "1:00", fill=PALE, anchor="end"),
+        "<path d='M340 138H486V128' stroke='#616e7c' fill='none' stroke-dasharray='4 3'/>",
+        "<path d='M481 135L486 126L491 135' stroke='#616e7c' fill='none'/>",
+        text(332, 143, "a 401 from the API", fill=PALE, anchor="end"),
+        text(24, 272, "To renew: the token store, the refresh token, the password, an error"),
     ]
-    return svg(760, 276, "The ages of an access token: fresh, expiring, expired", shapes)
+    return svg(560, 296, "The ages of an access token: fresh, expiring, expired", shapes)
 
 
 def token_requests() -> str:
@@ -126,20 +109,25 @@ def token_requests() -> str:
     name = "64 threads start cold: token requests"
     found = [each for each in json.loads(FIGURES.read_text("utf-8")) if each["name"] == name]
     largest = max(each["value"] for each in found)
-    shapes = [
-        text(24, 34, "64 threads start at once: how many token requests?", bold=True, size=16)
-    ]
+    shapes = [text(24, 36, "64 threads start at once: the number of token requests", bold=True)]
     for row, each in enumerate(found):
         y = 56 + 32 * row
         ours = each["whose"] == "IrisSession"
-        width = each["value"] / largest * 460
+        width = each["value"] / largest * 280
         shapes += [
-            text(200, y + 16, each["whose"], anchor="end", bold=ours),
-            box(212, y, width, 22, OURS if ours else THEIRS),
-            text(220 + width, y + 16, f"{each['value']:g}", bold=ours),
+            text(192, y + 16, each["whose"], anchor="end", bold=ours),
+            box(204, y, width, 22, OURS if ours else THEIRS),
+            text(212 + width, y + 16, f"{each['value']:g}", bold=ours),
         ]
     height = 56 + 32 * len(found) + 16
-    return svg(760, height, "Token requests of 64 threads: IrisSession 1, others 64", shapes)
+    return svg(560, height, "Token requests of 64 threads, for each library", shapes)
+
+
+def icon() -> str:
+    """An iris, for the tab of a browser."""
+    rings = [(32, "#0b7285"), (24, "#99e9f2"), (13, "#1f2933")]
+    circles = "".join(f"<circle cx='32' cy='32' r='{r}' fill='{fill}'/>" for r, fill in rings)
+    return f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 64 64'>{circles}</svg>\n"
 
 
 def demo() -> str:
@@ -178,6 +166,7 @@ PICTURES: dict[str, Callable[[], str]] = {
     "token-age.svg": token_age,
     "token-requests.svg": token_requests,
     "demo.svg": demo,
+    "icon.svg": icon,
 }
 
 

@@ -15,6 +15,9 @@ NOT_RUN = {"docs/howto/pipelines.rst": 2, "docs/tutorial/index.rst": 1}
 #: The languages of blocks that are neither typed nor run.
 READ_ONLY = {"text", "yaml", "ini", "json", "docker", "hidden"}
 
+#: The characters of a line of code that a page shows on a screen of 1280 pixels.
+WIDTH = 88
+
 PAGES = {str(page.relative_to(ROOT)): page for page in pages()}
 WITH_CODE = [name for name, page in PAGES.items() if any(block.is_typed for block in blocks(page))]
 
@@ -37,3 +40,10 @@ def test_every_block_on_the_page_is_found_and_has_a_known_language(name: str) ->
     assert text.count("code-block::") == sum(block.language != "hidden" for block in found)
     assert text.count(".. not run") == sum(block.not_run is not None for block in found)
     assert {block.language for block in found} <= TYPED | READ_ONLY
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_line_of_code_is_cut_off_on_a_desktop(name: str) -> None:
+    code = (block for block in blocks(PAGES[name]) if block.language == "python")
+    lines = (line for block in code for line in block.text.splitlines())
+    assert [line for line in lines if len(line) > WIDTH] == []
