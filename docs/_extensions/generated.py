@@ -1,13 +1,16 @@
-"""Directives whose content comes from the package, so that a page cannot contradict the package.
+"""Directives with content from the package: a page cannot contradict the package.
 
 ``.. command-help:: get`` shows what ``requests-iris get --help`` prints.
-``.. settings-table::`` shows the arguments of IrisSession with their variables, from its docstring.
+``.. settings-table::`` shows the arguments of IrisSession and the variables, from the docstring.
+``.. figures-table::`` shows the figures of the last committed run of the benchmarks.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -15,6 +18,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from requests_iris import IrisSession
 
+#: The output of ``tox -e bench -- --json``.
+FIGURES = Path(__file__).parent.parent / "pictures" / "figures.json"
 #: A parameter in a docstring: its name and its text.
 PARAMETER = re.compile(r"^:param (\w+): ((?:.|\n(?!:))+)", re.MULTILINE)
 #: The environment variable in the text of a parameter.
@@ -36,7 +41,7 @@ def help_of(*arguments: str) -> str:
 
 
 def settings() -> list[tuple[str, str, str]]:
-    """Each argument of IrisSession, with its variable and its meaning."""
+    """The arguments of IrisSession, with variables and meanings."""
     texts = dict(PARAMETER.findall(inspect.getdoc(IrisSession) or ""))
     return [_row(name, texts[name]) for name in inspect.signature(IrisSession).parameters]
 
@@ -77,11 +82,29 @@ class SettingsTable(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines) + "\n")
 
 
+class FiguresTable(SphinxDirective):
+    """A table of the figures in ``pictures/figures.json``."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(FIGURES))
+        lines = [".. list-table::", "    :header-rows: 1", "    :widths: 55 25 20", ""]
+        for name, whose, value in [("figure", "of", "value"), *figures()]:
+            lines += [f"    * - {name}", f"      - {whose}", f"      - {value}"]
+        return self.parse_text_to_nodes("\n".join(lines) + "\n")
+
+
+def figures() -> list[tuple[str, str, str]]:
+    """The name, the owner and the value of each figure."""
+    found = json.loads(FIGURES.read_text("utf-8"))
+    return [(each["name"], each["whose"] or "", f"{each['value']:.3g}") for each in found]
+
+
 def _marked() -> list[tuple[str, str, str]]:
     return [(f"``{name}``", *rest) for name, *rest in settings()]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("figures-table", FiguresTable)
     app.add_directive("command-help", CommandHelp)
     app.add_directive("settings-table", SettingsTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
