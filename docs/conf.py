@@ -50,7 +50,7 @@ def find_target(app, env, node, contnode):
     name = node["reftarget"].lstrip("~").removeprefix("requests_iris.")
     if node.get("reftype") == "attr":
         name = name.rpartition(".")[0]
-    for module in ("requests_iris", "requests_iris.stores"):
+    for module in ("requests_iris", "requests_iris.stores", "requests_iris.retry"):
         found = env.get_domain("py").resolve_xref(
             env, node["refdoc"], app.builder, "obj", f"{module}.{name}", node, contnode
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from docutils import nodes
@@ -69,38 +70,40 @@ class SettingsTable(SphinxDirective):
     """A table of the arguments of IrisSession."""
 
     def run(self) -> list[nodes.Node]:
-        lines = [
-            ".. py:currentmodule:: requests_iris",
-            "",
-            ".. list-table::",
-            "    :header-rows: 1",
-            "    :widths: 15 25 60",
-            "",
-        ]
-        for argument, variable, meaning in [("argument", "variable", "meaning"), *_marked()]:
-            lines += [f"    * - {argument}", f"      - {variable}", f"      - {meaning}"]
-        return self.parse_text_to_nodes("\n".join(lines) + "\n")
+        rows = [(f"``{name}``", *rest) for name, *rest in settings()]
+        table = _table(("argument", "variable", "meaning"), rows)
+        lines = [".. py:currentmodule:: requests_iris", "", *table]
+        return self.parse_text_to_nodes("\n".join(lines))
 
 
 class FiguresTable(SphinxDirective):
-    """A table of the figures in ``pictures/figures.json``."""
+    """Tables of the figures in ``pictures/figures.json``."""
 
     def run(self) -> list[nodes.Node]:
         self.env.note_dependency(str(FIGURES))
-        lines = [".. list-table::", "    :header-rows: 1", "    :widths: 55 25 20", ""]
-        for name, whose, value in [("figure", "of", "value"), *figures()]:
-            lines += [f"    * - {name}", f"      - {whose}", f"      - {value}"]
-        return self.parse_text_to_nodes("\n".join(lines) + "\n")
+        return self.parse_text_to_nodes("\n".join(figures()))
 
 
-def figures() -> list[tuple[str, str, str]]:
-    """The name, the owner and the value of each figure."""
+def figures() -> Iterator[str]:
+    """A table of the ratios, and a table with a column for each library."""
     found = json.loads(FIGURES.read_text("utf-8"))
-    return [(each["name"], each["whose"] or "", f"{each['value']:.3g}") for each in found]
+    yield from _table(
+        ("figure", "value"),
+        [(each["name"], f"{each['value']:.3g}") for each in found if not each["whose"]],
+    )
+    libraries = list(dict.fromkeys(each["whose"] for each in found if each["whose"]))
+    values = {(each["name"], each["whose"]): f"{each['value']:.3g}" for each in found}
+    names = list(dict.fromkeys(each["name"] for each in found if each["whose"]))
+    rows = [(name, *(values.get((name, whose), "") for whose in libraries)) for name in names]
+    yield from _table(("figure", *libraries), rows)
 
 
-def _marked() -> list[tuple[str, str, str]]:
-    return [(f"``{name}``", *rest) for name, *rest in settings()]
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield from (".. list-table::", "    :header-rows: 1", "")
+    for row in (head, *rows):
+        for column, cell in enumerate(row):
+            yield f"    {'* -' if column == 0 else '  -'} {cell}"
+    yield ""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
