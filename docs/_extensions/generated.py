@@ -1,7 +1,7 @@
 """Directives with content from the package: a page cannot contradict the package.
 
 ``.. command-help:: get`` shows what ``requests-iris get --help`` prints.
-``.. settings-table::`` shows the arguments of IrisSession and the variables, from the docstring.
+``.. settings::`` shows the arguments of IrisSession and the variables, from the docstring.
 ``.. figures-table::`` shows the figures of the last committed run of the benchmarks.
 """
 
@@ -66,13 +66,13 @@ class CommandHelp(SphinxDirective):
         return [nodes.literal_block(text, text, language="text")]
 
 
-class SettingsTable(SphinxDirective):
-    """A table of the arguments of IrisSession."""
+class Settings(SphinxDirective):
+    """A list of the arguments of IrisSession. A phone has no room for a table."""
 
     def run(self) -> list[nodes.Node]:
-        rows = [(f"``{name}``", *rest) for name, *rest in settings()]
-        table = _table(("argument", "variable", "meaning"), rows)
-        lines = [".. py:currentmodule:: requests_iris", "", *table]
+        lines = [".. py:currentmodule:: requests_iris", ""]
+        for name, variable, meaning in settings():
+            lines += [f"``{name}``" + (f" or {variable}" if variable else ""), f"    {meaning}", ""]
         return self.parse_text_to_nodes("\n".join(lines))
 
 
@@ -109,5 +109,5 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("figures-table", FiguresTable)
     app.add_directive("command-help", CommandHelp)
-    app.add_directive("settings-table", SettingsTable)
+    app.add_directive("settings", Settings)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
