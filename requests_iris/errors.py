@@ -37,7 +37,7 @@ removed from the body of the response.
 from __future__ import annotations
 
 import pickle
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
@@ -136,7 +136,7 @@ class QuotaExceededError(IrisError):
     ) -> None:
         super().__init__(message, **{"retryable": True, **context})
         self.retry_after = retry_after
-        self.reset_at = reset_at or datetime.now(timezone.utc) + timedelta(seconds=retry_after)
+        self.reset_at = reset_at or datetime.now(UTC) + timedelta(seconds=retry_after)
         self.limit = limit
         self.remaining = remaining
         self.pool_remaining = pool_remaining

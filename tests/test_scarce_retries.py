@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ def too_many(retry_after: str | None = None) -> Fault:
 
 
 def in_a_minute() -> str:
-    moment = datetime.now(timezone.utc) + timedelta(seconds=60)
+    moment = datetime.now(UTC) + timedelta(seconds=60)
     return format_datetime(moment, usegmt=True)
 
 

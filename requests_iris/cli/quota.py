@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -99,7 +99,7 @@ def _json(store: str, entries: Sequence[QuotaEntry]) -> str:
 
 def _members(entry: QuotaEntry) -> dict[str, Any]:
     state = entry.state
-    moment = datetime.fromtimestamp(time.time() + state.retry_after, timezone.utc)
+    moment = datetime.fromtimestamp(time.time() + state.retry_after, UTC)
     return {
         "rule": state.rule,
         "requests": entry.label,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from ..clock import Clock
 from ..errors import QuotaExceededError
@@ -146,7 +146,7 @@ def refusal(
 
     :param problem: the first sentence of the message, without a full stop.
     """
-    reset_at = datetime.fromtimestamp(clock.time(), timezone.utc) + timedelta(seconds=wait)
+    reset_at = datetime.fromtimestamp(clock.time(), UTC) + timedelta(seconds=wait)
     pool = f" The pool has {pool_remaining} of {claim.pool_size} slots." if claim.pool_size else ""
     return QuotaExceededError(
         f"{problem}, and nothing was sent.{pool} Send the request again at "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from . import checks
@@ -16,7 +16,7 @@ from . import checks
 Item = dict[str, Any]
 
 _NAMESPACE = uuid.UUID("1a2b3c4d-0000-4000-8000-000000000000")
-_EPOCH = datetime(2025, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 _TYPES = ("Excavator", "Wheel loader", "Telehandler", "Roller", "Scissor lift", "Dumper", "Crane")
 _BRANDS = ("Nordgrav", "Tallhaven", "Bergmann & Søn", "Kraftverk")
 _SURNAMES = ("Jensen", "Müller", "Rossi", "Nowak", "García", "Smith", "Virtanen", "Dubois")

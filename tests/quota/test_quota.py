@@ -8,7 +8,7 @@ import pickle
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -85,8 +85,8 @@ def test_second_request_to_an_aemp_url_is_refused_before_it_is_sent(place: str) 
     assert error.retry_after == almost(900)
     assert (error.limit, error.remaining, error.pool_remaining) == (1, 0, 50)
     assert error.rule == "AEMP fleet page"
-    assert error.reset_at.tzinfo is timezone.utc
-    now = datetime.fromtimestamp(user.clock.time(), timezone.utc)
+    assert error.reset_at.tzinfo is UTC
+    now = datetime.fromtimestamp(user.clock.time(), UTC)
     assert (error.reset_at - now).total_seconds() == almost(900)
     assert error.retryable
     assert error.response is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import socket
 import time
-from datetime import timezone
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -52,7 +52,7 @@ def test_a_request_without_a_slot_raises_and_sends_nothing(session, sandbox) -> 
     error = caught.value
     assert sandbox.count("api") == 1
     assert 990 < error.retry_after <= 1000
-    assert error.reset_at.tzinfo is timezone.utc
+    assert error.reset_at.tzinfo is UTC
     assert (error.rule, error.limit, error.remaining) == ("once", 1, 0)
     assert error.response is None
     assert error.retryable
