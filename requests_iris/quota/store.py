@@ -48,7 +48,7 @@ class QuotaStore(Protocol):
     threads share a store. Each method answers or raises within 5 seconds. Raise
     :class:`requests_iris.stores.StoreError` with a text that is safe to log.
 
-    The rules of :mod:`requests_iris.quota.usage` say when a claim gets a slot.
+    The functions of ``requests_iris.quota.usage`` say when a claim gets a slot.
     :class:`requests_iris.quota.contract.QuotaStoreContract` tests a store.
 
     `now` is the time of the session's clock, in seconds since 1970. `slot` is a random number of

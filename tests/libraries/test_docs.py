@@ -8,6 +8,7 @@ from ..support.iris_hosts import iris_hosts
 from ..support.pages import DOCS, Reader, blocks
 
 PAGE = DOCS / "howto" / "pipelines.rst"
+QUOTAS = DOCS / "howto" / "quotas.rst"
 
 
 @pytest.fixture
@@ -37,3 +38,23 @@ def test_the_block_for_dlt_loads_every_machine(names_of) -> None:
 def test_the_block_for_pandas_makes_a_frame_of_every_machine(names_of) -> None:
     names, sandbox = names_of("pandas")
     assert tuple(names["frame"]["id"]) == sandbox.asset_ids
+
+
+def test_the_block_for_requests_cache_shares_pages_between_programs_for_15_minutes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    """The second program reads the pages from the cache, and takes no slot and no token."""
+    monkeypatch.chdir(tmp_path)
+    (block,) = (each for each in blocks(QUOTAS) if each.not_run)
+    with iris_hosts(monkeypatch, quotas=True) as sandbox:
+        for _ in range(2):
+            with Reader(QUOTAS, sandbox) as reader:
+                reader.type(block)
+                iris, machines = reader.names["iris"], reader.names["machines"]
+            assert len(machines) == 250
+            assert iris.quota.state(reader.names["FLEET"]).pool_remaining == 50
+            iris.cache.close()
+        assert (sandbox.count("api", 200), sandbox.count("api")) == (3, 3)
+        assert sandbox.count("token") == 1
+        assert iris.settings.urls_expire_after["*/aemp/*"] == 900
+        iris.close()
