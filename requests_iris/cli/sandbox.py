@@ -59,9 +59,15 @@ extra is missing; 2 if an option is wrong.""",
     show_default=True,
     help="Machines in the fleet.",
 )
+@click.option("--quotas", is_flag=True, help="Answer 429 beyond the rate limits of IRIS.")
 @click.pass_obj
 def sandbox(
-    prefix: str, port: int, grant: str, token_lifetime: float | None, machines: int
+    prefix: str,
+    port: int,
+    grant: str,
+    token_lifetime: float | None,
+    machines: int,
+    quotas: bool,
 ) -> None:
     """Run a local IRIS until Ctrl-C.
 
@@ -71,7 +77,7 @@ def sandbox(
     if not in_main_thread():
         raise Failure("The sandbox runs until Ctrl-C, which only the main thread receives.")
     stop = threading.Event()
-    settings: dict[str, Any] = {"port": port, "machines": machines}
+    settings: dict[str, Any] = {"port": port, "machines": machines, "quotas": quotas}
     if token_lifetime is not None:
         settings.update(token_lifetime=token_lifetime, key_token_lifetime=token_lifetime)
     with (

@@ -17,20 +17,23 @@ import requests
 from requests_iris.cli.demo import ASSETS
 
 from ..readme_commands import README
+from ..support.paths import EVENTS
 from .run import COMMAND, run
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_sandbox_prints_variables_serves_and_stops_at_a_signal(stop):
-    arguments = ["sandbox", "--token-lifetime", "7", "--machines", "3"]
+    arguments = ["sandbox", "--token-lifetime", "7", "--machines", "3", "--quotas"]
     with subprocess.Popen(
         [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         variables = dict(exported(process.stdout.readline()) for _ in range(9))
         token = ask_for_token(variables)
+        statuses = [ask_for_events(variables, token) for _ in range(3)]
         process.send_signal(stop)
         rest, errors = process.communicate(timeout=60)
     assert token["expires_in"] == 7
+    assert statuses == [200, 200, 429]
     assert process.returncode == 0
     assert rest == ""
     assert errors == "Serving 3 machines until Ctrl-C.\n"
@@ -79,6 +82,16 @@ def exported(line: str) -> list[str]:
     export, assignment = shlex.split(line)
     assert export == "export"
     return assignment.split("=", 1)
+
+
+def ask_for_events(variables: dict[str, str], token: dict[str, str]) -> int:
+    """The status of a request to an API with the rate limit of 2 in 30 minutes."""
+    return requests.post(
+        variables["TRACKUNIT_BASE_URL"] + EVENTS,
+        headers={"Authorization": f"Bearer {token['access_token']}"},
+        verify=variables["CURL_CA_BUNDLE"],
+        timeout=60,
+    ).status_code
 
 
 def ask_for_token(variables: dict[str, str]) -> dict:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 import socket
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 from typing import Any
 
@@ -14,7 +16,7 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from requests_iris import InvalidGrantError, Pool, QuotaExceededError, RateLimit
+from requests_iris import InvalidGrantError, IrisSession, Pool, Quota, QuotaExceededError, RateLimit
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..support.leaks import leaks, told_of
@@ -364,6 +366,51 @@ def test_an_adapter_of_the_caller_may_pickle_or_copy_the_request(session, sandbo
     response = iris.get("/echo")
     assert pickle.loads(pickle.dumps(response)).ok
     assert left(iris) == 1
+
+
+def test_threads_get_exactly_the_slot_and_the_pool_of_a_url_and_no_429(session) -> None:
+    with Sandbox(quotas=True) as sandbox:
+        iris = session(sandbox, pool="always", clock=sandbox.clock)
+
+        def status(_: int) -> int | None:
+            try:
+                return iris.get(f"{FLEET}/1", headers=JSON).status_code
+            except QuotaExceededError:
+                return None
+
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(status, range(80)))
+        assert Counter(statuses) == {200: 51, None: 29}
+        assert sandbox.count("api") == 51
+
+
+def test_sessions_with_a_token_only_share_the_slots_of_their_client_or_of_all(sandbox) -> None:
+    """The user of such a token is not known."""
+    with IrisSession(**sandbox.settings) as other:
+        other.verify = sandbox.ca_file
+        token = other.fetch_token()
+    clients = [{"client_id": "one"}, {"client_id": "two"}, {}, {}]
+    outcomes = []
+    for client in clients:
+        quota = Quota("memory", limits=[ONCE])
+        settings = {"token": token, "base_url": sandbox.base_url, "quota": quota}
+        with IrisSession(**settings, **client) as iris:
+            iris.verify = sandbox.ca_file
+            outcomes.append(left(iris))
+            if outcomes[-1]:
+                assert iris.get("/echo").ok
+    assert outcomes == [1, 1, 1, 0]
+
+
+def test_a_session_that_signs_in_as_another_user_takes_the_slots_of_this_user(
+    session, sandbox
+) -> None:
+    iris = session(sandbox, ONCE)
+    assert iris.get("/echo").ok
+    iris.client_id = "other client"
+    assert left(iris) == 0
+    iris.fetch_token(client_id=sandbox.settings["client_id"], username=sandbox.settings["username"])
+    assert left(iris) == 0
 
 
 def test_two_users_of_one_store_do_not_disturb_each_other(session, tmp_path) -> None:
