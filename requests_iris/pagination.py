@@ -14,12 +14,12 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from requests import HTTPError, JSONDecodeError, RequestException, Response
 
@@ -65,8 +65,7 @@ Afford = Callable[[Response, Iterable[str]], None]
 _Begun = tuple[Call, Future[tuple[Response, Document]]]
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """One page of a list.
 
     :ivar items: the items that no earlier run has handed out.
@@ -172,13 +171,13 @@ def items(
     return _walk(_portions_of_items(found, progress), start)
 
 
-def _walk(portions: Generator[Portion[Any], None, None], start: Start | None) -> Walk[Any]:
+def _walk(portions: Generator[Portion, None, None], start: Start | None) -> Walk[Any]:
     return Walk.over(portions, start.resume, start.total) if start else Walk.over(portions)
 
 
 def _portions_of_responses(
     found: Generator[Page, None, None],
-) -> Generator[Portion[Response], None, None]:
+) -> Generator[Portion, None, None]:
     with closing(found):
         for page in found:
             yield Portion(
@@ -197,7 +196,7 @@ def _after_page(resume: Callable[[int], dict[str, Any]], items: int, pages: int)
 
 def _portions_of_items(
     found: Generator[Page, None, None], progress: AbstractContextManager[Progress | None]
-) -> Generator[Portion[Any], None, None]:
+) -> Generator[Portion, None, None]:
     done = 0
     with progress as tell, closing(found):
         for page in found:
@@ -346,12 +345,11 @@ class _Reading:
         self, call: Call, fetch: Callable[[], tuple[Response, Document]]
     ) -> tuple[Page, Call | None]:
         """The next page in order, checked, and the call for the following page."""
-        before = self._resume_before(call)
-        with self._noting(call, before):
+        with self._noting(call):
             response, document = fetch()
         # A page that does not fit may fit later, so the error keeps the resume point before the
         # page. Only after a change of the list, or in a circle of pages, continuing would not help.
-        with self._noting(call, before, response):
+        with self._noting(call, response):
             call = replace(call, asked=(response.history or [response])[0].url)
             if self._style is None:
                 self._style = style_of(call, document, self._call.items_path)
@@ -398,29 +396,27 @@ class _Reading:
             )
 
     @contextmanager
-    def _noting(
-        self, call: Call, resume: dict[str, Any] | None, response: Response | None = None
-    ) -> Iterator[None]:
+    def _noting(self, call: Call, response: Response | None = None) -> Iterator[None]:
         """Adds to an error: the page, the counts of earlier pages, and the resume point."""
         try:
             yield
         except ListError as error:
             if error.response is None:  # the response of an HTTP error is false, but not None
                 error.response = response
-            self._note(error, call, resume)
+            self._note(error, call)
             raise
         except RequestException as error:
             is_first = not (self._pages or self._start.resume)
             if is_first or response is not None:
                 raise  # as with plain requests, or for a resume point of a different style
             incomplete = _incomplete(error)
-            self._note(incomplete, call, resume)
+            self._note(incomplete, call)
             raise incomplete from error
         except RecursionError:
             if response is None:
                 raise
             deep = IncompleteListError("the JSON is nested too deeply", response=response)
-            self._note(deep, call, resume)
+            self._note(deep, call)
             raise deep from None
 
     def _resume_before(self, call: Call) -> dict[str, Any] | None:
@@ -429,11 +425,11 @@ class _Reading:
             return self._start.resume
         return resume_point(self._call, call.position)
 
-    def _note(self, error: ListError, call: Call, resume: dict[str, Any] | None) -> None:
+    def _note(self, error: ListError, call: Call) -> None:
         error.args = (f"page {self._pages + 1} of the list, {call}: {error}",)
         error.pages_read, error.items_read = self._pages, self._items
-        if resume is not None and not error._must_restart:
-            error.resume = cast("ResumePoint", dict(resume))
+        resume = None if error._must_restart else self._resume_before(call)
+        error.resume = cast("ResumePoint | None", resume and dict(resume))
 
 
 def _incomplete(error: RequestException) -> IncompleteListError:
