@@ -4,8 +4,41 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from concurrent.futures import CancelledError
 from contextvars import ContextVar
+
+
+class Interrupt(threading.Event):
+    """An event that ends the pauses of threads. Setting an Interrupt sets its branches too.
+
+    Threads may share an Interrupt: a lock guards the list of the branches.
+
+    :param trunk: an Interrupt that also ends the pauses of this Interrupt, or None.
+    """
+
+    def __init__(self, trunk: threading.Event | None = None) -> None:
+        super().__init__()
+        self._branches: list[weakref.ref[Interrupt]] = []
+        self._growing = threading.Lock()
+        if isinstance(trunk, Interrupt):
+            trunk._grow(self)
+
+    def _grow(self, branch: Interrupt) -> None:
+        with self._growing:
+            living = [each for each in self._branches if each() is not None]
+            self._branches = [*living, weakref.ref(branch)]
+        if self.is_set():
+            branch.set()
+
+    def set(self) -> None:
+        super().set()
+        with self._growing:
+            branches = [each() for each in self._branches]
+        for branch in branches:
+            if branch is not None:
+                branch.set()
+
 
 #: Set when the work of this thread is no longer needed, for example after a walk was closed. The
 #: code that starts a thread owns the event. Threads may share an Event.

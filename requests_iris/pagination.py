@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from requests import HTTPError, JSONDecodeError, RequestException, Response
 
 from .call import Call, Position
-from .clock import Clock, given_up
+from .clock import Clock, Interrupt, given_up
 from .document import Document, changed
 from .during import During
 from .errors import IncompleteListError, ListError, QuotaExceededError, SettingError
@@ -257,7 +256,7 @@ class _Reading:
         if following and (refusal := self._refusal(call, page)):
             yield page
             self._refuse(following, refusal)
-        over = threading.Event()
+        over = Interrupt(given_up.get())  # closing the walk ends the pauses of the workers too
         pool = ThreadPoolExecutor(
             max_workers, "iris-pages", initializer=given_up.set, initargs=(over,)
         )
@@ -306,7 +305,7 @@ class _Reading:
     def _refuse(self, following: Call, refusal: QuotaExceededError | None) -> None:
         """Raises the error of :meth:`_refusal`, with the resume point of the next page."""
         if refusal is not None:
-            with self._noting(following, self._resume_before(following)):
+            with self._noting(following):
                 raise refusal
 
     def _in_order(self, pending: deque[_Begun], begun: Iterator[_Begun]) -> Iterator[Page]:

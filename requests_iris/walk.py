@@ -9,10 +9,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import CancelledError
 from itertools import chain, repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
+from .clock import Interrupt, given_up
+from .during import During
 from .errors import ListError
 
 if TYPE_CHECKING:
@@ -110,7 +113,11 @@ class Walk(chain[T]):
     def close(self) -> None:
         """Stops reading. The walk hands out nothing more, and all attributes stay.
 
-        :raises ValueError: during a request of the walk, in a different thread or in a hook.
+        A walk may wait for a retry, for a slot of a quota, or for points of GraphQL. Closing the
+        walk ends the wait. If a different thread waits in ``next()`` for a page, ``next()`` raises
+        a ``concurrent.futures.CancelledError`` there.
+
+        :raises ValueError: in a hook of a request of the walk.
         """
         self._reader.close()
 
@@ -192,6 +199,7 @@ class _Reader(Generic[T]):
         self._portions = portions
         self._lock = threading.Lock()
         self._owner: int | None = None
+        self._over = Interrupt()
         self._is_torn = self._is_closed = False
         self._failed_at: tuple[Resume] | None = None
         self.total = total
@@ -214,22 +222,30 @@ class _Reader(Generic[T]):
         with self._lock:
             self._owner = threading.get_ident()
             try:
-                return self._next()
+                # in a worker of a different walk, the different walk ends the pauses
+                with During(given_up, given_up.get() or self._over):
+                    return self._next()
             finally:
                 self._owner = None
 
     def _next(self) -> Iterator[T]:
-        if length_hint(self.now.left) and not self._is_closed:
+        if self._is_closed:
+            self._drop()
+            raise StopIteration
+        if length_hint(self.now.left):
             return self.now.left  # A different thread has just read the page.
         try:
             for portion in self._portions:
                 self._advance(portion)
-                if portion.elements and not self._is_closed:
+                if self._is_closed:
+                    self._drop()
+                    raise CancelledError("A different thread has closed the walk.")
+                if portion.elements:
                     return self.now.left
         except ListError as error:
             self._failed_at = (None if error.resume is None else {**error.resume},)
             raise
-        self.finished = not self._is_closed
+        self.finished = True
         raise StopIteration
 
     def _advance(self, portion: Portion) -> None:
@@ -241,9 +257,18 @@ class _Reader(Generic[T]):
     def close(self) -> None:
         if self.finished:
             return
-        if self._owner is not None:
+        if self._owner == threading.get_ident():
             raise ValueError("the walk is reading a page, and cannot be closed now")
         self._is_closed = True
+        self._over.set()
+        if self._lock.acquire(blocking=False):  # otherwise the thread that reads drops the rest
+            try:
+                self._drop()
+            finally:
+                self._lock.release()
+
+    def _drop(self) -> None:
+        """Drops the rest of the elements, and stops the reading."""
         left, self.now = self.now.left, self.now.closed()
         deque(left, maxlen=0)  # The chain has the same iterator, and must end too.
         self._portions.close()

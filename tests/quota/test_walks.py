@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from requests_iris import IncompleteListError, Pool, QuotaExceededError, RateLim
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..support.paths import ASSETS, EVENTS, FLEET, JSON, OPERATORS
+from ..support.waiting import HUNG, wait_until
 
 PAGE = f"{FLEET}/1"
 
@@ -207,11 +210,74 @@ def test_a_resend_without_a_slot_in_a_walk_leaves_a_resume_point(session, sandbo
     assert len(list(iris.items(OPERATORS, params={"limit": 125}, resume=walk.resume))) == 125
 
 
+#: A session waits for so many seconds before the second page.
+SLOW = RateLimit("assets", 1, 100, ASSETS)
+
+
 def test_closing_a_walk_ends_the_wait_of_its_workers(session, sandbox) -> None:
-    iris = session(sandbox, RateLimit("assets", 1, 100, ASSETS), clock=None)
+    iris = session(sandbox, SLOW, clock=None)
     walk = iris.items(ASSETS, params={"size": 50}, max_workers=3)
     next(walk)
     start = time.monotonic()
     walk.close()
     assert time.monotonic() - start < 5
     assert sandbox.count("api") == 1
+    assert (list(walk), walk.items_read, walk.finished) == ([], 1, False)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_closing_a_walk_ends_the_wait_of_a_thread_that_reads_the_walk(
+    session, sandbox, workers
+) -> None:
+    iris = session(sandbox, SLOW, clock=None)
+    walk = iris.items(ASSETS, params={"size": 50}, max_workers=workers)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(list, walk)
+        wait_until(lambda: walk.pages_read == 1)
+        walk.close()
+        with pytest.raises(CancelledError):
+            reading.result(timeout=HUNG)
+    assert sandbox.count("api") == 1
+    assert (list(walk), walk.items_read, walk.finished) == ([], 50, False)
+    iris.close()
+    rest = session(sandbox, RateLimit("other", 9, 100, ASSETS))
+    assert len(list(rest.items(ASSETS, params={"size": 50}, resume=walk.resume))) == 200
+
+
+def test_closing_a_walk_during_a_request_ends_the_walk_after_the_request(session, sandbox) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def hook(*_: Any, **__: Any) -> None:
+        if sandbox.count("api") == 2:
+            asked.set()
+            answer.wait(HUNG)
+
+    iris = session(sandbox, RateLimit("other", 9, 100, ASSETS))
+    walk = iris.items(ASSETS, params={"size": 50}, hooks={"response": hook})
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(list, walk)
+        assert asked.wait(HUNG)
+        walk.close()
+        answer.set()
+        with pytest.raises(CancelledError):
+            reading.result(timeout=HUNG)
+    assert sandbox.count("api") == 2
+    assert (list(walk), walk.finished) == ([], False)
+
+
+def test_closing_an_outer_walk_ends_the_wait_of_a_walk_in_its_hook(session, sandbox) -> None:
+    iris = session(sandbox, SLOW, clock=None)
+
+    def hook(response: requests.Response, **_: Any) -> None:
+        if "page=1" in response.url:
+            list(iris.items(ASSETS, params={"size": 50}))
+
+    plain = session(sandbox, RateLimit("other", 9, 100, ASSETS), clock=None)
+    walk = plain.items(
+        EVENTS, method="POST", params={"size": 50}, max_workers=2, hooks={"response": hook}
+    )
+    next(walk)
+    wait_until(lambda: sandbox.count("api") >= 3)
+    start = time.monotonic()
+    walk.close()
+    assert time.monotonic() - start < 5
