@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .. import forks
 from ..errors import SettingError
 from ..secret import Secret
 from ..stores import StoreError
@@ -27,6 +29,10 @@ PREFIX = "requests-iris:{quota}:"
 SKEW = 0.05
 
 
+#: Clients of a parent process.
+_of_parents: list[Redis | None] = []
+
+
 class RedisQuotaStore:
     """Keeps slots in Redis, with Redis' own time. Needs the extra ``redis``.
 
@@ -36,7 +42,7 @@ class RedisQuotaStore:
 
     With ``rediss://`` the server's certificate must be valid for the host name of the URL.
     A pickle of the store holds the URL with its password, and no connection. Threads may share a
-    store: redis-py's client is made for threads, and reconnects in a forked child.
+    store: redis-py's client is made for threads. A forked child has a client of its own.
 
     :param url: ``redis://user:password@host:port/database`` or ``rediss://…``. Percent-encode the
         characters ``/ ? # @ :`` in a password. redis-py's options may follow after ``?``.
@@ -50,6 +56,7 @@ class RedisQuotaStore:
         # Before anything can fail: a traceback with local variables must not show the password.
         url = self._url = Secret(url)
         self._client: Redis | None = None
+        forks.register(self)
         self._place = place_of(url)
         if not self._place or not self._can_connect():
             # Outside of any `except`: the errors of urllib and redis-py hold the URL.
@@ -68,8 +75,20 @@ class RedisQuotaStore:
             return False
         return True
 
+    def reset_after_fork(self) -> None:
+        # Another thread may have held a lock of redis-py during the fork. Even closing could wait.
+        _of_parents.append(self._client)
+        self._client = None
+
     def __reduce__(self) -> tuple[Any, ...]:
         return RedisQuotaStore, (str(self._url),)
+
+    def __del__(self) -> None:
+        # redis-py's objects form a cycle, so the connections would stay until a garbage collection
+        client = vars(self).get("_client")
+        if client is not None:
+            with suppress(Exception):
+                client.close()
 
     def __repr__(self) -> str:
         return f"<RedisQuotaStore at {self._place}>"
