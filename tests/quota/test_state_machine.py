@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -41,20 +42,27 @@ class StillClock(Clock):
         self.now += round(seconds)
 
 
+@dataclass(eq=False)
+class Slot:
+    """When a request left, and when its response came."""
+
+    begin: float
+    end: float | None = None
+
+
 class Model:
     """The slots as the design describes them: the time of the response, or None before it."""
 
     def __init__(self) -> None:
-        self.window: list[dict] = []
-        self.pool: list[dict] = []
+        self.window: list[Slot] = []
+        self.pool: list[Slot] = []
         self.closed = float("-inf")
 
     @staticmethod
-    def used(slots: list[dict], lasts: float, now: float) -> list[float]:
+    def used(slots: list[Slot], lasts: float, now: float) -> list[float]:
         """Seconds until each slot is back."""
         ages = [
-            min(slot["end"] if slot["end"] is not None else slot["begin"] + GRACE, now)
-            for slot in slots
+            min(slot.end if slot.end is not None else slot.begin + GRACE, now) for slot in slots
         ]
         return sorted(lasts - (now - each) for each in ages if now - each < lasts)
 
@@ -79,7 +87,7 @@ class Requests(RuleBasedStateMachine):
         self.clocks = [StillClock() for _ in self.quotas]
         self.url = f"https://{uuid4().hex}.example/"
         self.model = Model()
-        self.open: list[tuple[dict, list]] = []
+        self.open: list[tuple[Slot, list]] = []
 
     def teardown(self) -> None:
         self.quotas.clear()
@@ -111,7 +119,7 @@ class Requests(RuleBasedStateMachine):
         for reservation in found:
             assert not isinstance(reservation, QuotaExceededError), "the model grants this request"
             assert reservation.waited == (0 if pooled else wait)
-        slot = {"begin": self.now, "end": None}
+        slot = Slot(self.now)
         (self.model.pool if pooled else self.model.window).append(slot)
         self.open.append((slot, found))
 
@@ -125,8 +133,8 @@ class Requests(RuleBasedStateMachine):
             if given_back and slot in slots:
                 slots.remove(slot)
             # a response that comes after the end of its slot changes nothing
-            elif slot in slots and self.now < slot["begin"] + GRACE + lasts:
-                slot["end"] = self.now
+            elif slot in slots and self.now < slot.begin + GRACE + lasts:
+                slot.end = self.now
 
     @rule(seconds=st.sampled_from([1, 7, 55, 500, 990, 1100, 40_000, 86_400]))
     def advance(self, seconds: int) -> None:
