@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,7 +45,7 @@ PRAGMA application_id = {APPLICATION};
 COMMIT;
 """
 #: Connections of a parent process. Closing such a connection in a child could harm the parent.
-_of_parents: list[sqlite3.Connection] = []
+_of_parents: list[object] = []
 
 
 class Damaged(Exception):
@@ -60,22 +61,19 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
+        self._closer: weakref.finalize[..., Database] | None = None
         self._inode: tuple[int, int] | None = None
 
-    def __del__(self) -> None:
-        self.close()
-
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
+        self._connection = None
+        if self._closer is not None:
+            self._closer()
 
     def leave_to_parent(self) -> None:
         """In a forked child: forgets the connection without a close."""
-        if self._connection is not None:
-            _of_parents.append(self._connection)
-            self._connection = None
+        if self._closer is not None:
+            _of_parents.append(self._closer.detach())
+        self._connection = self._closer = None
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -118,6 +116,9 @@ class Database:
             connection.close()
             raise
         self._connection = connection
+        # A garbage collection of a cycle could destroy the connection first.
+        self._closer = weakref.finalize(self, _close, connection)
+        self._closer.atexit = False  # the store still saves something at the end of the process
         return connection
 
     def _inode_of_path(self) -> tuple[int, int] | None:
@@ -198,6 +199,11 @@ class Database:
             f"{self.path} is damaged, and {MOST_ASIDE} damaged files were kept before. "
             f"Remove the files {self.path.name}{ASIDE}*"
         )
+
+
+def _close(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):
+        connection.close()
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import forks
@@ -30,7 +30,7 @@ SKEW = 0.05
 
 
 #: Clients of a parent process.
-_of_parents: list[Redis | None] = []
+_of_parents: list[object] = []
 
 
 class RedisQuotaStore:
@@ -56,6 +56,7 @@ class RedisQuotaStore:
         # Before anything can fail: a traceback with local variables must not show the password.
         url = self._url = Secret(url)
         self._client: Redis | None = None
+        self._closer: weakref.finalize[..., RedisQuotaStore] | None = None
         forks.register(self)
         self._place = place_of(url)
         if not self._place or not self._can_connect():
@@ -77,18 +78,12 @@ class RedisQuotaStore:
 
     def reset_after_fork(self) -> None:
         # Another thread may have held a lock of redis-py during the fork. Even closing could wait.
-        _of_parents.append(self._client)
-        self._client = None
+        if self._closer is not None:
+            _of_parents.append(self._closer.detach())
+        self._client = self._closer = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RedisQuotaStore, (str(self._url),)
-
-    def __del__(self) -> None:
-        # redis-py's objects form a cycle, so the connections would stay until a garbage collection
-        client = vars(self).get("_client")
-        if client is not None:
-            with suppress(Exception):
-                client.close()
 
     def __repr__(self) -> str:
         return f"<RedisQuotaStore at {self._place}>"
@@ -195,7 +190,9 @@ class RedisQuotaStore:
     def _connected(self) -> Redis:
         """redis-py's client. If two threads create a client at once, a client is dropped."""
         if self._client is None:
-            self._client = client_of(self._url)
+            client = self._client = client_of(self._url)
+            # A garbage collection of a cycle would destroy the sockets before their client.
+            self._closer = weakref.finalize(self, client.close)
         return self._client
 
 

@@ -155,6 +155,11 @@ class SqliteQuotaStore:
         if self._late:
             self._write(lambda _: None)
 
+    def close(self) -> None:
+        """Closes the connection. The next request opens a connection again."""
+        with _turn:
+            self._database.close()
+
     def __del__(self) -> None:
         # at once or not at all: this may run inside another operation of the same thread
         if self._late and _turn.acquire(blocking=False):
@@ -267,3 +272,4 @@ def _flush_all() -> None:
     for store in list(_stores):
         with suppress(Exception):  # the other processes then count the slots a minute longer
             store.flush()
+            store.close()
