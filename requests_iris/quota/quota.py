@@ -24,7 +24,7 @@ from .usage import Left, Usage, affordable_in, left
 MAX_WAIT = 120.0
 #: When a request may draw from a pool: in a walk that has begun, always, or never.
 WALK, ALWAYS, NEVER = "walk", "always", "never"
-#: Requests whose claims are kept, so that the rules are not searched for each request.
+#: Requests with known claims. For these requests the rules are not searched again.
 KEPT = 1024
 
 _CLOCK = Clock()
@@ -68,7 +68,7 @@ class Quota:
 
         IrisSession(quota=Quota("/var/lib/app/quota.db", max_wait=900, pool="never"))
 
-    Sessions of one process with the same owner and the same place share slots. Processes share
+    Sessions of a process with the same owner and the same place share slots. Processes share
     slots through a file or Redis. A pickle or a copy has the same place. A pickle of a Quota in
     memory starts empty.
 

@@ -17,7 +17,7 @@ log = logging.getLogger("requests_iris")
 
 #: Seconds of a pause that never refuses a request.
 SHORT = 1.0
-#: Seconds of a wait after which the store is asked again: another process may give a slot back.
+#: Seconds of a wait after which the store is asked again: a process may give a slot back.
 POLL = 5.0
 #: Seconds of the shortest wait, so that a rounding error does not become a busy loop.
 LEAST = 0.001
