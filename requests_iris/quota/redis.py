@@ -24,8 +24,8 @@ Result = TypeVar("Result")
 
 #: The braces place all keys on the same node of a cluster, since one script uses several keys.
 PREFIX = "requests-iris:{quota}:"
-#: Seconds that the session's clock may differ from the system's without effect. The two clocks are
-#: read one after the other.
+#: Seconds that the session's clock may differ from the system's without effect. The clocks are
+#: read in turn.
 SKEW = 0.05
 
 
@@ -37,7 +37,7 @@ class RedisQuotaStore:
     """Keeps slots in Redis, with Redis' own time. Needs the extra ``redis``.
 
     All keys expire by themselves when their slots are over. Paced rules are spaced over all
-    processes that use this Redis. If the session's clock was moved, for example in a test, Redis'
+    processes of the Redis. If the session's clock was moved, for example in a test, Redis'
     time is moved by the same number of seconds.
 
     With ``rediss://`` the server's certificate must be valid for the host name of the URL.

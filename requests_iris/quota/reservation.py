@@ -31,7 +31,7 @@ class Reservation:
     The first call of `settle` or `give_back` counts. Without a call, the slots count from a minute
     after the departure of the request.
 
-    :ivar waited: seconds that the attempt waited for its slots.
+    :ivar waited: seconds of waiting for the slots.
     """
 
     def __init__(self, ledger: Ledger, claims: Sequence[Claim], clock: Clock) -> None:

@@ -39,7 +39,7 @@ SWEEP = 64
 #: Seconds for which the slots of a key stay after their end, because a response may come late.
 SWEPT_AFTER = 3600.0
 
-# SQLite's own mutexes survive a fork locked. So one lock guards SQLite in this process, and a fork
+# SQLite's own mutexes survive a fork locked. So a lock guards SQLite in the process, and a fork
 # waits until no thread is inside SQLite. With a connection for each thread, the threads would queue
 # at SQLite's own lock and sleep up to 100 ms between two attempts.
 _turn = threading.Lock()
@@ -51,7 +51,7 @@ class SqliteQuotaStore:
     """Keeps slots in an SQLite file that only the owner can read.
 
     The file must be on a local disk. A response is saved together with the next request of the
-    same process, or when a session is closed. So a request costs one transaction. Before, all
+    same process, or when a session is closed. So a request costs a single transaction. Before, all
     processes count the slot from a minute after the departure.
 
     - *No file, or a deleted file*: the store counts from 0 in a new file. Missing
