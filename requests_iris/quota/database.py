@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..text import one_line
 
 log = logging.getLogger("requests_iris")
 
-#: Seconds to wait for another process that writes.
+#: Seconds to wait for a different process during its write.
 BUSY = 3.0
 #: Seconds between two attempts to lock the directory.
 POLL = 0.02
@@ -44,7 +45,7 @@ PRAGMA application_id = {APPLICATION};
 COMMIT;
 """
 #: Connections of a parent process. Closing such a connection in a child could harm the parent.
-_of_parents: list[sqlite3.Connection] = []
+_of_parents: list[object] = []
 
 
 class Damaged(Exception):
@@ -52,7 +53,7 @@ class Damaged(Exception):
 
 
 class Database:
-    """The connection to an SQLite file. The caller makes sure that one thread at a time is inside.
+    """The connection to an SQLite file. The caller lets a single thread inside at a time.
 
     :param path: of the file.
     """
@@ -60,26 +61,23 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
+        self._closer: weakref.finalize[..., Database] | None = None
         self._inode: tuple[int, int] | None = None
 
-    def __del__(self) -> None:
-        self.close()
-
     def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
+        self._connection = None
+        if self._closer is not None:
+            self._closer()
 
     def leave_to_parent(self) -> None:
         """In a forked child: forgets the connection without a close."""
-        if self._connection is not None:
-            _of_parents.append(self._connection)
-            self._connection = None
+        if self._closer is not None:
+            _of_parents.append(self._closer.detach())
+        self._connection = self._closer = None
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that excludes all other writers.
+        """A transaction without any further writer.
 
         :raises StoreError: if the file cannot be used now.
         :raises Damaged: if the file is damaged.
@@ -102,7 +100,7 @@ class Database:
             self.close()
 
     def _opened(self) -> sqlite3.Connection:
-        """The connection. A file that was deleted or replaced is opened again."""
+        """The connection. A deleted or replaced file is opened again."""
         inode = self._inode_of_path()
         if self._connection is not None and inode == self._inode is not None:
             return self._connection
@@ -118,6 +116,9 @@ class Database:
             connection.close()
             raise
         self._connection = connection
+        # A garbage collection of a cycle could destroy the connection first.
+        self._closer = weakref.finalize(self, _close, connection)
+        self._closer.atexit = False  # the store saves responses at the end of the process
         return connection
 
     def _inode_of_path(self) -> tuple[int, int] | None:
@@ -147,7 +148,7 @@ class Database:
                 self._inode = status.st_dev, status.st_ino
                 raise Damaged from None
             if os.name == "posix" and mode & 0o077:
-                with suppress(OSError):  # the file of another user, or a read-only file system
+                with suppress(OSError):  # the file of a different user, or a read-only file system
                     os.chmod(self.path, mode & 0o700)
 
     @contextmanager
@@ -165,7 +166,7 @@ class Database:
     def set_aside(self) -> None:
         """Renames a damaged file, so that the next transaction creates a new file.
 
-        Does nothing if another process was faster.
+        Does nothing if a different process was faster.
 
         :raises StoreError: if the file cannot be renamed.
         """
@@ -185,7 +186,7 @@ class Database:
             if os.path.lexists(aside):
                 continue
             os.rename(self.path, aside)
-            for ending in ("-wal", "-shm"):  # of the damaged file: the new file must not use them
+            for ending in ("-wal", "-shm"):  # the new file must not use the log of the damaged file
                 with suppress(FileNotFoundError):
                     os.unlink(f"{self.path}{ending}")
             log.warning(
@@ -200,14 +201,19 @@ class Database:
         )
 
 
+def _close(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):
+        connection.close()
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Sets the options of a connection, and creates the tables of a new file."""
-    # without other processes: SQLite does not wait for a process that changes the journal's mode
+    # alone, because SQLite does not wait for a process that changes the mode of the journal
     with _alone_in(path.parent):
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         if _is_new(connection):
-            # The result is "delete" where a write-ahead log is not possible. That works too.
+            # The mode stays "delete" where a write-ahead log is not possible.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(_CREATE)
 
@@ -215,8 +221,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 def _is_new(connection: sqlite3.Connection) -> bool:
     """Whether the file is empty.
 
-    :raises Damaged: if the file belongs to another program.
-    :raises StoreError: if another version of this library wrote the file.
+    :raises Damaged: if the file belongs to a different program.
+    :raises StoreError: if a different version of the library wrote the file.
     """
     connection.execute("BEGIN")  # all three facts at one moment
     ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
@@ -234,7 +240,7 @@ def _is_new(connection: sqlite3.Connection) -> bool:
 
 @contextmanager
 def _alone_in(directory: Path) -> Iterator[None]:
-    """Excludes other processes that prepare or rename a file of `directory`, as far as possible.
+    """Excludes processes that prepare or rename a file of `directory`, as far as possible.
 
     A lock of the directory needs no file, and ends with the process.
     """
@@ -250,7 +256,7 @@ def _locked(directory: Path) -> int | None:
     """A descriptor with the lock, or None where a directory cannot be locked in time."""
     try:
         import fcntl
-    except ModuleNotFoundError:  # Windows, which does not rename a file that is open anyway
+    except ModuleNotFoundError:  # Windows, which cannot rename an open file anyway
         return None
     descriptor = None
     with suppress(OSError):
@@ -278,7 +284,7 @@ def _reason_of(error: sqlite3.Error) -> str:
 
 
 _ADVICE = {
-    "locked": f"Another process has held the lock for {BUSY:g} seconds. End that process",
+    "locked": f"A different process has held the lock for {BUSY:g} seconds. End this process",
     "readonly": "Make the file and its directory writable, or choose another path",
     "full": "Free some space",
     "unable to open": "Make the file and its directory readable and writable",

@@ -1,4 +1,4 @@
-"""Counts slots in a store that may fail at any time, without stopping a request."""
+"""Counts slots in a store. The store may fail at any time, and no request stops."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ Result = TypeVar("Result")
 
 #: Seconds after a failure until the store is asked again.
 ASKED_AGAIN = 5.0
-#: Seconds after which a store counts as failing, although the store answered in the end.
+#: Seconds after which a store counts as failing, even if the store answers in the end.
 ANSWERS_WITHIN = 5.0
 
 #: Spaces the paced requests of this process, on the monotonic clock. The sessions of all users and
-#: stores share this object: the limits of a customer hold for all of them together.
+#: stores share the pacer: the limits of a customer hold for all users together.
 _pacer = MemoryQuotaStore()
 
 
 class Ledger:
     """A store, and the memory that counts while the store fails.
 
-    Slots that were counted in memory keep counting there after the store works again, since the
-    store does not know them.
+    After the store works again, the slots in memory keep counting, since the store does not know
+    these slots.
 
-    Threads may share a ledger. A race about the state of the store costs at most a second warning
-    or a second attempt.
+    Threads may share a ledger. A race about the state of the store costs a second warning or a
+    second attempt at most.
     """
 
     def __init__(self, store: QuotaStore) -> None:
@@ -48,7 +48,7 @@ class Ledger:
     def split(self, claims: Sequence[Claim]) -> tuple[tuple[Claim, ...], tuple[Claim, ...]]:
         """The claims for the store, and the claims for the pace of this process.
 
-        A store that does not pace still knows the blocks of paced rules.
+        A store without a pace still knows the blocks of paced rules.
         """
         if self.store.paces:
             return tuple(claims), ()
@@ -85,7 +85,7 @@ class Ledger:
         now = clock.time()
         self._memory.settle(claims, slot, now)
         if any(claim.counted for claim in claims):
-            # not a proof that the store works: a store may save the response later
+            # no proof of a working store: a store may save the response later
             self._ask(clock, lambda store: store.settle(claims, slot, now), proves=False)
 
     def give_back(
@@ -109,7 +109,7 @@ class Ledger:
             block(self._memory)
 
     def usages(self, claims: Sequence[Claim], clock: Clock) -> tuple[float, Sequence[Usage]]:
-        """The slots in use of each claim, and the time on which their stamps are based."""
+        """The slots in use of each claim, and the time of the store."""
         now = clock.time()
         if not self._memory.knows(claims, now):
             found = self._ask(clock, lambda store: store.usages(claims, now))
@@ -165,7 +165,7 @@ class Ledger:
         return answer
 
     def _waits(self, clock: Clock) -> bool:
-        """Whether the next attempt is later. One thread makes the attempt, the others continue."""
+        """Whether the next attempt is later. A single thread makes the attempt."""
         now = clock.monotonic()
         if now < self._asked_again <= now + ASKED_AGAIN:
             return True
@@ -178,7 +178,7 @@ class Ledger:
         log.log(
             level,
             "The quota store failed: %s. Requests continue, and this process counts them in memory "
-            "until the store works again. To use another store, pass `quota=` or set "
+            "until the store works again. To use a different store, pass `quota=` or set "
             "TRACKUNIT_QUOTA",
             reason,
         )

@@ -12,7 +12,7 @@ from .decision import Decision, decide
 from .store import Answer, Record
 from .usage import Block, Usage, block_of, blocked, current, ends, living
 
-#: Reservations between two searches for keys that can be forgotten.
+#: Reservations between two searches for old keys.
 SWEEP = 1024
 
 
@@ -27,7 +27,7 @@ class _Slots:
     departed: float = float("-inf")
 
     def usage(self, claim: Claim, now: float) -> Usage:
-        """The slots in use. Forgets slots that are over, and keeps repaired stamps."""
+        """The slots in use. Forgets old slots, and keeps repaired stamps."""
         self.claim = claim
         self.window = living(self.window, claim.rule.window, now)
         self.pool = living(self.pool, claim.pool_seconds, now)
@@ -36,7 +36,7 @@ class _Slots:
         return usage
 
     def take(self, slot: int, decision: Decision, pooled: bool) -> Usage:
-        """Adds a slot. The result is the usage after that."""
+        """Adds a slot. The result is the usage with the new slot."""
         (self.pool if pooled else self.window)[slot] = decision.stamp
         self.departed = decision.departs
         return self._usage()

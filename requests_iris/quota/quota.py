@@ -20,11 +20,11 @@ from .rules import IRIS_RATE_LIMITS, RateLimit, Target, page_of, text_of
 from .store import QuotaStore
 from .usage import Left, Usage, affordable_in, left
 
-#: Seconds that a request waits for its slot at most.
+#: Seconds that a request waits for a slot at most.
 MAX_WAIT = 120.0
 #: When a request may draw from a pool: in a walk that has begun, always, or never.
 WALK, ALWAYS, NEVER = "walk", "always", "never"
-#: Requests whose claims are kept, so that the rules are not searched for each request.
+#: Requests with known claims. For these requests the rules are not searched again.
 KEPT = 1024
 
 _CLOCK = Clock()
@@ -53,7 +53,7 @@ class QuotaState:
 class QuotaEntry:
     """A rate limit that is in use, for a table.
 
-    :ivar label: the requests that share these slots, such as a path. Empty for all of the rule.
+    :ivar label: the key of the slots, such as a path. Empty for a rule without a key.
     :ivar state: what is left.
     """
 
@@ -68,7 +68,7 @@ class Quota:
 
         IrisSession(quota=Quota("/var/lib/app/quota.db", max_wait=900, pool="never"))
 
-    Sessions of one process with the same owner and the same place share slots. Processes share
+    Sessions of a process with the same owner and the same place share slots. Processes share
     slots through a file or Redis. A pickle or a copy has the same place. A pickle of a Quota in
     memory starts empty.
 
@@ -78,8 +78,8 @@ class Quota:
         ``redis://…``, ``rediss://…``, or a :class:`QuotaStore`.
     :param limits: the rules. Your own rules replace :data:`IRIS_RATE_LIMITS`; to add rules, pass
         ``(*IRIS_RATE_LIMITS, RateLimit(...))``.
-    :param max_wait: seconds that a request waits for its slot at most. A request that would wait
-        longer raises :class:`QuotaExceededError`. A wait of a second or less is always possible.
+    :param max_wait: seconds that a request waits for a slot at most. Instead of a longer wait, the
+        request raises :class:`QuotaExceededError`. A wait of a second or less is always possible.
     :param pool: ``"walk"``: only a walk that has begun draws from a pool. ``"always"``: each
         request may. ``"never"``: no request may. A request draws only if its own slot is not back
         within `max_wait`.
@@ -116,7 +116,7 @@ class Quota:
 
     @property
     def max_wait(self) -> float:
-        """Seconds that a request waits for its slot at most."""
+        """Seconds that a request waits for a slot at most."""
         return self._max_wait
 
     @property
@@ -169,7 +169,7 @@ class Quota:
         retry_after: float | None = None,
         clock: Clock = _CLOCK,
     ) -> None:
-        """Records a 429. All sessions that share the store stop sending such requests.
+        """Records a 429. All sessions with the store stop sending requests of the same rules.
 
         :param retry_after: the ``Retry-After`` of the response in seconds. Replaces the slots of
             the window. If None, each rule's window is used up from now. The pool is closed until

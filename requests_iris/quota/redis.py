@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .. import forks
 from ..errors import SettingError
 from ..secret import Secret
 from ..stores import StoreError
@@ -22,21 +24,25 @@ Result = TypeVar("Result")
 
 #: The braces place all keys on the same node of a cluster, since one script uses several keys.
 PREFIX = "requests-iris:{quota}:"
-#: Seconds that the session's clock may differ from the system's without effect. The two clocks are
-#: read one after the other.
+#: Seconds that the session's clock may differ from the system's without effect. The clocks are
+#: read in turn.
 SKEW = 0.05
+
+
+#: Clients of a parent process.
+_of_parents: list[object] = []
 
 
 class RedisQuotaStore:
     """Keeps slots in Redis, with Redis' own time. Needs the extra ``redis``.
 
     All keys expire by themselves when their slots are over. Paced rules are spaced over all
-    processes that use this Redis. If the session's clock was moved, for example in a test, Redis'
+    processes of the Redis. If the session's clock was moved, for example in a test, Redis'
     time is moved by the same number of seconds.
 
     With ``rediss://`` the server's certificate must be valid for the host name of the URL.
     A pickle of the store holds the URL with its password, and no connection. Threads may share a
-    store: redis-py's client is made for threads, and reconnects in a forked child.
+    store: redis-py's client is made for threads. A forked child has a client of its own.
 
     :param url: ``redis://user:password@host:port/database`` or ``rediss://…``. Percent-encode the
         characters ``/ ? # @ :`` in a password. redis-py's options may follow after ``?``.
@@ -50,6 +56,8 @@ class RedisQuotaStore:
         # Before anything can fail: a traceback with local variables must not show the password.
         url = self._url = Secret(url)
         self._client: Redis | None = None
+        self._closer: weakref.finalize[..., RedisQuotaStore] | None = None
+        forks.register(self)
         self._place = place_of(url)
         if not self._place or not self._can_connect():
             # Outside of any `except`: the errors of urllib and redis-py hold the URL.
@@ -67,6 +75,12 @@ class RedisQuotaStore:
         except (ValueError, AttributeError, TypeError):
             return False
         return True
+
+    def reset_after_fork(self) -> None:
+        # Another thread may have held a lock of redis-py during the fork. Even closing could wait.
+        if self._closer is not None:
+            _of_parents.append(self._closer.detach())
+        self._client = self._closer = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RedisQuotaStore, (str(self._url),)
@@ -176,7 +190,9 @@ class RedisQuotaStore:
     def _connected(self) -> Redis:
         """redis-py's client. If two threads create a client at once, a client is dropped."""
         if self._client is None:
-            self._client = client_of(self._url)
+            client = self._client = client_of(self._url)
+            # A garbage collection of a cycle would destroy the sockets before their client.
+            self._closer = weakref.finalize(self, client.close)
         return self._client
 
 

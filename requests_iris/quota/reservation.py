@@ -17,7 +17,7 @@ log = logging.getLogger("requests_iris")
 
 #: Seconds of a pause that never refuses a request.
 SHORT = 1.0
-#: Seconds of a wait after which the store is asked again: another process may give a slot back.
+#: Seconds of a wait after which the store is asked again: a process may give a slot back.
 POLL = 5.0
 #: Seconds of the shortest wait, so that a rounding error does not become a busy loop.
 LEAST = 0.001
@@ -31,7 +31,7 @@ class Reservation:
     The first call of `settle` or `give_back` counts. Without a call, the slots count from a minute
     after the departure of the request.
 
-    :ivar waited: seconds that the attempt waited for its slots.
+    :ivar waited: seconds of waiting for the slots.
     """
 
     def __init__(self, ledger: Ledger, claims: Sequence[Claim], clock: Clock) -> None:

@@ -30,7 +30,7 @@ class Target(NamedTuple):
 
     `host`: in lower case, with a port that is not the default port.
     `path`: as sent, without slashes at the end. Only escapes of unreserved characters (RFC 3986
-    section 2.3) are decoded, so that ``%2F`` stays inside its segment.
+    section 2.3) are decoded, so that ``%2F`` stays inside a segment.
     `page`: the ``page`` of the query, "0" if missing.
     """
 

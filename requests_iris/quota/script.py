@@ -1,7 +1,7 @@
 """The script of the Redis store, which does the same as :mod:`requests_iris.quota.usage`.
 
-One script, because Redis runs a script as one atomic step. All operations look at the claims in the
-same way, so the operation is the first argument.
+A single script, because Redis runs a script as an atomic step. All operations look at the claims
+in the same way, so the operation is the first argument.
 
 Each claim has four keys: the slots of the window and of the pool as sorted sets (the score is the
 stamp), the facts as a hash, and the set of all claims of the owner.

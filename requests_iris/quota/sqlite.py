@@ -32,16 +32,16 @@ from .usage import (
 
 Result = TypeVar("Result")
 
-#: Seconds to wait for other threads of this process.
+#: Seconds to wait for the threads of the same process.
 TURN = 5.0
-#: Reservations between two searches for keys that can be forgotten.
+#: Reservations between two searches for old keys.
 SWEEP = 64
-#: Seconds for which the slots of a key stay after they are over: a response may come late.
+#: Seconds for which the slots of a key stay after their end, because a response may come late.
 SWEPT_AFTER = 3600.0
 
-# SQLite's own mutexes survive a fork locked. So one lock guards SQLite in this process, and no
-# other thread is inside SQLite during a fork. Threads that took turns at SQLite's own lock instead
-# would sleep up to 100 ms between two attempts.
+# SQLite's own mutexes survive a fork locked. So a lock guards SQLite in the process, and a fork
+# waits until no thread is inside SQLite. With a connection for each thread, the threads would queue
+# at SQLite's own lock and sleep up to 100 ms between two attempts.
 _turn = threading.Lock()
 forks.hold(_turn)
 _stores: weakref.WeakSet[SqliteQuotaStore] = weakref.WeakSet()
@@ -51,15 +51,15 @@ class SqliteQuotaStore:
     """Keeps slots in an SQLite file that only the owner can read.
 
     The file must be on a local disk. A response is saved together with the next request of the
-    same process, or when a session is closed, so that a request costs one transaction. Until then
-    other processes count the slot from a minute after its departure.
+    same process, or when a session is closed. So a request costs a single transaction. Before, all
+    processes count the slot from a minute after the departure.
 
-    - *No file, or a file that was deleted*: the store counts from 0 in a new file. Missing
+    - *No file, or a deleted file*: the store counts from 0 in a new file. Missing
       directories are created with mode 0700.
     - *Damage*: the file is renamed to ``….bak`` (then ``….bak1``, up to ``….bak9``), and the store
-      counts from 0 in a new file. So is a file that is not a quota store.
+      counts from 0 in a new file. A file of a different program is renamed too.
     - *A passing error* is raised and changes nothing: a missing permission, a full disk, a lock
-      that another process holds for longer than 3 seconds. The session then counts in memory.
+      of a different process for longer than 3 seconds. The session then counts in memory.
 
     Threads may share a store: a lock of the process guards each operation, and the threads use one
     connection. Each process opens its own connection, also after a fork.
@@ -81,7 +81,7 @@ class SqliteQuotaStore:
         _stores.add(self)
 
     def reset_after_fork(self) -> None:
-        # the parent saves what it left for later
+        # the parent saves its own responses
         self._late.clear()
         self._database.leave_to_parent()
 
@@ -155,8 +155,13 @@ class SqliteQuotaStore:
         if self._late:
             self._write(lambda _: None)
 
+    def close(self) -> None:
+        """Closes the connection. The next request opens a connection again."""
+        with _turn:
+            self._database.close()
+
     def __del__(self) -> None:
-        # at once or not at all: this may run inside another operation of the same thread
+        # at once or not at all: the same thread may be in the middle of an operation
         if self._late and _turn.acquire(blocking=False):
             try:
                 with suppress(Exception):
@@ -165,7 +170,7 @@ class SqliteQuotaStore:
                 _turn.release()
 
     def _write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Does `work` in a transaction, together with the work that `settle` left for later.
+        """Does `work` in a transaction, and saves the responses that wait.
 
         :raises StoreError: if the file cannot be used now.
         """
@@ -205,7 +210,7 @@ class SqliteQuotaStore:
 
 
 def _usage(connection: sqlite3.Connection, claim: Claim, now: float) -> Usage:
-    """The slots of a claim. Deletes slots that are over, and saves repaired stamps."""
+    """The slots of a claim. Deletes old slots, and saves repaired stamps."""
     row = connection.execute(
         "SELECT since, until FROM keys WHERE key = ?", (claim.key,)
     ).fetchone() or (None, None)
@@ -265,5 +270,6 @@ def _save(connection: sqlite3.Connection, claim: Claim, usage: Usage) -> None:
 @atexit.register
 def _flush_all() -> None:
     for store in list(_stores):
-        with suppress(Exception):  # the other processes then count the slots a minute longer
+        with suppress(Exception):  # all processes then count the slots a minute longer
             store.flush()
+            store.close()

@@ -15,7 +15,7 @@ class Answer(NamedTuple):
     `granted`: whether all claims got a slot. If not, no claim did.
     `wait`: seconds; until the request may leave, or until the next attempt makes sense.
     `decisive`: the index of the claim with the longest wait.
-    `left`: what is left of each rule, after this request.
+    `left`: the free slots of each rule after the request.
     `pooled`: whether the slot comes from the pool, for each claim.
     """
 

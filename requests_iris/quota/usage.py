@@ -1,4 +1,4 @@
-"""What a store knows of the slots behind one key, and what follows for the next request.
+"""The slots behind a key, and the decision about the next request.
 
 Stamps are seconds. A slot's stamp is the time of the response; until the response comes, the stamp
 is `GRACE` seconds after the departure of the request. A stamp in the future counts as now, so a
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from .claim import Claim
 
 #: Seconds after its departure until a request without a response counts as received by the server.
-#: Longer than the connection takes, shorter than anybody waits.
+#: A connection takes less, and a caller would wait longer.
 GRACE = 60.0
 #: Seconds ahead for which a paced request gets a time of departure. Later requests ask again.
 HORIZON = 30.0
@@ -79,7 +79,7 @@ class Left(NamedTuple):
 
 
 def repaired(stamp: float, now: float) -> float:
-    """`stamp`, or `now` for a stamp that only a clock that was set back can explain.
+    """`stamp`, or `now` for a stamp so far ahead that the clock must have been set back.
 
     Stores save the repaired stamp. Otherwise the slot would be used until the clock reaches the
     stamp, perhaps for years.
@@ -88,7 +88,7 @@ def repaired(stamp: float, now: float) -> float:
 
 
 def judge(claim: Claim, usage: Usage, now: float, longest: float, draw: bool) -> Verdict:
-    """Whether a claim gets a slot. `usage` has no stamps that are over (see `current`).
+    """Whether a claim gets a slot. `usage` has no old stamps (see `current`).
 
     :param longest: seconds that the request may wait.
     :param draw: whether the request may draw from the pool.
@@ -112,9 +112,10 @@ def _paced(claim: Claim, usage: Usage, now: float) -> Verdict:
     """The departure of a paced request: evenly spaced, and never too many in a window.
 
     Even departures are not enough: a slow connection delays one request, and the requests behind
-    it arrive sooner. So a request also leaves only a whole window after the response to the
-    request `limit` places before. Between these two moments lie both arrivals, so the server never
-    sees more than `limit` requests in a window, however long each request takes to arrive.
+    it arrive sooner. So a request leaves a whole window after the response to the request
+    `limit` places before. The earlier request arrived before its response, and the later request
+    arrives after its departure. So the server never sees more than `limit` requests in a window,
+    however long a request takes to arrive.
     """
     departs = max(now, usage.departed + claim.interval)
     over = len(usage.window) - claim.rule.limit
@@ -129,7 +130,7 @@ def _paced(claim: Claim, usage: Usage, now: float) -> Verdict:
 
 
 def current(claim: Claim, usage: Usage, now: float) -> Usage:
-    """`usage` without slots and blocks that are over, and with repaired stamps."""
+    """`usage` without old slots and blocks, and with repaired stamps."""
     block = usage.block.at(now) if usage.block else None
     return replace(
         usage,

@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 
 from requests_iris import QuotaExceededError
-from requests_iris.quota import Pool, Quota, RateLimit, owner_of
+from requests_iris.quota import IRIS_RATE_LIMITS, Pool, Quota, RateLimit, owner_of
 
 from ..support.clocks import SkippingClock
 from ..support.waiting import HUNG, wait_until
@@ -27,6 +27,8 @@ _context.set_forkserver_preload([__name__, "redis"])
 
 PROCESSES, THREADS, ATTEMPTS = 4, 4, 5
 URL = "https://{}/public/api/aemp/v2/15143/-3/Fleet/1"
+#: Without the paced rules: the processes have clocks that skip pauses.
+LIMITS = [rule for rule in IRIS_RATE_LIMITS if not rule.paced]
 KILLS = int(os.environ.get("KILLS", "10"))
 
 
@@ -43,7 +45,7 @@ def attempt(place: str, pool: str, url: str, begin: Any, results: Any) -> None:
     begin.wait(HUNG)
     with ThreadPoolExecutor(THREADS) as threads:
         found = threads.map(
-            lambda _: granted(Quota(place, pool=pool), url), range(THREADS * ATTEMPTS)
+            lambda _: granted(Quota(place, LIMITS, pool=pool), url), range(THREADS * ATTEMPTS)
         )
         results.put(sum(found))
 
@@ -129,7 +131,7 @@ def in_child(work: Any) -> bytes:
 # Python 3.12 and later warn about a fork beside threads, which is what these tests are about.
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_forked_child_shares_the_slots_of_its_parent(place: str) -> None:
-    quota, host = Quota(place), uuid4().hex
+    quota, host = Quota(place, LIMITS), uuid4().hex
     page = URL.format(host)
     assert granted(quota, page)
     assert in_child(lambda: granted(quota, page)) == b"False"
@@ -141,7 +143,7 @@ def test_forked_child_shares_the_slots_of_its_parent(place: str) -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_fork_while_other_threads_reserve_does_not_hang_the_child(place: str) -> None:
     """SQLite's own mutexes survive a fork locked."""
-    quota, page, stop = Quota(place), URL.format(uuid4().hex), []
+    quota, page, stop = Quota(place, LIMITS), URL.format(uuid4().hex), []
 
     def reserve() -> None:
         for number in range(100_000):
@@ -163,7 +165,7 @@ def test_fork_while_other_threads_reserve_does_not_hang_the_child(place: str) ->
 
 
 def test_thread_that_ends_leaves_no_connection_behind(tmp_path: Path) -> None:
-    quota, page = Quota(tmp_path / "q.db"), URL.format("h")
+    quota, page = Quota(tmp_path / "q.db", LIMITS), URL.format("h")
     assert granted(quota, page)
     before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     for number in range(20):

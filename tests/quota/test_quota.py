@@ -124,7 +124,7 @@ def test_users_are_separate_and_sessions_of_one_user_share(place: str) -> None:
     user = User(place)
     user.send()
     user.like("bob").send()
-    user.like("alice").refused() if place != "memory" else None
+    user.like("alice").refused()
 
 
 def test_owner_is_the_user_name_or_the_client_id_or_common() -> None:
@@ -263,7 +263,7 @@ def test_block_of_a_paced_rule_is_seen_by_all_that_share_the_store(place: str) -
     limits = [RateLimit("paced", 5, 1, "/a", per="customer")]
     user = User(place, limits=limits)
     user.blocked("/a", retry_after=500)
-    other = user.like("bob", limits=limits) if place != "memory" else user
+    other = user.like("bob", limits=limits)
     assert other.refused("/a").retry_after == almost(500)
 
 
