@@ -292,7 +292,7 @@ class TestRefusals:
         for _ in range(3):
             assert iris.get("/echo").ok
             sandbox.revoke_access_tokens()
-        warned = [r for r in caplog.records if "granted scope" in r.getMessage()]
+        warned = [r for r in caplog.records if "granted the scope" in r.getMessage()]
         assert len(warned) == 1
         assert iris.token["scope"] == ["asset.view"]
 
