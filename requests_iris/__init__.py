@@ -83,7 +83,8 @@ _MODULES = {
 }
 
 # A public name is imported at its first use (PEP 562), because pytest loads this file at each start
-# together with `requests_iris.testing`. Hidden from type checkers, which would accept every name.
+# together with `requests_iris.testing`. Type checkers do not see the function, and report unknown
+# names.
 if not TYPE_CHECKING:
 
     def __getattr__(name):
@@ -92,7 +93,7 @@ if not TYPE_CHECKING:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module = import_module(f".{_MODULES.get(name, 'errors')}", __name__)
-        # stored for the next use; two threads at once get the same object
+        # stored for the next use; `setdefault` gives all threads the same object
         return globals().setdefault(name, getattr(module, name))
 
     def __dir__():

@@ -19,7 +19,7 @@ from .limits import Limits, TooMany
 from .problems import Problem, json_response, violation
 from .server import Request
 
-#: The function behind a route. Its arguments: the request, and the variable parts of the path.
+#: The function of a route. Arguments: the request, and the variable parts of the path.
 Endpoint = Callable[..., Response]
 
 _GRAPHQL = "/api/graphql/"
@@ -28,7 +28,7 @@ _CHALLENGE = 'Bearer realm="iris"'
 
 
 class Api:
-    """Responds to a request, with one of IRIS's error objects if the request is wrong."""
+    """Responds to a request. The response to a wrong request is an error object of IRIS."""
 
     def __init__(
         self,
@@ -39,9 +39,9 @@ class Api:
         aemp_habits: aemp.Habits,
         key_paths: Mapping[str, str | None],
     ) -> None:
-        #: The paths that accept tokens of API keys, with the scope that a token needs.
+        #: The paths that accept tokens of API keys, with the necessary scope.
         self.key_paths = key_paths
-        #: Assigned as a whole, and read once by each request, so no thread sees half a change.
+        #: Assigned as a whole, and read once by each request: no thread sees half a change.
         self.fleet = fleet
         self._authorization = authorization
         self._limits = limits
