@@ -199,12 +199,17 @@ class ListError(IrisError):
     The name of the class shows both classes: ``IncompleteListError[ConnectionError]``. Around a
     loop over a list, ``except`` clauses written for requests keep working.
 
-    :ivar pages_read: number of pages handed out before the error.
-    :ivar items_read: number of items handed out before the error.
-    :ivar resume: the resume point, a dict of JSON values. The same call with
-        ``resume=error.resume`` continues the list at the page that failed. None if the list must be
-        read from the beginning.
+    :ivar pages_read: number of pages that were handed out before the error, as
+        :attr:`Walk.pages_read`.
+    :ivar items_read: number of items that were handed out before the error, as
+        :attr:`Walk.items_read`.
+    :ivar resume: the resume point, as :attr:`Walk.resume`: a dict for JSON. The same call with
+        ``resume=error.resume`` continues the list at the page that failed. None: the list must be
+        read from the beginning, because nothing was read, or because the list has changed.
     """
+
+    #: Whether the error has no resume point, because a continued list could repeat or miss items.
+    _must_restart = False
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ from .hosts import (
     why_not_allowed,
 )
 from .oauth2 import NOT_AVAILABLE, OAuth2Interface
-from .pagination import Page, Progress, items, pages, progress_of, responses
+from .pagination import Page, Progress, begin, items, progress_of, responses
 from .parameters import (
     Argument,
     SecretArgument,
@@ -59,12 +59,14 @@ from .permission import (
     withhold,
     without_tokens,
 )
+from .resume import Start
 from .secret import Bearer, Concealed, concealed, forget_sent
 from .settings import Settings, checked_token, checked_updater, kind_of
 from .source import TokenSource, Updater
 from .stores import TokenStore
 from .token_endpoint import TokenEndpoint
 from .transport import IrisAdapter, idempotent_call
+from .walk import Walk
 
 if TYPE_CHECKING:
     from requests import _types as _t
@@ -541,11 +543,11 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         max_workers: int | None = 1,
         resume: Mapping[str, Any] | None = None,
         **request_arguments: Unpack[RequestArguments],
-    ) -> Iterator[Response]:
-        """Reads a list page by page: yields each page as a response, in order.
+    ) -> Walk[Response]:
+        """Reads a list page by page: a :class:`Walk` yields each page as a response, in order.
 
-        If the list cannot be read to the end, the iterator raises an exception. The iterator never
-        just ends early.
+        If the list cannot be read to the end, the walk raises an exception. The walk never just
+        ends early. :attr:`Walk.resume` says at any moment where the next run continues.
 
         The first response shows the pagination style: page numbers, a cursor, AEMP links, a GraphQL
         connection, or a single response. Pages are as large as the API allows, unless `url` or
@@ -557,10 +559,12 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         :param items_path: the path to the items in an unusual response: names with dots between the
             names, such as ``"data.assets"``.
         :param max_workers: the number of pages to read at the same time. With cursors and GraphQL,
-            more than 1 means: the next page is read ahead. Closing the iterator early waits for the
+            more than 1 means: the next page is read ahead. Closing the walk early waits for the
             requests on the way. Failed requests are not retried then.
-        :param resume: a resume point (:attr:`ListError.resume`) of a call with the same path,
-            method, parameters and body, from this process or another process.
+        :param resume: a resume point: :attr:`Walk.resume`, or :attr:`ListError.resume`, of a call
+            with the same path, method, parameters, body and `items_path`, from this process or
+            another process. `max_workers` may differ.
+            A resume point inside a page, which :meth:`items` may have, is refused.
         :param request_arguments: arguments of :meth:`request` for every page: ``params``, ``json``,
             ``data``, ``headers``, ``cookies``, ``auth``, ``timeout``, ``allow_redirects``,
             ``proxies``, ``hooks``, ``verify``, ``cert``, ``withhold_token``.
@@ -571,8 +575,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             failed, the error is also the exception that plain requests would have raised, such as a
             ConnectionError. If the first request fails, you get the exception of :meth:`request`.
         """
-        found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
-        return responses(found)
+        walk = self._begin(url, method, items_path, max_workers, resume, True, request_arguments)
+        return responses(*walk)
 
     def items(
         self,
@@ -584,38 +588,41 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         resume: Mapping[str, Any] | None = None,
         progress: bool | Progress | None = False,
         **request_arguments: Unpack[RequestArguments],
-    ) -> Iterator[Any]:
-        """Reads a list item by item: yields each item, in order.
+    ) -> Walk[Any]:
+        """Reads a list item by item: a :class:`Walk` yields each item, in order.
 
-        If the list cannot be read to the end, the iterator raises an exception. The iterator never
-        just ends early.
+        If the list cannot be read to the end, the walk raises an exception. The walk never just
+        ends early. :attr:`Walk.resume` says after each item where the next run continues.
 
         :param url: the list; joined to `base_url` if `url` begins with one slash.
         :param method: "POST" for a list with a filter in the body, and for GraphQL.
         :param items_path: the path to the items in an unusual response, such as ``"data.assets"``.
         :param max_workers: the number of pages to read at the same time.
-        :param resume: a resume point (:attr:`ListError.resume`) of the same call.
+        :param resume: a resume point (:attr:`Walk.resume`, :attr:`ListError.resume`) of the same
+            call.
         :param progress: True for a bar on the terminal (tqdm, the extra ``progress``); or a
-            callable. The callable is called after each page with the number of items read and the
-            number of all items, which is None if unknown.
+            callable. The callable is called after each page with the number of items read by this
+            walk, and the number of items that this walk will read, which is None if unknown.
         :param request_arguments: arguments of :meth:`request` for every page: ``params``, ``json``,
             ``data``, ``headers``, ``cookies``, ``auth``, ``timeout``, ``allow_redirects``,
             ``proxies``, ``hooks``, ``verify``, ``cert``, ``withhold_token``.
 
         :meth:`pages` describes the arguments in full, and the exceptions.
         """
-        found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
-        return items(found, progress_of(False if progress is None else progress))
+        told = progress_of(False if progress is None else progress)
+        walk = self._begin(url, method, items_path, max_workers, resume, False, request_arguments)
+        return items(walk[0], told, walk[1])
 
-    def _walk(
+    def _begin(
         self,
         url: _t.UriType,
         method: str | None,
         items_path: str | None,
         max_workers: int | None,
         resume: Mapping[str, Any] | None,
+        whole_pages: bool,
         arguments: Mapping[str, Any],
-    ) -> Generator[Page, None, None]:
+    ) -> tuple[Generator[Page, None, None], Start]:
         refuse_former(arguments, key="items_path", workers="max_workers")
 
         @wraps(self.request)
@@ -624,7 +631,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             with _During(_page_call, method):
                 return self.request(method, url, **passed)
 
-        return pages(
+        return begin(
             read,
             url,
             arguments,
@@ -632,6 +639,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             items_path=items_path,
             max_workers=1 if max_workers is None else max_workers,
             resume=resume,
+            whole_pages=whole_pages,
             session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
         )
 

@@ -17,10 +17,11 @@ from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from .call import Call, Position
+from .call import FACTS, Call, Position
 from .cursor_history import CursorHistory
 from .document import (
     Document,
+    changed,
     check_complete,
     count,
     folded,
@@ -38,6 +39,12 @@ from .links import Link, links_in, number_of, numbered_path, urljoined
 SIZE = 1000
 #: The same for cursors and GraphQL: IRIS documents no maximum, and advises 50 to 100.
 LIMIT = 100
+#: The facts of a position in a message.
+_TOLD = {
+    "total": "the total was",
+    "last": "the last page was",
+    "read": "the number of items before the page was",
+}
 
 
 class PaginationStyle:
@@ -66,14 +73,15 @@ class PaginationStyle:
     @classmethod
     def moved(cls, call: Call, position: Position) -> Call:
         """The call for the page at `position`."""
-        params = {name: value for name, value in position.items() if name != "total"}
+        params = {name: value for name, value in position.items() if name not in FACTS}
         return replace(call.with_query(**params), position=position)
 
     @classmethod
     def unmoved(cls, call: Call, position: Position) -> Call:
         """The call without `position`, to compare two lists."""
         url = urlsplit(call.url)
-        query = [each for each in parse_qsl(url.query, True) if each[0] not in position]
+        named = position.keys() - FACTS
+        query = [each for each in parse_qsl(url.query, True) if each[0] not in named]
         return replace(call, url=url._replace(query=urlencode(query)).geturl())
 
     # The responses.
@@ -94,6 +102,25 @@ class PaginationStyle:
         :raises ListError: if the list is missing, or a part of the list.
         """
         return list_at(document, self._path)
+
+    def first(self, call: Call) -> Position:  # noqa: ARG002
+        """The position of the first page of this reading, and facts about the list."""
+        return {}
+
+    def check_unchanged(self, call: Call) -> None:
+        """:raises IncompleteListError: if the list has changed since the resume point of `call`."""
+        before, now = call.position, self.first(call)
+        for name in ("total", "last", *({"read"} & now.keys())):
+            if name in before and before[name] != now.get(name):
+                raise changed(
+                    f"the list has changed since the resume point: {_TOLD[name]} "
+                    f"{before[name]}, and is {now.get(name)} now. Read the list from the beginning"
+                )
+
+    @property
+    def whole_total(self) -> int | None:
+        """The number of items of the whole list, or None if the server does not say."""
+        return None
 
     def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
         """The position of the next page; None at the end. Called once per page, in order.
@@ -139,12 +166,12 @@ class PaginationStyle:
         if not limit or len(items) < limit:
             return
         if len(items) == asked and not usual and is_silent(document, self._path):
-            raise IncompleteListError(
+            raise changed(
                 f"the page has all {asked} items that were asked for, and does not say whether "
                 "more follow. Ask for larger pages, or read the list page by page with get()"
             )
         if names := [each for each in unknown_members(document, self._path) if each not in usual]:
-            raise IncompleteListError(
+            raise changed(
                 "the page is full and names no next page, but has members of unknown meaning "
                 f"({text_of(', '.join(names))}). Read the list page by page with get()"
             )
@@ -160,11 +187,6 @@ class PageNumbers(PaginationStyle):
         self._size, self._total = self._counts(document)
         self._asked_size = call.params.get("size", self._size)
         self._end = -(-self._total // self._size) if self._size else 1
-        if (total := call.position.get("total", self._total)) != self._total:
-            raise IncompleteListError(
-                f"the list has changed since the resume point: the total was {total} items, "
-                f"and is {self._total} now. Read the list from the beginning"
-            )
         self.total = max(self._total - _page_asked_by(call) * self._size, 0)
 
     @classmethod
@@ -181,13 +203,20 @@ class PageNumbers(PaginationStyle):
         is_paged = counts <= names or (path == "content" and {*counts, "totalpages"} & names)
         return cls(call, document, path) if is_paged else None
 
+    def first(self, call: Call) -> Position:
+        return self._position(_page_asked_by(call))
+
+    @property
+    def whole_total(self) -> int:
+        return self._total
+
     def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
         asked = _page_asked_by(call)
         if count(document, "number") != asked:
             came = text_of(member(document, "number"))
             raise IncompleteListError(f"number {asked} was asked for, and number {came} came")
         if (before := (self._size, self._total)) != (now := self._counts(document)):
-            raise IncompleteListError(
+            raise changed(
                 "the list changed during the reading: size and totalElements were {} and {}, "
                 "and are {} and {}. Read the list from the beginning".format(*before, *now)
             )
@@ -203,7 +232,8 @@ class PageNumbers(PaginationStyle):
         return map(self._position, range(_page_asked_by(call) + 1, self._end))
 
     def _position(self, number: int) -> Position:
-        return {"size": self._asked_size, "page": number, "total": self._total}
+        read = number * self._size
+        return {"size": self._asked_size, "page": number, "total": self._total, "read": read}
 
     def _counts(self, document: Document) -> tuple[int, int]:
         size, total = count(document, "size"), count(document, "totalElements")
@@ -240,9 +270,11 @@ class AempLinks(PaginationStyle):
     def __init__(self, call: Call, document: Document, items_path: str) -> None:
         super().__init__(items_path)
         self._last = self._linked(call, document).get("last")
-        self._size = len(self.items(document))
-        self._first = _number_in(call.path) == 1 and not call.position
-        self._items = 0
+        number, read = _number_in(call.path), call.position.get("read")
+        # All pages before the last page have the same size.
+        self._size = read // (number - 1) if read else len(self.items(document))
+        self._is_counted = read is not None or (number == 1 and "number" not in call.position)
+        self._items = read or 0
 
     @classmethod
     def prepared(cls, call: Call) -> Call | None:
@@ -265,6 +297,17 @@ class AempLinks(PaginationStyle):
             return cls(call, document, path)
         return None
 
+    def first(self, call: Call) -> Position:  # noqa: ARG002
+        return self._facts
+
+    @property
+    def _facts(self) -> Position:
+        return {} if self._last is None else {"last": self._last}
+
+    def _position(self, number: int) -> Position:
+        read = {"read": (number - 1) * self._size} if self._is_counted else {}
+        return {"number": number, **self._facts, **read}
+
     def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
         links, number = self._linked(call, document), _number_in(call.path)
         self._items += len(items)
@@ -272,19 +315,19 @@ class AempLinks(PaginationStyle):
         if "next" in links or (self._last is not None and self._last > number):
             if len(items) != self._size or not items:
                 raise IncompleteListError("the page is not full, and is not the last page")
-            return {"number": number + 1}
-        found = self._items if self._first else None
+            return self._position(number + 1)
+        found = self._items if self._is_counted else None
         self._check_end(call, document, items=found, pages=number, numbered=True)
         return None
 
     def ahead(self, call: Call) -> Iterator[Position] | None:
         if self._last is None:
             return None
-        return ({"number": number} for number in range(_number_in(call.path) + 1, self._last + 1))
+        return map(self._position, range(_number_in(call.path) + 1, self._last + 1))
 
     def _check(self, links: dict[str, int], number: int) -> None:
         if (last := links.get("last")) != self._last:
-            raise IncompleteListError(
+            raise changed(
                 f"the list changed during the reading: the last page was {self._last}, "
                 f"and is {last}. Read the list from the beginning"
             )
@@ -341,9 +384,11 @@ class Cursor(PaginationStyle):
         super().__init__(items_path)
         self._name = "before" if call.params.get("before") else "after"
         self._begins_at_start = not call.params.get(self._name)
+        read = call.position.get("read")
+        self._is_counted = self._begins_at_start or read is not None
+        self._pages, self._items = call.position.get("pages", 0), read or 0
         self._history = CursorHistory()
         self._usual: tuple[str, ...] = ()
-        self._pages = self._items = 0
 
     @classmethod
     def recognised(cls, call: Call, document: Document, items_path: str | None) -> Cursor | None:
@@ -358,15 +403,17 @@ class Cursor(PaginationStyle):
         # A number has become text in the URL.
         if not items or cursor in (None, "") or str(cursor) == call.params.get(self._name):
             # A total includes items before the first page of this reading.
-            read = (self._items, self._pages) if self._begins_at_start else (None, None)
+            read = (self._items, self._pages) if self._is_counted else (None, None)
             self._check_end(call, document, items=read[0], pages=read[1])
-            if self._begins_at_start:
+            # After a resume point, no page may have shown the usual members yet.
+            if self._begins_at_start or (self._is_counted and self._usual):
                 self._check_full(call, document, items, self._usual)
             return None
         self._usual = self._usual or tuple(document)
         check_cursor(cursor, self._history)
         limit = {} if call.sized else {"limit": LIMIT}
-        return {**limit, self._name: cursor}
+        counts = {"read": self._items, "pages": self._pages} if self._is_counted else {}
+        return {**limit, self._name: cursor, **counts}
 
 
 class SingleResponse(PaginationStyle):
@@ -385,6 +432,13 @@ class SingleResponse(PaginationStyle):
     ) -> SingleResponse | None:
         return cls(document, _path_of_items(document, items_path))
 
+    def first(self, call: Call) -> Position:  # noqa: ARG002
+        return {"total": self.total}
+
+    @property
+    def whole_total(self) -> int | None:
+        return self.total
+
     def following(self, call: Call, document: Document, items: list[Any]) -> None:
         is_fleet = folded(self._path) == "equipment"
         self._check_end(call, document, items=len(items), pages=1, numbered=is_fleet)
@@ -402,7 +456,7 @@ def check_cursor(cursor: Any, history: CursorHistory) -> None:
         kind = type(cursor).__name__
         raise IncompleteListError(f"a cursor is no text: {text_of(cursor)} ({kind})")
     if history.has_seen(cursor):
-        raise IncompleteListError("a cursor came for the second time, so the list never ends")
+        raise changed("a cursor came for the second time, so the list never ends")
 
 
 def _path_of_items(document: Document, items_path: str | None) -> str:
