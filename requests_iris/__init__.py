@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .session import IrisSession
     from .source import Updater
     from .stores import FileTokenStore, RedisTokenStore, TokenStore
+    from .timespans import windows
     from .types import Counters, ResumePoint, TokenDict
 
 __version__ = "0.1.0"
@@ -62,6 +63,7 @@ __all__ = [
     "TokenUnreachableError",
     "Updater",
     "problem_of",
+    "windows",
 ]
 
 #: The modules of the public names, except for the errors.
@@ -80,6 +82,7 @@ _MODULES = {
     "TokenStore": "stores",
     "Updater": "source",
     "problem_of": "problems",
+    "windows": "timespans",
 }
 
 # A public name is imported at its first use (PEP 562), because pytest loads this file at each start

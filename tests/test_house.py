@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
     {"problems", "links", "page_errors", "progress"},
     {"document", "body", "discard"},
     {"errors", "clock", "cursor_history", "secret", "forks", "text"},
-    {"arguments", "types"},
+    {"arguments", "timespans", "types"},
 ]
 #: Names that only the module of the session may use: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}
