@@ -315,7 +315,8 @@ class AempLinks(PaginationStyle):
 
     @classmethod
     def _has_path(cls, call: Call) -> bool:
-        path = unquote(call.path)
+        # A slash inside of a PIN stays encoded: the slash does not begin a new segment.
+        path = "%2F".join(map(unquote, re.split("%2F", call.path, flags=re.I)))
         return cls._PATH.search(path) is not None and cls._MACHINE.fullmatch(path) is None
 
     @classmethod
