@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .stores import FileTokenStore, RedisTokenStore, TokenStore
     from .timespans import windows
     from .types import Counters, ResumePoint, TokenDict
+    from .walk import Walk
 
 __version__ = "0.1.0"
 
@@ -62,6 +63,7 @@ __all__ = [
     "TokenTimeoutError",
     "TokenUnreachableError",
     "Updater",
+    "Walk",
     "problem_of",
     "windows",
 ]
@@ -81,6 +83,7 @@ _MODULES = {
     "TokenDict": "types",
     "TokenStore": "stores",
     "Updater": "source",
+    "Walk": "walk",
     "problem_of": "problems",
     "windows": "timespans",
 }
