@@ -115,6 +115,7 @@ def begin(
     max_workers: int = 1,
     resume: Mapping[str, Any] | None = None,
     whole_pages: bool = False,
+    is_later: bool = False,
     session_params: Collection[str] = (),
     sleep: Callable[[float], object] = Clock.sleep,
 ) -> tuple[Generator[Page, None, None], Start]:
@@ -124,6 +125,8 @@ def begin(
 
     :param arguments: all remaining arguments of `request`, for every page.
     :param whole_pages: whether to refuse a resume point inside a page.
+    :param is_later: whether the list continues an earlier list. A failure of the first request is a
+        ListError then.
     :param session_params: names of parameters that `request` adds to every URL.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
@@ -145,7 +148,7 @@ def begin(
             "resume is inside a page, so pages() would repeat items. Continue with items()",
             setting="resume",
         )
-    reading = _Reading(request, call, start, items_path, sleep)
+    reading = _Reading(request, call, start, items_path, sleep, is_later=is_later)
     return reading.pages(max_workers), start
 
 
@@ -212,6 +215,8 @@ class _Reading:
         start: Start,
         items_path: str | None,
         sleep: Callable[[float], object],
+        *,
+        is_later: bool,
     ) -> None:
         self._request = request
         self._call = call  # of the caller, also after a resume point
@@ -219,6 +224,7 @@ class _Reading:
         self._skipped = start.items
         self._items_path = items_path
         self._sleep = sleep
+        self._is_later = is_later or bool(start.resume)
         self._style: PaginationStyle | None = None
         self._pages = 0
         self._items = 0
@@ -392,7 +398,7 @@ class _Reading:
             self._note(error, call, resume)
             raise
         except RequestException as error:
-            if not (self._pages or self._start.resume):
+            if not (self._pages or self._is_later):
                 raise  # the first request of the caller failed, as with plain requests
             incomplete = _incomplete(error)
             self._note(incomplete, call, resume)

@@ -250,7 +250,9 @@ class AempLinks(PaginationStyle):
     names = ("number",)
     _RELATIONS = frozenset(("self", "first", "prev", "next", "last"))
     #: The paths of every account, such as ``/aemp/v2/15143/-3/Fleet/1`` or ``/aemp/v2/123/-1/…``.
-    _PATH = re.compile(r"(?:/aemp/(?:v[^/]+/)?[^/]+/-?\d+|/15143/-3)/.+/\d+", re.I)
+    _PATH = re.compile(
+        r"(?:/aemp/(?:v[^/]+/)?[^/]+/(?:-?\d+|[^/]+(?=/fleet/))|/15143/-3)/.+/\d+", re.I
+    )
     #: The path of one machine, perhaps with a serial number of digits. A series has more parts.
     _MACHINE = re.compile(r".*/equipment/(?:id|makemodelserial/[^/]+/[^/]+)/[^/]+", re.I)
 

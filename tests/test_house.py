@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"__init__"},
     {"session"},
     {"oauth2", "parameters"},
+    {"series"},
     {"auth", "pagination", "settings"},
     {"source", "resume"},
     {"renewal", "known_styles"},
