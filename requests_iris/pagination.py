@@ -25,7 +25,7 @@ from requests import HTTPError, JSONDecodeError, RequestException, Response
 
 from .call import Call, Position
 from .clock import Clock, given_up
-from .document import Document
+from .document import Document, changed
 from .errors import IncompleteListError, ListError, SettingError
 from .graphql import check_errors, seconds_to_wait
 from .hints import headers_leading_on
@@ -322,10 +322,12 @@ class _Reading:
         self, call: Call, fetch: Callable[[], tuple[Response, Document]]
     ) -> tuple[Page, Call | None]:
         """The next page in order, checked, and the call for the following page."""
-        with self._noting(call, self._resume_before(call)):
+        before = self._resume_before(call)
+        with self._noting(call, before):
             response, document = fetch()
-        # A page that does not fit will not fit the next time: the error has no resume point.
-        with self._noting(call, None, response):
+        # A page that does not fit may fit later, so the error keeps the resume point before the
+        # page. Only after a change of the list, or in a circle of pages, continuing would not help.
+        with self._noting(call, before, response):
             call = replace(call, asked=(response.history or [response])[0].url)
             if self._style is None:
                 self._style = style_of(call, document, self._items_path)
@@ -379,7 +381,7 @@ class _Reading:
     def _check_skipped(self, items: list[Any]) -> None:
         """:raises IncompleteListError: if the page of a resume point has lost items."""
         if len(items) < self._skipped:
-            raise IncompleteListError(
+            raise changed(
                 f"the list has changed since the resume point: {self._skipped} items of the page "
                 f"were handed out, and the page has {len(items)} items now. Read the list from "
                 "the beginning"
@@ -419,7 +421,8 @@ class _Reading:
     def _note(self, error: ListError, call: Call, resume: dict[str, Any] | None) -> None:
         error.args = (f"page {self._pages + 1} of the list, {call}: {error}",)
         error.pages_read, error.items_read = self._pages, self._items
-        error.resume = cast("ResumePoint | None", resume and dict(resume))
+        if resume is not None and not error._must_restart:
+            error.resume = cast("ResumePoint", dict(resume))
 
 
 def _incomplete(error: RequestException) -> IncompleteListError:
