@@ -39,6 +39,7 @@ class Call:
     :ivar position: the page of this request: the core of an error's ``resume``. Empty for the first
         page of the caller.
     :ivar asked: the URL as sent, joined to the base URL; empty before the request.
+    :ivar items_path: where the items are in a response, if the caller says so.
     :ivar sized: whether the caller says how many items a page has, in whatever spelling.
     """
 
@@ -47,6 +48,7 @@ class Call:
     arguments: Mapping[str, Any]
     position: Position = field(default_factory=dict)
     asked: str = ""
+    items_path: str | None = None
     sized: bool = False
 
     @classmethod

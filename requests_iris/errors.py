@@ -194,11 +194,12 @@ class ListError(IrisError):
     that :class:`TokenError`. Such a class is called ``IncompleteListError[ConnectionError]``. So
     ``except`` clauses written for requests keep working around a loop over a list.
 
-    :ivar pages_read: number of pages that were handed out before the error.
-    :ivar items_read: number of items in these pages.
-    :ivar resume: the resume point, a dict that can be saved as JSON. The same call with
-        ``resume=error.resume`` continues the list at the page that failed. None if the list must be
-        read from the beginning.
+    :ivar pages_read: number of pages that were handed out before the error: :attr:`Walk.pages_read`
+        at this moment.
+    :ivar items_read: number of items that were handed out: :attr:`Walk.items_read`.
+    :ivar resume: the resume point, :attr:`Walk.resume`: a dict that can be saved as JSON. The same
+        call with ``resume=error.resume`` continues the list at the page that failed. None if the
+        list must be read from the beginning: nothing was read, or the list has changed.
     """
 
     #: Whether a continued list would repeat or miss items, so that the error has no resume point.

@@ -33,7 +33,7 @@ from .known_styles import first_call, style_of
 from .page_errors import caused_by
 from .problems import problem_of
 from .progress import Progress, progress_of
-from .resume import Point, Start, finished, resume_point, resumed
+from .resume import PagePoints, Point, Start, end_of, resume_point, resumed
 from .styles import PaginationStyle
 from .text import one_line
 from .walk import Portion, Walk
@@ -140,7 +140,7 @@ def begin(
         raise SettingError(
             f"items_path must be text or None, not {items_path!r}", setting="items_path"
         )
-    call = first_call(method, url, arguments, session_params)
+    call = replace(first_call(method, url, arguments, session_params), items_path=items_path)
     signature(request).bind(call.method, call.url, **call.arguments)
     start = Start(call) if resume is None else resumed(call, resume)
     if whole_pages and start.items:
@@ -148,7 +148,7 @@ def begin(
             "resume is inside a page, so pages() would repeat items. Continue with items()",
             setting="resume",
         )
-    reading = _Reading(request, call, start, items_path, sleep, is_later=is_later)
+    reading = _Reading(request, call, start, sleep, is_later=is_later)
     return reading.pages(max_workers), start
 
 
@@ -213,7 +213,6 @@ class _Reading:
         request: Request,
         call: Call,
         start: Start,
-        items_path: str | None,
         sleep: Callable[[float], object],
         *,
         is_later: bool,
@@ -222,7 +221,6 @@ class _Reading:
         self._call = call  # of the caller, also after a resume point
         self._start = start
         self._skipped = start.items
-        self._items_path = items_path
         self._sleep = sleep
         self._is_later = is_later or bool(start.resume)
         self._style: PaginationStyle | None = None
@@ -330,7 +328,7 @@ class _Reading:
         with self._noting(call, before, response):
             call = replace(call, asked=(response.history or [response])[0].url)
             if self._style is None:
-                self._style = style_of(call, document, self._items_path)
+                self._style = style_of(call, document, self._call.items_path)
             found = self._style.items(document)
             position = self._style.following(call, document, found)
             self._check_skipped(found)
@@ -352,30 +350,16 @@ class _Reading:
     ) -> Page:
         style, skipped = cast("PaginationStyle", self._style), self._skipped
         here = Point(self._call, call.position or style.first(call))
-        left = items[skipped:] if skipped else items
-        total = None if style.total is None else style.total - self._start.items
+        if position is None:
+            following = end_of(self._call, style.whole_total)
+        else:
+            following = Point(self._call, position)
         return Page(
             response,
-            left,
-            total,
+            items[skipped:] if skipped else items,
+            None if style.total is None else style.total - self._start.items,
             style.whole_total,
-            partial(self._resume, here, skipped, len(items), position, style.whole_total),
-        )
-
-    def _resume(
-        self,
-        here: Point,
-        skipped: int,
-        items: int,
-        following: Position | None,
-        total: int | None,
-        done: int,
-    ) -> dict[str, Any]:
-        """The resume point after `done` more items of a page, at the next page after all items."""
-        if skipped + done < items:
-            return here.at(skipped + done)
-        return (
-            finished(self._call, total) if following is None else Point(self._call, following).at()
+            PagePoints(here, following, skipped, len(items)).after,
         )
 
     def _check_skipped(self, items: list[Any]) -> None:
@@ -400,8 +384,9 @@ class _Reading:
             self._note(error, call, resume)
             raise
         except RequestException as error:
-            if not (self._pages or self._is_later):
-                raise  # the first request of the caller failed, as with plain requests
+            is_first = not (self._pages or self._is_later)
+            if is_first or response is not None:
+                raise  # as with plain requests, or for a resume point of a different style
             incomplete = _incomplete(error)
             self._note(incomplete, call, resume)
             raise incomplete from error

@@ -31,12 +31,13 @@ def test_the_resume_point_of_an_error_belongs_to_its_list(sandbox, iris, name) -
 def test_a_resume_point_is_refused_by_any_other_list(iris, name) -> None:
     url, arguments, _ = LISTS[name]
     resume = resume_at(POSITIONS[name], url, **arguments)
-    iris.items(url, resume=resume, max_workers=2, items_path="x", headers={"X": "y"}, **arguments)
+    iris.items(url, resume=resume, max_workers=2, headers={"X": "y"}, progress=True, **arguments)
     other = "PUT" if arguments.get("method") == "POST" else "POST"
     for changes in (
         {"url": url.replace("/api/", "/api/v2/")},
         {"params": {"size": 10, "limit": 10, "brand": "Acme"}},
         {"method": other},
+        {"items_path": "x"},
         {"data": "{}", "json": None},
         {"json": {**arguments.get("json", {}), "filter": "x"}},
         *({"resume": {**resume, member: "x"}} for member in resume),

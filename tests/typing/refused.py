@@ -25,6 +25,8 @@ iris.pages("/x", worker=3)  # type: ignore[call-arg] # pyright: ignore[reportCal
 iris.pages("/x", progress=True)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 iris.pages("/x", params=5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
+iris.items("/x").finished = True  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+iris.pages("/x").resum()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 iris.series("x", "y", now)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 iris.series(7, "y", now, now)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 iris.series("x", "y", "z", now)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
