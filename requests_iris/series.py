@@ -1,21 +1,18 @@
 """AEMP series (ISO 15143-3): one machine, one data point, and any length of time.
 
 IRIS serves at most 14 days at once. So a series is read in windows, each window is a list with
-pages, and all windows together are one walk. An item at the end of a window may come again at the
-start of the next window: the reading remembers the items at the end, and leaves out the same items.
+pages, and all windows together are one walk.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import threading
-from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import cached_property, partial, wraps
 from itertools import islice
@@ -26,13 +23,15 @@ from requests import Response
 
 from .call import Call
 from .clock import given_up
-from .document import folded
+from .edges import Edges, Sifted, sifted, time_of
 from .errors import ListError, SettingError
 from .known_styles import first_call
 from .pagination import Page, Request, begin
 from .resume import Point
+from .text import one_line
 from .timespans import Window, in_utc, span
 from .walk import Portion, Walk
+from .workers import workers
 
 if TYPE_CHECKING:
     from .types import ResumePoint
@@ -41,12 +40,7 @@ if TYPE_CHECKING:
 ACCOUNT = "15143/-3"
 #: The longest time from start to end of a request.
 LONGEST = timedelta(days=14)
-#: Names of the member with the time of an item, folded.
-_TIMES = frozenset(("datetime", "timestamp", "time", "eventdatetime"))
-#: A time in ISO 8601. Python 3.10 cannot read a "Z", or seven digits after the point.
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:?\d\d)?", re.ASCII | re.I
-)
+_LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=timezone.utc)
 
 _Value = TypeVar("_Value")
 
@@ -117,9 +111,13 @@ def _segment(setting: str, text: Any) -> str:
 
 
 def _span(since: Any, until: Any, lookback: Any) -> Window:
+    """The time in whole seconds, as in all examples of IRIS: rounded down and up."""
     start = _checked("since", in_utc, "since", since)
     end = _checked("until", in_utc, "until", until)
-    return _checked("lookback", span, start, end, lookback)
+    start, _ = _checked("lookback", span, start, end, lookback)
+    second = end.replace(microsecond=0)
+    is_whole = end == second or second == _LAST_SECOND
+    return start.replace(microsecond=0), second if is_whole else second + timedelta(seconds=1)
 
 
 def _checked(setting: str, check: Callable[..., _Value], *values: Any) -> _Value:
@@ -145,14 +143,12 @@ class _Place:
 
     :ivar window: the number of the window, from 0; after the last window, the series is finished.
     :ivar page: the resume point in the window; None for the start of the window.
-    :ivar seen: digests of items at the start of the window that came with the window before.
-    :ivar edge: digests of items at the end of the window that were handed out.
+    :ivar edges: what is known of the items at the edges of the window.
     """
 
     window: int
     page: Mapping[str, Any] | None = None
-    seen: tuple[str, ...] = ()
-    edge: tuple[str, ...] = ()
+    edges: Edges = field(default_factory=Edges)
 
 
 @dataclass(frozen=True)
@@ -190,8 +186,8 @@ class _Series:
         else:
             members["window"] = place.window
             members |= {"page": dict(place.page)} if place.page else {}
-            members |= {"seen": list(place.seen)} if place.seen else {}
-            members |= {"edge": list(place.edge)} if place.edge else {}
+            members |= {"seen": list(place.edges.seen)} if place.edges.seen else {}
+            members |= {"end": list(place.edges.end)} if place.edges.end else {}
         return {**members, "list": self._mark(members)}
 
     @cached_property
@@ -215,18 +211,19 @@ class _Series:
             raise SettingError(self._why_refused(members), setting="resume")
         if "finished" in members:
             return _Place(self.windows)
-        seen, edge = tuple(members.get("seen", ())), tuple(members.get("edge", ()))
+        edges = Edges(tuple(members.get("seen", ())), tuple(members.get("end", ())))
         page = members.get("page")
-        return _Place(members["window"], None if page is None else dict(page), seen, edge)
+        return _Place(members["window"], None if page is None else dict(page), edges)
 
     def _why_refused(self, members: Mapping[str, Any]) -> str:
         ours = _text(self.start), _text(self.end)
         theirs = members.get("since"), members.get("until")
-        are_times = all(isinstance(time, str) and _TIME.fullmatch(time) for time in theirs)
-        if are_times and theirs != ours:
+        if theirs != ours and all(time_of({"datetime": time}) for time in theirs):
             return (
                 "resume is for the time from {} to {}, and this call reads from {} to {}. Pass "
-                "the same since, until and lookback as in the first run".format(*theirs, *ours)
+                "the same since, until and lookback as in the first run".format(
+                    *map(one_line, theirs), *ours
+                )
             )
         return (
             "resume must be a resume point of the same series() call, with the same pin, data "
@@ -248,7 +245,8 @@ class _Reading:
         """The pages of all windows from a place on."""
         is_later = place != _Place(0)
         later = range(place.window + 1, self._series.windows)
-        with _ahead(self._request, self._workers) as ahead:
+        with workers(self._workers) as pool:
+            ahead = _Ahead(self._request, self._workers, pool)
             fill = partial(ahead.begin, map(self._series.url, later), self._series.call.arguments)
             while place.window < self._series.windows:
                 with closing(self._begin(ahead, place, is_later)) as pages:
@@ -278,13 +276,14 @@ class _Reading:
         :param fill: called after each page, to request the next windows early.
         """
         begun = place.page is not None
-        number, window = place.window, self._series.window(place.window)
-        has_next = number + 1 < self._series.windows
+        window = self._series.window(place.window)
+        is_last = place.window + 1 == self._series.windows
         try:
             for page in pages:
                 fill()
                 begun = True
-                items, after = _new_items(page, window, place, has_next=has_next)
+                items, facts = sifted(page.items, window, place.edges, is_last=is_last)
+                after = partial(_place_after, place, page.resume, facts)
                 del page  # A page is not kept during the next request.
                 count = len(items)
                 self._pages += 1
@@ -297,7 +296,7 @@ class _Reading:
             raise
         return place
 
-    def _resume(self, after: _After, done: int) -> dict[str, Any] | None:
+    def _resume(self, after: Callable[[int], _Place], done: int) -> dict[str, Any] | None:
         return self._series.resume_at(after(done))
 
     def _note(self, error: ListError, place: _Place, begun: bool) -> None:
@@ -315,84 +314,21 @@ class _Reading:
         error.resume = cast("ResumePoint | None", resume)
 
 
-@dataclass(frozen=True)
-class _After:
-    """The places after each of the items that a page adds. Keeps no items.
+def _place_after(
+    place: _Place, resume: Callable[[int], Mapping[str, Any]], facts: Sifted, done: int
+) -> _Place:
+    """The place after `done` of the items that a page adds.
 
-    :ivar place: the place before the page.
-    :ivar resume: the resume point in the window after so many of the items of the page.
-    :ivar size: the number of items of the page.
-    :ivar kept: the numbers of the items to hand out.
-    :ivar dropped: the items that came with the window before: numbers and digests.
-    :ivar at_end: the items at the end of the window, if there is a next window.
+    :param place: the place before the page.
+    :param resume: the resume point in the window after so many of the items of the page.
     """
-
-    place: _Place
-    resume: Callable[[int], Mapping[str, Any]]
-    size: int
-    kept: Sequence[int]
-    dropped: Sequence[tuple[int, str]]
-    at_end: Sequence[tuple[int, str]]
-
-    def __call__(self, done: int) -> _Place:
-        """The place after `done` of the kept items were handed out."""
-        if done == 0 and self.kept:
-            return self.place
-        read = self.kept[done - 1] + 1 if done < len(self.kept) else self.size
-        page = self.resume(read)
-        edge = (*self.place.edge, *_until(read, self.at_end))
-        if "finished" in page:
-            return _Place(self.place.window + 1, seen=edge)
-        seen = Counter(self.place.seen) - Counter(_until(read, self.dropped))
-        return replace(self.place, page=page, seen=tuple(seen.elements()), edge=edge)
-
-
-def _new_items(
-    page: Page, window: Window, place: _Place, *, has_next: bool
-) -> tuple[list[Any], _After]:
-    """The items of a page that did not come with the window before, and the places after them."""
-    start, end = window
-    seen = Counter(place.seen)
-    watched = {*([start] if seen else ()), *([end] if has_next else ())}
-    times = enumerate(map(_time_of, page.items)) if watched else iter(())
-    at_edge = [(n, time, _digest(page.items[n])) for n, time in times if time in watched]
-    dropped = []
-    for n, time, digest in at_edge:
-        if time == start and seen[digest]:
-            seen[digest] -= 1
-            dropped.append((n, digest))
-    at_end = [(n, digest) for n, time, digest in at_edge if time == end]
-    left_out = {n for n, _ in dropped}
-    kept = [n for n in range(len(page.items)) if n not in left_out] if dropped else None
-    items = page.items if kept is None else [page.items[n] for n in kept]
-    numbers = range(len(items)) if kept is None else kept
-    return items, _After(place, page.resume, len(page.items), numbers, dropped, at_end)
-
-
-def _until(read: int, found: Iterable[tuple[int, str]]) -> Iterator[str]:
-    return (digest for number, digest in found if number < read)
-
-
-def _time_of(item: Any) -> datetime | None:
-    """The time of an item in UTC; None for an item without a time that is understood."""
-    text = item.get("datetime") if isinstance(item, dict) else None
-    if text is None and isinstance(item, dict):
-        named = (value for name, value in item.items() if folded(name) in _TIMES)
-        text = next(named, None)
-    match = _TIME.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match is None:
-        return None
-    date, time, fraction, zone = match.groups()
-    offset = "+00:00" if zone in (None, "Z", "z") else f"{zone[:3]}:{zone[-2:]}"
-    try:
-        found = datetime.fromisoformat(f"{date}T{time}.{fraction or '0':0<6.6}{offset}")
-        return found.astimezone(timezone.utc)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _digest(item: Any) -> str:
-    return hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()[:16]
+    if done == 0 and facts.kept:
+        return place
+    read = facts.read_after(done)
+    page, edges = resume(read), facts.edges_after(read)
+    if "finished" in page:
+        return _Place(place.window + 1, edges=edges.next_window())
+    return _Place(place.window, page, edges)
 
 
 class _Ahead:
@@ -424,18 +360,3 @@ class _Ahead:
             if over is not None and over.is_set():
                 raise CancelledError("The walk was closed.")
             return self._request(method, url, **arguments)
-
-
-@contextmanager
-def _ahead(request: Request, workers: int) -> Iterator[_Ahead]:
-    """Workers for a reading. At the end, waiting requests are dropped."""
-    over = threading.Event()
-    pool = ThreadPoolExecutor(workers, "iris-pages", initializer=given_up.set, initargs=(over,))
-    try:
-        yield _Ahead(request, workers, pool)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # first: no request may begin any more
-        over.set()
-        # The garbage collector may close the reading in a worker, which cannot join itself.
-        with suppress(RuntimeError):
-            pool.shutdown()

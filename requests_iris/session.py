@@ -633,6 +633,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         IRIS serves at most 14 days at once. The walk reads the series in windows of 14 days, with
         all pages of each window. An item at the end of a window and at the start of the next window
         comes once. IRIS decides whether items exactly at `since` and `until` belong to the series.
+        The times in the requests are whole seconds: `since` is rounded down, and `until` is rounded
+        up.
 
         :param pin: the machine, as IRIS names the machine. A PIN may have any character.
         :param data_point: such as ``"CumulativeOperatingHours"`` or ``"Distance"``.

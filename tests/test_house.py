@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
     {"token_response", "deadline", "transport", "stores", "styles"},
     {"retry", "connection", "rejections", "single_flight", "permission", "grants"},
     {"token", "hosts", "credentials", "call", "hints"},
-    {"problems", "links", "page_errors", "progress", "walk"},
+    {"problems", "links", "page_errors", "progress", "walk", "edges", "workers"},
     {"document", "body", "discard"},
     {"errors", "clock", "cursor_history", "secret", "forks", "text"},
     {"arguments", "timespans", "types"},

@@ -87,7 +87,6 @@ class TestWhole:
             (EPOCH, EPOCH, None, 0),
             (EPOCH + DAY, EPOCH, None, 0),
             (EPOCH + DAY, EPOCH + DAY, 2 * HOUR, 1),
-            (EPOCH.replace(microsecond=1), EPOCH + timedelta(hours=1, microseconds=-1), None, 1),
         ],
     )
     def test_lookback_moves_since_and_the_last_window_is_cut(
@@ -98,6 +97,17 @@ class TestWhole:
         assert list(walk) == (expected(since, until) if windows else [])
         assert walk.finished
         assert len({start for start, _, _ in asked(sandbox)}) == windows
+
+    def test_the_requests_have_whole_seconds_around_the_time(self, sandbox, iris):
+        half = timedelta(seconds=0.5)
+        list(iris.series(PIN, POINT, EPOCH + half, EPOCH + half, lookback=3 * half))
+        list(iris.series(PIN, POINT, EPOCH + half, EPOCH + HOUR))
+        last = datetime.max.replace(tzinfo=UTC)
+        list(iris.series(PIN, POINT, last - half, last))
+        assert [page[:2] for page in asked(sandbox)] == [
+            ("2024-12-31T23:59:59Z", "2025-01-01T00:00:01Z"),
+            ("2025-01-01T00:00:00Z", "2025-01-01T01:00:00Z"),
+        ]
 
     def test_local_times_become_utc_and_14_local_days_in_autumn_are_two_windows(
         self, sandbox, iris
@@ -295,7 +305,7 @@ class TestResume:
             *({"window": value} for value in (0, 1, 3, -1, True, 2.0, "2", None, 10**5000)),
             *({"page": value} for value in ({}, None, "x", [], {**good["page"], "items": 5})),
             *({"seen": value} for value in ([], ["x"], None, "x", deep, [float("nan")])),
-            *({"edge": ["x"]}, {"finished": True}, {"list": "x"}, {"list": None}, {"more": 1}),
+            *({"end": ["x"]}, {"finished": True}, {"list": "x"}, {"list": None}, {"more": 1}),
             *({"since": "2024-01-01T00:00:00Z"}, {"until": 7}, {"until": b"x"}, {1: 2}),
         ]
         bad: list[Any] = [{**good, **change} for change in changes]
