@@ -11,13 +11,13 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from .document import folded
-from .timespans import Window
+from .timespans import Window, text_of_time
 
 #: Names of the member with the time of an item, folded.
 _TIMES = frozenset(("datetime", "timestamp", "time", "eventdatetime"))
@@ -83,7 +83,7 @@ def sifted(
     start, end = window
     seen = Counter(before.seen)
     watched = {*([start] if seen else ()), *(() if is_last else [end])}
-    times = map(time_of, items) if watched else ()
+    times = _watched_times(items, watched) if watched else ()
     at_edge = [(n, time, _digest(items[n])) for n, time in enumerate(times) if time in watched]
     dropped = []
     for n, time, digest in at_edge:
@@ -95,6 +95,20 @@ def sifted(
     kept = [n for n in range(len(items)) if n not in left_out] if dropped else range(len(items))
     left = [items[n] for n in kept] if dropped else items
     return left, Sifted(before, len(items), kept, dropped, at_end)
+
+
+def _watched_times(items: list[Any], watched: Iterable[datetime]) -> Iterator[datetime | None]:
+    """For each item the time, or None if the time is not one of `watched`, or is unknown.
+
+    Times as IRIS spells the times are compared as text, which takes a tenth of the time.
+    """
+    texts = {text_of_time(time): time for time in watched}
+    for item in items:
+        text = item.get("datetime") if type(item) is dict else None
+        if type(text) is str and len(text) == 20 and text[10] + text[19] == "TZ":
+            yield texts.get(text)
+        else:
+            yield time_of(item)
 
 
 def time_of(item: Any) -> datetime | None:

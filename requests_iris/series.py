@@ -29,7 +29,7 @@ from .known_styles import first_call
 from .pagination import Page, Request, begin
 from .resume import Point
 from .text import one_line
-from .timespans import Window, in_utc, span
+from .timespans import Window, in_utc, span, text_of_time
 from .walk import Portion, Walk
 from .workers import workers
 
@@ -128,13 +128,8 @@ def _checked(setting: str, check: Callable[..., _Value], *values: Any) -> _Value
 
 
 def _url(path: str, window: Window) -> str:
-    start, end = (quote(_text(time), safe="") for time in window)
+    start, end = (quote(text_of_time(time), safe="") for time in window)
     return f"{path}/{start}/{end}/1"
-
-
-def _text(time: datetime) -> str:
-    """A time in UTC as ISO 8601 with a Z, as IRIS takes the time in a path."""
-    return time.isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True)
@@ -180,7 +175,10 @@ class _Series:
         """The resume point at a place, as a new dict; None at the beginning."""
         if place == _Place(0):
             return None
-        members: dict[str, Any] = {"since": _text(self.start), "until": _text(self.end)}
+        members: dict[str, Any] = {
+            "since": text_of_time(self.start),
+            "until": text_of_time(self.end),
+        }
         if place.window >= self.windows:
             members["finished"] = True
         else:
@@ -216,7 +214,7 @@ class _Series:
         return _Place(members["window"], None if page is None else dict(page), edges)
 
     def _why_refused(self, members: Mapping[str, Any]) -> str:
-        ours = _text(self.start), _text(self.end)
+        ours = text_of_time(self.start), text_of_time(self.end)
         theirs = members.get("since"), members.get("until")
         if theirs != ours and all(time_of({"datetime": time}) for time in theirs):
             return (
@@ -301,7 +299,7 @@ class _Reading:
 
     def _note(self, error: ListError, place: _Place, begun: bool) -> None:
         """Turns the facts of an error about a window into facts about the series."""
-        start, end = map(_text, self._series.window(place.window))
+        start, end = map(text_of_time, self._series.window(place.window))
         told = f"window {place.window + 1} of {self._series.windows}, from {start} to {end}"
         if error.resume is None and begun:
             # A part of this window was handed out, and the rest of the window does not fit.

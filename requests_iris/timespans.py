@@ -85,6 +85,11 @@ def in_utc(name: str, value: Any) -> datetime:
     return datetime(*date, *time, there.microsecond, tzinfo=timezone.utc)
 
 
+def text_of_time(time: datetime) -> str:
+    """A time in UTC as IRIS spells times: ISO 8601 with a Z."""
+    return time.isoformat().replace("+00:00", "Z")
+
+
 def _length(name: str, value: Any) -> timedelta:
     if not isinstance(value, timedelta):
         raise TypeError(f"{name} must be a timedelta, not {value!r}. Pass timedelta(days=14)")

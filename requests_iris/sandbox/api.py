@@ -145,9 +145,9 @@ class Api:
         return graphql.execute(self.fleet, request)
 
     def _events(self, request: Request) -> Response:
-        """The list read by POST: `fromTime` and `toTime` in the body, and a page in the query.
+        """The list read by POST. The body has `fromTime` and `toTime`, the query has the page.
 
-        The body can have `{"assetIds": [...]}`, too.
+        The body may have `{"assetIds": [...]}`.
         """
         body = _json_object(request)
         since, until = _times(body, "fromTime", "toTime")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from ..timespans import text_of_time
 from . import checks
 
 #: One item of a list, as in JSON.
@@ -78,10 +79,6 @@ def measurement_times(start: datetime, end: datetime) -> list[datetime]:
     first = max(-((EPOCH - start) // PERIOD), 0)
     last = (end - EPOCH) // PERIOD
     return [EPOCH + number * PERIOD for number in range(first, last + 1)]
-
-
-def text_of_time(time: datetime) -> str:
-    return time.isoformat().replace("+00:00", "Z")
 
 
 def _own_assets(assets: Iterable[Mapping[str, Any]]) -> list[Item]:

@@ -538,8 +538,8 @@ class TestWorkers:
 class Made:
     """A made-up server: both ends of a window belong to the window, and pages have any size."""
 
-    def __init__(self, items: list[dict], size: int) -> None:
-        self.items, self.size = items, size
+    def __init__(self, items: list[dict], size: int, *, newest_first: bool = False) -> None:
+        self.items, self.size, self.newest_first = items, size, newest_first
 
     def request(self, method: str, url: str, **arguments: Any) -> Response:
         start, end, number = unquote(urlsplit(url).path).split("/")[-3:]
@@ -556,7 +556,8 @@ class Made:
         return response
 
     def found(self, start: str, end: str) -> list[dict]:
-        return [item for item in self.items if start <= item["datetime"] <= end]
+        found = [item for item in self.items if start <= item["datetime"] <= end]
+        return found[::-1] if self.newest_first else found
 
     def series(self, until: datetime, resume: Any = None, workers: int = 1) -> Any:
         return series(
@@ -579,22 +580,27 @@ def runs(made: Made, until: datetime, cuts: Iterator[int]) -> Iterator[dict]:
 
 @settings(max_examples=examples(40))
 @given(
-    st.lists(
+    numbers=st.lists(
         st.tuples(st.sampled_from([0, 335, 336, 337, 672, 1008]), st.integers(0, 2)), max_size=8
     ),
-    st.integers(1, 5),
-    st.lists(st.integers(1, 6), min_size=1),
+    size=st.integers(1, 5),
+    newest_first=st.booleans(),
+    cuts=st.lists(st.integers(1, 6), min_size=1),
 )
-def test_any_series_comes_whole_whatever_the_pages_and_the_runs(numbers, size, cuts) -> None:
+def test_any_series_comes_whole_whatever_the_pages_and_the_runs(
+    numbers, size, newest_first, cuts
+) -> None:
     items = [
         {"datetime": f"{EPOCH + hour * HOUR:%Y-%m-%dT%H:%M:%SZ}", "value": value}
         for hour, value in sorted(numbers)
     ]
-    made = Made(items, size)
+    made = Made(items, size, newest_first=newest_first)
     until = EPOCH + 42 * DAY
-    assert list(made.series(until)) == items
+    whole = list(made.series(until))
+    assert sorted(whole, key=str) == sorted(items, key=str)
+    assert newest_first or whole == items
     endless = (cut for _ in iter(int, 1) for cut in cuts)
-    assert list(runs(made, until, endless)) == items
+    assert list(runs(made, until, endless)) == whole
 
 
 def test_a_series_of_any_length_takes_the_same_memory() -> None:
