@@ -85,7 +85,7 @@ def _by_workers(server: Web, rounds: int) -> Iterator[Figure]:
 
 
 def _per_item(rounds: int) -> Iterator[Figure]:
-    """A walk beside the generator that yielded the items before, over the same pages in memory."""
+    """A walk beside a generator with `yield from`, over the same pages in memory."""
     content, pages = list(range(LARGE)), 200
     contestants = {
         "walk": lambda: _drain(_walk_over(content, pages)),

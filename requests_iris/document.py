@@ -29,7 +29,7 @@ _NO = frozenset(("", "0", "0.0", "false", "no", "n", "none", "null", "{}", "[]")
 
 
 def changed(message: str) -> IncompleteListError:
-    """The error of a list that cannot be continued, because a continued list may repeat items."""
+    """The error of a list that must be read from the beginning."""
     error = IncompleteListError(message)
     error._must_restart = True
     return error

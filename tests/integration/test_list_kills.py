@@ -27,7 +27,8 @@ from ..support.paths import PLANS
 from ..support.waiting import HUNG
 
 KILLS = int(os.environ.get("KILLS", "3"))
-#: The lists of all pagination styles, with short pages. A single response cannot be shorter.
+#: The number of items in each list, and the lists of all pagination styles, in pages of ten.
+MACHINES = 60
 CALLS: dict[str, dict[str, Any]] = {
     **{name: {"url": url, **arguments} for name, (url, arguments, _) in LISTS.items()},
     "single": {"url": PLANS},
@@ -89,10 +90,12 @@ def started(path: Path, settings: dict[str, Any], call: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_killed_export_has_every_item_exactly_once(sandbox, iris, tmp_path, name) -> None:
-    sandbox.machines, sandbox.aemp.page_size = 60, 10
+    sandbox.machines, sandbox.aemp.page_size = MACHINES, 10
+    plans = {"servicePlans": [{"id": number} for number in range(MACHINES)]}
+    reply = plans if name == "single" else {}
+    sandbox.inject(Fault(reply=reply, delay=PAGE), on="api", times=1_000_000)
     whole = list(iris.items(**CALLS[name]))
     settings = {**sandbox.settings, "token": iris.token, "ca_file": sandbox.ca_file}
-    sandbox.inject(Fault(delay=PAGE), on="api", times=1_000_000)
     kills = lists = 0
     while kills < KILLS:
         lists += 1

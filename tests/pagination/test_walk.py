@@ -52,7 +52,7 @@ def call(sandbox, iris):
 
 
 def passed_on(resume):
-    """A resume point that another process reads from JSON."""
+    """A resume point, after a way to a different process as JSON."""
     return json.loads(json.dumps(resume, sort_keys=True))
 
 
@@ -99,7 +99,7 @@ def ends(resume) -> dict:
 
 
 class TestAttributes:
-    """What a walk says before, during and after the reading."""
+    """The attributes of a walk before, during and after the reading."""
 
     def test_a_walk_that_has_not_begun_has_read_nothing(self, sandbox, iris) -> None:
         walk = iris.items(ASSETS)
@@ -302,7 +302,7 @@ class TestThreads:
             walks[0].close()
 
         walks.append(iris.items(ASSETS, params={"size": 100}, hooks={"response": close}))
-        with pytest.raises(ValueError, match="reading a page"):
+        with pytest.raises(ValueError, match="cannot be closed now"):
             list(walks[0])
 
 
@@ -373,9 +373,9 @@ class TestPointsOfPages:
 
 
 class TestRefusals:
-    """A resume point is taken back only as it was, for the same list as it was."""
+    """Only an unchanged resume point of the same unchanged list is accepted."""
 
-    #: Values that no member of a resume point may have.
+    #: Wrong values for each member of a resume point.
     WRONG = (
         *(None, True, False, -1, 0, 1, 1.0, 2.5, float("nan"), float("inf"), 10**5000, -(10**5000)),
         *("", "1", "\ud800", b"x", [], {}, object()),
