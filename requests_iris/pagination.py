@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 from requests import HTTPError, JSONDecodeError, RequestException, Response
 
 from .call import Call, Position
-from .clock import Clock, given_up
+from .clock import Clock
 from .document import Document, changed
 from .errors import IncompleteListError, ListError, SettingError
 from .graphql import check_errors, seconds_to_wait
@@ -37,6 +36,7 @@ from .resume import PagePoints, Point, Start, end_of, resume_point, resumed
 from .styles import PaginationStyle
 from .text import one_line
 from .walk import Portion, Walk
+from .workers import workers
 
 __all__ = ["Page", "Progress", "begin", "items", "pages", "progress_of", "responses"]
 
@@ -115,6 +115,7 @@ def begin(
     max_workers: int = 1,
     resume: Mapping[str, Any] | None = None,
     whole_pages: bool = False,
+    is_later: bool = False,
     session_params: Collection[str] = (),
     sleep: Callable[[float], object] = Clock.sleep,
 ) -> tuple[Generator[Page, None, None], Start]:
@@ -124,6 +125,8 @@ def begin(
 
     :param arguments: all remaining arguments of `request`, for every page.
     :param whole_pages: whether to refuse a resume point inside a page.
+    :param is_later: whether the list continues an earlier list. A failure of the first request is a
+        ListError then.
     :param session_params: names of parameters that `request` adds to every URL.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
@@ -145,7 +148,7 @@ def begin(
             "resume is inside a page, so pages() would repeat items. Continue with items()",
             setting="resume",
         )
-    reading = _Reading(request, call, start, sleep)
+    reading = _Reading(request, call, start, sleep, is_later=is_later)
     return reading.pages(max_workers), start
 
 
@@ -211,12 +214,15 @@ class _Reading:
         call: Call,
         start: Start,
         sleep: Callable[[float], object],
+        *,
+        is_later: bool,
     ) -> None:
         self._request = request
         self._call = call  # of the caller, also after a resume point
         self._start = start
         self._skipped = start.items
         self._sleep = sleep
+        self._is_later = is_later or bool(start.resume)
         self._style: PaginationStyle | None = None
         self._pages = 0
         self._items = 0
@@ -240,16 +246,11 @@ class _Reading:
         """The first page shows the style; then the workers read as many pages at once.
 
         If each page names only the next page, the next page is read while the caller uses the page
-        before. If the reading ends early, waiting calls are dropped. The reading waits for calls
-        under way, but without retries and without their pauses.
+        before.
         """
         page, following = self._next(call, partial(self.read, call))
         calls = self._calls_ahead(call) if following else None
-        over = threading.Event()
-        pool = ThreadPoolExecutor(
-            max_workers, "iris-pages", initializer=given_up.set, initargs=(over,)
-        )
-        try:
+        with workers(max_workers) as pool:
             if calls is not None:
                 begun = ((each, pool.submit(self.read, each)) for each in calls)
                 # Two calls per worker: a worker never waits while the caller uses a page. All are
@@ -264,12 +265,6 @@ class _Reading:
                 yield page
                 page, following = self._next(following, future.result)
             yield page
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # first: no call may begin any more
-            over.set()
-            # The garbage collector may close the reading in a worker, which cannot join itself.
-            with suppress(RuntimeError):
-                pool.shutdown()
 
     def _calls_ahead(self, call: Call) -> Iterator[Call] | None:
         style = self._style
@@ -378,7 +373,7 @@ class _Reading:
             self._note(error, call, resume)
             raise
         except RequestException as error:
-            is_first = not (self._pages or self._start.resume)
+            is_first = not (self._pages or self._is_later)
             if is_first or response is not None:
                 raise  # as with plain requests, or for a resume point of a different style
             incomplete = _incomplete(error)

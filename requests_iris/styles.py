@@ -263,7 +263,9 @@ class AempLinks(PaginationStyle):
     names = ("number",)
     _RELATIONS = frozenset(("self", "first", "prev", "next", "last"))
     #: The paths of every account, such as ``/aemp/v2/15143/-3/Fleet/1`` or ``/aemp/v2/123/-1/…``.
-    _PATH = re.compile(r"(?:/aemp/(?:v[^/]+/)?[^/]+/-?\d+|/15143/-3)/.+/\d+", re.I)
+    _PATH = re.compile(
+        r"(?:/aemp/(?:v[^/]+/)?[^/]+/(?:-?\d+|[^/]+(?=/fleet/))|/15143/-3)/.+/\d+", re.I
+    )
     #: The path of one machine, perhaps with a serial number of digits. A series has more parts.
     _MACHINE = re.compile(r".*/equipment/(?:id|makemodelserial/[^/]+/[^/]+)/[^/]+", re.I)
 
@@ -358,7 +360,8 @@ class AempLinks(PaginationStyle):
 
     @classmethod
     def _has_path(cls, call: Call) -> bool:
-        path = unquote(call.path)
+        # A slash inside of a PIN stays encoded: the slash does not begin a new segment.
+        path = "%2F".join(map(unquote, re.split("%2F", call.path, flags=re.I)))
         return cls._PATH.search(path) is not None and cls._MACHINE.fullmatch(path) is None
 
     @classmethod
