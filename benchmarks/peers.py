@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import google.auth.credentials
@@ -138,7 +138,7 @@ def google_auth(settings: Settings, token: dict[str, Any] | None) -> requests.Se
 
         def take(self, token: dict[str, Any]) -> None:
             self.token, self.refresh_token = token["access_token"], token.get("refresh_token")
-            end = datetime.now(timezone.utc) + timedelta(seconds=token["expires_in"] - LEEWAY)
+            end = datetime.now(UTC) + timedelta(seconds=token["expires_in"] - LEEWAY)
             # google-auth wants naive times in UTC, and has a fixed leeway
             self.expiry = end.replace(tzinfo=None) + REFRESH_THRESHOLD
 

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from .document import folded
@@ -121,7 +121,7 @@ def time_of(item: Any) -> datetime | None:
     offset = f"{hours}:{minutes}" if hours else "+00:00"
     try:
         found = datetime.fromisoformat(f"{date}T{time}.{fraction or '0':0<6.6}{offset}")
-        return found.astimezone(timezone.utc)
+        return found.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

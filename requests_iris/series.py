@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial, wraps
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 ACCOUNT = "15143/-3"
 #: The longest time from start to end of a request.
 LONGEST = timedelta(days=14)
-_LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=timezone.utc)
+_LAST_SECOND = datetime.max.replace(microsecond=0, tzinfo=UTC)
 
 _Value = TypeVar("_Value")
 

@@ -71,8 +71,9 @@ from .transport import IrisAdapter, idempotent_call
 from .walk import Walk
 
 if TYPE_CHECKING:
+    from typing import Self, Unpack
+
     from requests import _types as _t
-    from typing_extensions import Self, Unpack
     from urllib3.util import Retry
 
     from .types import (

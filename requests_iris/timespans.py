@@ -6,7 +6,7 @@ This module does no I/O and knows no clock.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 #: A half-open window of time: the start belongs to the window, the end does not.
@@ -67,22 +67,22 @@ def in_utc(name: str, value: Any) -> datetime:
     if not isinstance(value, datetime):
         raise TypeError(
             f"{name} must be a datetime with a time zone, not {value!r}. "
-            "Pass datetime(2025, 1, 31, tzinfo=timezone.utc)"
+            "Pass datetime(2025, 1, 31, tzinfo=UTC)"
         )
     if value.utcoffset() is None:
         raise ValueError(
             f"{name} has no time zone: {value!r}. "
-            f"Pass {name}.replace(tzinfo=timezone.utc), or the time zone that you mean"
+            f"Pass {name}.replace(tzinfo=UTC), or the time zone that you mean"
         )
     try:
-        there = value.astimezone(timezone.utc)
+        there = value.astimezone(UTC)
     except OverflowError:
         raise ValueError(
             f"{name} is outside of the years 1 to 9999 in UTC: {value!r}. Pass another time"
         ) from None
     # Subclasses such as pandas.Timestamp have an arithmetic of their own.
     date, time = (there.year, there.month, there.day), (there.hour, there.minute, there.second)
-    return datetime(*date, *time, there.microsecond, tzinfo=timezone.utc)
+    return datetime(*date, *time, there.microsecond, tzinfo=UTC)
 
 
 def text_of_time(time: datetime) -> str:

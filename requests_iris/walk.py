@@ -18,8 +18,7 @@ from .errors import ListError
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from .types import ResumePoint
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import quote
 from xml.etree import ElementTree
 
@@ -13,7 +13,7 @@ from requests_iris.sandbox import Sandbox
 from .support.paths import FLEET, JSON
 from .support.plain_client import PlainClient
 
-UTC = timezone.utc
+UTC = UTC
 START, END = "2025-01-01T00:00:00Z", "2025-01-15T00:00:00Z"
 #: Serial numbers that break programs that do not quote the path.
 PINS = ["A/B", "A%2FB", "50%", "Ø 7", "?x=1", "#1", "a b+c", "..x", "&;,=", "\\", "C/D/12"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from xml.etree import ElementTree
 
@@ -455,4 +455,4 @@ class TestLimits:
         sandbox.limit(OPERATORS, requests=0, per=30, retry_after="date")
         assert client.get(ASSETS).headers["Retry-After"] == "30"
         when = parsedate_to_datetime(client.get(OPERATORS).headers["Retry-After"])
-        assert 25 < (when - datetime.now(timezone.utc)).total_seconds() < 35
+        assert 25 < (when - datetime.now(UTC)).total_seconds() < 35

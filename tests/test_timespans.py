@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from requests_iris import windows
 
-UTC = timezone.utc
+UTC = UTC
 DAY = timedelta(days=1)
 NEW_YEAR = datetime(2025, 1, 1, tzinfo=UTC)
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")

@@ -1,13 +1,15 @@
 """A local IRIS to test programs against: a real authorization server and API, over TLS on loopback.
 
+::
+
     with Sandbox(token_lifetime=2) as sandbox:
         with IrisSession(**sandbox.settings) as iris:
             iris.verify = sandbox.ca_file
             ...
 
-The authorization server is oauthlib's. The fleet is made up, or your own: `Sandbox(assets=[...])`.
-Faults make the next requests go wrong: see `Fault`. A movable clock makes tokens expire without a
-wait: see `MovableClock`.
+The authorization server is oauthlib's. The fleet is made up, or your own:
+``Sandbox(assets=[...])``. Faults make the next requests go wrong: see :class:`Fault`. A movable
+clock makes tokens expire without a wait: see :class:`MovableClock`.
 """
 
 from __future__ import annotations
@@ -68,10 +70,13 @@ class Sandbox:
         GraphQL knows the members of all assets, and says null where an asset lacks a member.
     :param token_lifetime: (seconds, default 3600) The lifetime of access tokens, which may be a
         fraction, or 0.
-    :param client_id, client_secret, username, password: (str) The credentials of the API User. Made
-        up by default.
-    :param key_id, key_secret: (str) The credentials of the API key ("API Tokens v2"). Made up by
-        default.
+    :param client_id: (str) The OAuth client of the API User. Made up by default, as are the next
+        five.
+    :param client_secret: (str) The secret of the OAuth client.
+    :param username: (str) The name of the API User.
+    :param password: (str) The password of the API User.
+    :param key_id: (str) The client id of the API key ("API Tokens v2").
+    :param key_secret: (str) The client secret of the API key.
     :param key_scopes: (list of str, default all known scopes) The scopes that tokens of the API key
         can have.
     :param key_token_lifetime: (seconds, default 1200) The lifetime of access tokens for the API

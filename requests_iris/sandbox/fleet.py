@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..timespans import text_of_time
@@ -18,7 +18,7 @@ from . import checks
 Item = dict[str, Any]
 
 #: The time of the first event and of the first item of every series.
-EPOCH = datetime(2025, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 #: The time between two items of a series, and between two events.
 PERIOD, BETWEEN_EVENTS = timedelta(hours=1), timedelta(minutes=1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from .problems import Problem, violation
 
@@ -25,7 +25,7 @@ def time_of(field: str, text: object) -> datetime:
     micros = f"{fraction or '':0<6}"[:6]
     try:
         time = datetime.fromisoformat(f"{minute}{second or ':00'}.{micros}{zone}")
-        return time.astimezone(timezone.utc)
+        return time.astimezone(UTC)
     except (ValueError, OverflowError):
         raise _not_a_time(field) from None
 

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def test_report_can_be_one_json_object(account: Sandbox, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(("hours", "words"), [(3, "ahead of"), (-3, "behind")])
 def test_clocks_that_differ_are_reported(account: Sandbox, hours: int, words: str) -> None:
-    there = datetime.now(timezone.utc) + timedelta(hours=hours)
+    there = datetime.now(UTC) + timedelta(hours=hours)
     fault = Fault(headers={"Date": format_datetime(there, usegmt=True)})
     account.inject(fault, on="token")
     (line,) = [each for each in check().stdout.splitlines() if each.startswith("clocks")]

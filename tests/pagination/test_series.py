@@ -7,7 +7,7 @@ import threading
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
@@ -29,7 +29,7 @@ from ..support.paths import ASSETS
 from .lists import walkers
 from .rewriting import rewritten
 
-UTC = timezone.utc
+UTC = UTC
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 #: The first item of every series in the sandbox.
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ Only type checkers read this file (``tox -e types``). Nothing in this file runs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
@@ -98,7 +98,7 @@ def listed(iris: IrisSession, saved: dict[str, Any]) -> None:
 
 
 def series_of(iris: IrisSession, pins: list[str], saved: ResumePoint | None) -> ResumePoint | None:
-    since, until = datetime(2025, 1, 1, tzinfo=timezone.utc), datetime.now(timezone.utc)
+    since, until = datetime(2025, 1, 1, tzinfo=UTC), datetime.now(UTC)
     day = timedelta(days=1)
     pair: tuple[datetime, datetime]
     for pair in windows(since, until, step=day, lookback=None):
