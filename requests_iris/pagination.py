@@ -319,10 +319,10 @@ class _Reading:
         # page. Only after a change of the list, or in a circle of pages, continuing would not help.
         with self._noting(call, response):
             call = replace(call, asked=(response.history or [response])[0].url)
-            if self._style is None:
-                self._style = style_of(call, document, self._call.items_path)
-            found = self._style.items(document)
-            position = self._style.following(call, document, found)
+            style = self._style or style_of(call, document, self._call.items_path)
+            self._style = style
+            found = style.items(document)
+            position = style.following(call, document, found)
             self._check_skipped(found)
             if position is None and response.status_code == 206:
                 raise IncompleteListError("the last page has status 206 (Partial Content)")
@@ -331,28 +331,25 @@ class _Reading:
                 raise IncompleteListError(
                     f"the last page has a {one_line(names[0])} header to a next page"
                 )
-        page = self._page(call, response, found, position)
+        points = self._points(style, call, len(found), position)
+        left = found[self._skipped :] if self._skipped else found
+        total = None if style.total is None else style.total - self._start.items
+        page = Page(response, left, total, style.whole_total, points.after)
         self._pages += 1
-        self._items += len(page.items)
+        self._items += len(left)
         self._skipped = 0
-        return page, None if position is None else self._style.moved(call, position)
+        return page, None if position is None else style.moved(call, position)
 
-    def _page(
-        self, call: Call, response: Response, items: list[Any], position: Position | None
-    ) -> Page:
-        style, skipped = cast("PaginationStyle", self._style), self._skipped
+    def _points(
+        self, style: PaginationStyle, call: Call, items: int, position: Position | None
+    ) -> PagePoints:
+        """The resume points inside a page, and after the page."""
         here = Point(self._call, call.position or style.first(call))
         if position is None:
             following = end_of(self._call, style.whole_total)
         else:
             following = Point(self._call, position)
-        return Page(
-            response,
-            items[skipped:] if skipped else items,
-            None if style.total is None else style.total - self._start.items,
-            style.whole_total,
-            PagePoints(here, following, skipped, len(items)).after,
-        )
+        return PagePoints(here, following, self._skipped, items)
 
     def _check_skipped(self, items: list[Any]) -> None:
         """:raises IncompleteListError: if the page of a resume point has lost items."""

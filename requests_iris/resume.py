@@ -31,6 +31,8 @@ class Point:
     :param position: the page, as in :attr:`Call.position`.
     """
 
+    __slots__ = ("_call", "_hash", "_position")
+
     def __init__(self, call: Call, position: Position) -> None:
         self._call = call
         self._position = position
