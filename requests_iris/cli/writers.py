@@ -1,4 +1,4 @@
-"""The formats of a list: JSON Lines, CSV, Parquet. Each is written item by item.
+"""The formats of a list: JSON Lines, JSON, CSV, Parquet. Each is written item by item.
 
 CSV and Parquet files begin with all columns, and all columns are known only after the last item.
 Therefore the items go through a temporary file, and memory stays flat.
@@ -20,7 +20,7 @@ from typing import IO, Protocol
 
 from .cells import cells_of, quoted, row_of
 from .failures import CannotWrite
-from .json_text import Item, json_lines, json_text
+from .json_text import Item, json_array, json_lines, json_text
 
 __all__ = ["FORMATS", "CannotWrite", "Write", "is_pipe_or_device", "json_lines", "json_text"]
 __all__ += ["replacing"]
@@ -134,6 +134,7 @@ def parquet(items: Iterable[Item], file: IO[bytes], *, raw: bool = False) -> Non
 FORMATS: dict[str, Write] = {
     ".jsonl": json_lines,
     ".ndjson": json_lines,
+    ".json": json_array,
     ".csv": comma_separated,
     ".parquet": parquet,
 }
