@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .source import Updater
     from .stores import FileTokenStore, RedisTokenStore, TokenStore
     from .types import Counters, ResumePoint, TokenDict
+    from .walk import Walk
 
 __version__ = "0.1.0"
 
@@ -61,6 +62,7 @@ __all__ = [
     "TokenTimeoutError",
     "TokenUnreachableError",
     "Updater",
+    "Walk",
     "problem_of",
 ]
 
@@ -79,6 +81,7 @@ _MODULES = {
     "TokenDict": "types",
     "TokenStore": "stores",
     "Updater": "source",
+    "Walk": "walk",
     "problem_of": "problems",
 }
 

@@ -100,6 +100,11 @@ class Connection(PaginationStyle):
         self.total = None if begins_later else self._count
         self._items = 0
         self._history = CursorHistory()
+        if (total := call.position.get("total", self._count)) != self._count:
+            raise IncompleteListError(
+                f"the list has changed since the resume point: totalCount was {total}, "
+                f"and is {self._count} now. Read the list from the beginning"
+            )
 
     @classmethod
     def prepared(cls, call: Call) -> Call | None:
@@ -140,6 +145,17 @@ class Connection(PaginationStyle):
             raise IncompleteListError("the page has an edge without its node")
         return [edge["node"] for edge in connection["edges"]]
 
+    def first(self, call: Call) -> Position:  # noqa: ARG002
+        return self._facts
+
+    @property
+    def whole_total(self) -> int | None:
+        return self._count
+
+    @property
+    def _facts(self) -> Position:
+        return {} if self._count is None else {"total": self._count}
+
     def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
         self._items += len(items)
         connection = self._connection(document)
@@ -150,7 +166,8 @@ class Connection(PaginationStyle):
                 f"{self._count}, and is {count}. Read the list from the beginning"
             )
         if self._has_next_page(call, document, connection["pageInfo"]):
-            return {"endCursor": self._cursor(call, document, connection["pageInfo"])}
+            cursor = self._cursor(call, document, connection["pageInfo"])
+            return {"endCursor": cursor, **self._facts}
         if self.total is not None and self._items < self.total:
             raise IncompleteListError(
                 f"the last page came after {self._items} items of {self.total}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from .call import Call, Position
+from .call import FACTS, Call, Position
 from .document import Document
 from .errors import SettingError
 from .graphql import Connection
@@ -40,7 +40,8 @@ def style_of(call: Call, document: Document, items_path: str | None) -> Paginati
     """
     recognised = (style.recognised(call, document, items_path) for style in STYLES)
     style = next(each for each in recognised if each is not None)
-    if call.position and not set(style.names) & call.position.keys():
+    named = call.position.keys() - FACTS
+    if named and not set(style.names) & named:
         raise SettingError(
             "resume is for a list of another pagination style. Read the list from the beginning",
             setting="resume",

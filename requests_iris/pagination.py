@@ -33,11 +33,12 @@ from .known_styles import first_call, style_of
 from .page_errors import caused_by
 from .problems import problem_of
 from .progress import Progress, progress_of
-from .resume import resume_point, resumed
+from .resume import Point, Start, finished, resume_point, resumed
 from .styles import PaginationStyle
 from .text import one_line
+from .walk import Portion, Walk
 
-__all__ = ["Page", "Progress", "items", "pages", "progress_of", "responses"]
+__all__ = ["Page", "Progress", "begin", "items", "pages", "progress_of", "responses"]
 
 if TYPE_CHECKING:
     from .types import ResumePoint
@@ -64,12 +65,18 @@ _Begun = tuple[Call, Future[tuple[Response, Document]]]
 class Page:
     """One page of a list.
 
-    :ivar total: number of items from the first page on, or None if the server does not say.
+    :ivar items: the items that no earlier run has handed out.
+    :ivar total: number of items to hand out from the first page on, or None if the server does not
+        say.
+    :ivar whole_total: number of items of the whole list, or None if the server does not say.
+    :ivar resume: the resume point after so many of the items.
     """
 
     response: Response
     items: list[Any]
     total: int | None
+    whole_total: int | None
+    resume: Callable[[int], dict[str, Any]]
 
 
 def pages(
@@ -84,9 +91,39 @@ def pages(
     session_params: Collection[str] = (),
     sleep: Callable[[float], object] = Clock.sleep,
 ) -> Generator[Page, None, None]:
-    """Every page of a list, in order. The arguments are checked now, the list is read lazily.
+    """Every page of a list, in order: the pages of :func:`begin`."""
+    return begin(
+        request,
+        url,
+        arguments,
+        method=method,
+        items_path=items_path,
+        max_workers=max_workers,
+        resume=resume,
+        session_params=session_params,
+        sleep=sleep,
+    )[0]
+
+
+def begin(
+    request: Request,
+    url: Any,
+    arguments: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    method: str = "GET",
+    items_path: str | None = None,
+    max_workers: int = 1,
+    resume: Mapping[str, Any] | None = None,
+    whole_pages: bool = False,
+    session_params: Collection[str] = (),
+    sleep: Callable[[float], object] = Clock.sleep,
+) -> tuple[Generator[Page, None, None], Start]:
+    """The pages of a list, in order, and where the reading begins.
+
+    The arguments are checked now, the list is read lazily.
 
     :param arguments: all remaining arguments of `request`, for every page.
+    :param whole_pages: whether to refuse a resume point inside a page.
     :param session_params: names of parameters that `request` adds to every URL.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
@@ -102,34 +139,66 @@ def pages(
         )
     call = first_call(method, url, arguments, session_params)
     signature(request).bind(call.method, call.url, **call.arguments)
-    if resume is not None:
-        call = resumed(call, resume)
-    reading = _Reading(request, items_path, sleep)
-    return reading.ahead(call, max_workers) if max_workers > 1 else reading.one_by_one(call)
+    start = Start(call) if resume is None else resumed(call, resume)
+    if whole_pages and start.items:
+        raise SettingError(
+            "resume is inside a page, so pages() would repeat items. Continue with items()",
+            setting="resume",
+        )
+    reading = _Reading(request, call, start, items_path, sleep)
+    return reading.pages(max_workers), start
 
 
-def responses(found: Generator[Page, None, None]) -> Iterator[Response]:
-    """The responses of the pages. Closing the iterator ends the reading."""
-    with closing(found):
-        for page in found:
-            yield page.response
-            del page  # A page is not kept during the next request.
+def responses(found: Generator[Page, None, None], start: Start | None = None) -> Walk[Response]:
+    """The responses of the pages. Closing the walk ends the reading."""
+    return _walk(_portions_of_responses(found), start)
 
 
 def items(
-    found: Generator[Page, None, None], progress: AbstractContextManager[Progress | None]
-) -> Iterator[Any]:
-    """Every item of the pages. One page is kept at a time. Closing the iterator ends the reading.
+    found: Generator[Page, None, None],
+    progress: AbstractContextManager[Progress | None],
+    start: Start | None = None,
+) -> Walk[Any]:
+    """Every item of the pages. One page is kept at a time. Closing the walk ends the reading.
 
     :param progress: entered when the reading begins, and left when the reading ends in any way.
     """
+    return _walk(_portions_of_items(found, progress), start)
+
+
+def _walk(portions: Generator[Portion[Any], None, None], start: Start | None) -> Walk[Any]:
+    return Walk.over(portions, start.resume, start.total) if start else Walk.over(portions)
+
+
+def _portions_of_responses(
+    found: Generator[Page, None, None],
+) -> Generator[Portion[Response], None, None]:
+    with closing(found):
+        for page in found:
+            yield Portion(
+                [page.response],
+                len(page.items),
+                page.whole_total,
+                partial(_after_page, page.resume, len(page.items)),
+            )
+            del page  # A page is not kept during the next request.
+
+
+def _after_page(resume: Callable[[int], dict[str, Any]], items: int, pages: int) -> dict[str, Any]:
+    """The resume point before a page, or after the page."""
+    return resume(items if pages else 0)
+
+
+def _portions_of_items(
+    found: Generator[Page, None, None], progress: AbstractContextManager[Progress | None]
+) -> Generator[Portion[Any], None, None]:
     done = 0
     with progress as tell, closing(found):
         for page in found:
             done += len(page.items)
             if tell is not None:
                 tell(done, page.total)
-            yield from page.items
+            yield Portion(page.items, len(page.items), page.whole_total, page.resume)
             del page
 
 
@@ -137,16 +206,30 @@ class _Reading:
     """One reading of a list. Workers share `read` only, and `read` changes nothing."""
 
     def __init__(
-        self, request: Request, items_path: str | None, sleep: Callable[[float], object]
+        self,
+        request: Request,
+        call: Call,
+        start: Start,
+        items_path: str | None,
+        sleep: Callable[[float], object],
     ) -> None:
         self._request = request
+        self._call = call  # of the caller, also after a resume point
+        self._start = start
+        self._skipped = start.items
         self._items_path = items_path
         self._sleep = sleep
         self._style: PaginationStyle | None = None
         self._pages = 0
         self._items = 0
 
-    def one_by_one(self, call: Call) -> Generator[Page, None, None]:
+    def pages(self, max_workers: int) -> Generator[Page, None, None]:
+        if self._start.is_finished:
+            return
+        call = self._start.call
+        yield from self._ahead(call, max_workers) if max_workers > 1 else self._one_by_one(call)
+
+    def _one_by_one(self, call: Call) -> Generator[Page, None, None]:
         while True:
             page, following = self._next(call, partial(self.read, call))
             yield page
@@ -155,7 +238,7 @@ class _Reading:
                 return
             call = following
 
-    def ahead(self, call: Call, max_workers: int) -> Generator[Page, None, None]:
+    def _ahead(self, call: Call, max_workers: int) -> Generator[Page, None, None]:
         """The first page shows the style; then the workers read as many pages at once.
 
         If each page names only the next page, the next page is read while the caller uses the page
@@ -233,15 +316,16 @@ class _Reading:
         self, call: Call, fetch: Callable[[], tuple[Response, Document]]
     ) -> tuple[Page, Call | None]:
         """The next page in order, checked, and the call for the following page."""
-        with self._noting(call, call.position):
+        with self._noting(call, self._resume_before(call)):
             response, document = fetch()
         # A page that does not fit will not fit the next time: the error has no resume point.
-        with self._noting(call, {}, response):
+        with self._noting(call, None, response):
             call = replace(call, asked=(response.history or [response])[0].url)
             if self._style is None:
                 self._style = style_of(call, document, self._items_path)
             found = self._style.items(document)
             position = self._style.following(call, document, found)
+            self._check_skipped(found)
             if position is None and response.status_code == 206:
                 raise IncompleteListError("the last page has status 206 (Partial Content)")
             names = headers_leading_on(response.headers, call.asked) if position is None else []
@@ -249,14 +333,55 @@ class _Reading:
                 raise IncompleteListError(
                     f"the last page has a {one_line(names[0])} header to a next page"
                 )
+        page = self._page(call, response, found, position)
         self._pages += 1
-        self._items += len(found)
-        following = None if position is None else self._style.moved(call, position)
-        return Page(response, found, self._style.total), following
+        self._items += len(page.items)
+        self._skipped = 0
+        return page, None if position is None else self._style.moved(call, position)
+
+    def _page(
+        self, call: Call, response: Response, items: list[Any], position: Position | None
+    ) -> Page:
+        style, skipped = cast("PaginationStyle", self._style), self._skipped
+        here = Point(self._call, call.position or style.first(call))
+        left = items[skipped:] if skipped else items
+        total = None if style.total is None else style.total - self._start.items
+        return Page(
+            response,
+            left,
+            total,
+            style.whole_total,
+            partial(self._resume, here, skipped, len(items), position, style.whole_total),
+        )
+
+    def _resume(
+        self,
+        here: Point,
+        skipped: int,
+        items: int,
+        following: Position | None,
+        total: int | None,
+        done: int,
+    ) -> dict[str, Any]:
+        """The resume point after `done` more items of a page, at the next page after all items."""
+        if skipped + done < items:
+            return here.at(skipped + done)
+        return (
+            finished(self._call, total) if following is None else Point(self._call, following).at()
+        )
+
+    def _check_skipped(self, items: list[Any]) -> None:
+        """:raises IncompleteListError: if the page of a resume point has lost items."""
+        if len(items) < self._skipped:
+            raise IncompleteListError(
+                f"the list has changed since the resume point: {self._skipped} items of the page "
+                f"were handed out, and the page has {len(items)} items now. Read the list from "
+                "the beginning"
+            )
 
     @contextmanager
     def _noting(
-        self, call: Call, position: Position, response: Response | None = None
+        self, call: Call, resume: dict[str, Any] | None, response: Response | None = None
     ) -> Iterator[None]:
         """Adds to an error: the page, the counts of earlier pages, and the resume point."""
         try:
@@ -264,25 +389,31 @@ class _Reading:
         except ListError as error:
             if error.response is None:  # the response of an HTTP error is false, but not None
                 error.response = response
-            self._note(error, call, position)
+            self._note(error, call, resume)
             raise
         except RequestException as error:
-            if not (self._pages or position):
+            if not (self._pages or self._start.resume):
                 raise  # the first request of the caller failed, as with plain requests
             incomplete = _incomplete(error)
-            self._note(incomplete, call, position)
+            self._note(incomplete, call, resume)
             raise incomplete from error
         except RecursionError:
             if response is None:
                 raise
             deep = IncompleteListError("the JSON is nested too deeply", response=response)
-            self._note(deep, call, position)
+            self._note(deep, call, resume)
             raise deep from None
 
-    def _note(self, error: ListError, call: Call, position: Position) -> None:
+    def _resume_before(self, call: Call) -> dict[str, Any] | None:
+        """The resume point before a page: the beginning, the passed point, or the position."""
+        if not self._pages:
+            return self._start.resume
+        return resume_point(self._call, call.position)
+
+    def _note(self, error: ListError, call: Call, resume: dict[str, Any] | None) -> None:
         error.args = (f"page {self._pages + 1} of the list, {call}: {error}",)
         error.pages_read, error.items_read = self._pages, self._items
-        error.resume = cast("ResumePoint", resume_point(call, position)) if position else None
+        error.resume = cast("ResumePoint | None", resume and dict(resume))
 
 
 def _incomplete(error: RequestException) -> IncompleteListError:

@@ -1,8 +1,9 @@
 """Resume points: where a list can be continued, in any process.
 
-A resume point is the position of a page and a mark of its list, and can be saved as JSON. The mark
-is a hash of method, path, parameters and body, and protects from continuing a different list. This
-module does no I/O.
+A resume point is a dict for JSON: the position of a page, the number of its items that were handed
+out, and a mark of the list. The mark is a hash of method, path, parameters, body and of all other
+members, and protects from continuing a different list, or from a changed resume point. This module
+does no I/O.
 """
 
 from __future__ import annotations
@@ -10,45 +11,132 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from .call import Call, Position
+from .call import FACTS, Call, Position
 from .errors import SettingError
 from .known_styles import style_at
 
+#: Bits of the largest number in a resume point. Python refuses to write much larger numbers.
+LONGEST = 2000
+
+
+class Point:
+    """A page of a list, for resume points before and inside this page.
+
+    :param call: the first request of the caller.
+    :param position: the page, as in :attr:`Call.position`.
+    """
+
+    def __init__(self, call: Call, position: Position) -> None:
+        self._call = call
+        self._position = dict(position)
+        self._hash: Any = None
+
+    def at(self, items: int = 0) -> dict[str, Any]:
+        """The resume point after `items` items of the page, as a new dict."""
+        if self._hash is None:  # Two threads may calculate the same hash. This is harmless.
+            self._hash = _hash_of(self._call, self._position)
+        mark = self._hash.copy()
+        inside = {}
+        if items:
+            inside = {"items": items}
+            mark.update(repr(items).encode())
+        return {**self._position, **inside, "list": mark.hexdigest()[:16]}
+
 
 def resume_point(call: Call, position: Position) -> dict[str, Any]:
-    """The resume point of the page at `position` in the list of `call`."""
-    return {**position, "list": _mark(call, position)}
+    """The resume point at the beginning of the page at `position`."""
+    return Point(call, position).at()
 
 
-def resumed(call: Call, resume: Any) -> Call:
-    """The call for the page at a resume point.
+def finished(call: Call, total: int | None) -> dict[str, Any]:
+    """The resume point at the end of a list.
+
+    :param total: the number of items of the whole list, or None if unknown.
+    """
+    known = {} if total is None else {"total": total}
+    return resume_point(call, {"finished": True, **known})
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a reading begins.
+
+    :ivar call: the first request of this reading.
+    :ivar resume: the resume point, or None without a resume point.
+    :ivar items: the number of items of the first page that were handed out before.
+    :ivar is_finished: whether the list was read to its end before.
+    """
+
+    call: Call
+    resume: dict[str, Any] | None = None
+    items: int = 0
+    is_finished: bool = False
+
+    @property
+    def total(self) -> int | None:
+        """The number of items of the whole list, if the resume point says so."""
+        return None if self.resume is None else self.resume.get("total")
+
+
+def resumed(call: Call, resume: Any) -> Start:
+    """The start at a resume point.
 
     :raises SettingError: for any other value, and for the resume point of a different list.
     """
-    # A copy: the caller may change the dict during the reading.
-    position = dict(resume) if isinstance(resume, Mapping) else {}
-    mark = position.pop("list", None)
-    if not position or mark != _mark(call, position):
+    found = _members_of(resume)
+    if not found or Point(call, _page_of(found)).at(found.get("items", 0)) != found:
         raise SettingError(
-            "resume must be the resume of a ListError that the same call has raised, with the "
-            "same path, parameters and body",
+            "resume must be a resume point of the same call, with the same path, parameters and "
+            "body: the resume of a walk or of a ListError",
             setting="resume",
         )
-    return style_at(position).moved(call, position)
+    if "finished" in found:
+        return Start(call, found, is_finished=True)
+    page = _page_of(found)
+    return Start(style_at(page).moved(call, page), found, found.get("items", 0))
 
 
-def _mark(call: Call, position: Position) -> str:
+def _page_of(resume: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in resume.items() if name not in ("items", "list")}
+
+
+def _members_of(resume: Any) -> dict[str, Any]:
+    """A copy of a resume point, which the caller may change; empty if a member is malformed."""
+    found = dict(resume) if isinstance(resume, Mapping) else {}
+    is_plain = all(isinstance(name, str) and _is_plain(found[name]) for name in found)
+    if not is_plain or not isinstance(found.get("list"), str):
+        return {}
+    items, is_last = found.get("items"), found.get("finished")
+    page = _page_of(found)
+    if is_last is not None:
+        fits = is_last is True and items is None and page.keys() <= {"finished", "total"}
+    elif items is not None:
+        fits = type(items) is int and items > 0
+    else:
+        fits = not page.keys() <= FACTS
+    return found if fits else {}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be a member of a resume point: text, a number, or True."""
+    if isinstance(value, int):
+        return value is not False and value.bit_length() <= LONGEST
+    return isinstance(value, str)
+
+
+def _hash_of(call: Call, position: Position) -> Any:
     """A hash of a page and its list."""
     there = style_at(position).unmoved(call, position)
     # Parameters with the same name keep their order: the order of two `sort` has a meaning.
     query = sorted(parse_qsl(urlsplit(there.url).query, True), key=itemgetter(0))
     # JSON may change the order of the members of a position.
     told = [there.method, there.path, query, _body_of(there), *sorted(position.items(), key=repr)]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(told).encode())
 
 
 def _body_of(call: Call) -> Any:

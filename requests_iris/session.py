@@ -39,7 +39,7 @@ from .hosts import (
     why_not_allowed,
 )
 from .oauth2 import NOT_AVAILABLE, OAuth2Interface
-from .pagination import Page, Progress, items, pages, progress_of, responses
+from .pagination import Page, Progress, begin, items, progress_of, responses
 from .parameters import (
     Argument,
     SecretArgument,
@@ -59,12 +59,14 @@ from .permission import (
     withhold,
     without_tokens,
 )
+from .resume import Start
 from .secret import Bearer, Concealed, concealed, forget_sent
 from .settings import Settings, checked_token, checked_updater, kind_of
 from .source import TokenSource, Updater
 from .stores import TokenStore
 from .token_endpoint import TokenEndpoint
 from .transport import IrisAdapter, idempotent_call
+from .walk import Walk
 
 if TYPE_CHECKING:
     from requests import _types as _t
@@ -541,7 +543,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         max_workers: int | None = 1,
         resume: Mapping[str, Any] | None = None,
         **request_arguments: Unpack[RequestArguments],
-    ) -> Iterator[Response]:
+    ) -> Walk[Response]:
         """Reads a list page by page: yields each page as a response, in order.
 
         If the list cannot be read to the end, the iterator raises an exception. The iterator never
@@ -571,8 +573,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             failed, the error is also the exception that plain requests would have raised, such as a
             ConnectionError. If the first request fails, you get the exception of :meth:`request`.
         """
-        found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
-        return responses(found)
+        walk = self._begin(url, method, items_path, max_workers, resume, True, request_arguments)
+        return responses(*walk)
 
     def items(
         self,
@@ -584,7 +586,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         resume: Mapping[str, Any] | None = None,
         progress: bool | Progress | None = False,
         **request_arguments: Unpack[RequestArguments],
-    ) -> Iterator[Any]:
+    ) -> Walk[Any]:
         """Reads a list item by item: yields each item, in order.
 
         If the list cannot be read to the end, the iterator raises an exception. The iterator never
@@ -604,18 +606,20 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
 
         :meth:`pages` describes the arguments in full, and the exceptions.
         """
-        found = self._walk(url, method, items_path, max_workers, resume, request_arguments)
-        return items(found, progress_of(False if progress is None else progress))
+        told = progress_of(False if progress is None else progress)
+        walk = self._begin(url, method, items_path, max_workers, resume, False, request_arguments)
+        return items(walk[0], told, walk[1])
 
-    def _walk(
+    def _begin(
         self,
         url: _t.UriType,
         method: str | None,
         items_path: str | None,
         max_workers: int | None,
         resume: Mapping[str, Any] | None,
+        whole_pages: bool,
         arguments: Mapping[str, Any],
-    ) -> Generator[Page, None, None]:
+    ) -> tuple[Generator[Page, None, None], Start]:
         refuse_former(arguments, key="items_path", workers="max_workers")
 
         @wraps(self.request)
@@ -624,7 +628,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             with _During(_page_call, method):
                 return self.request(method, url, **passed)
 
-        return pages(
+        return begin(
             read,
             url,
             arguments,
@@ -632,6 +636,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             items_path=items_path,
             max_workers=1 if max_workers is None else max_workers,
             resume=resume,
+            whole_pages=whole_pages,
             session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
         )
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from .call import Call, Position
+from .call import FACTS, Call, Position
 from .cursor_history import CursorHistory
 from .document import (
     Document,
@@ -66,14 +66,15 @@ class PaginationStyle:
     @classmethod
     def moved(cls, call: Call, position: Position) -> Call:
         """The call for the page at `position`."""
-        params = {name: value for name, value in position.items() if name != "total"}
+        params = {name: value for name, value in position.items() if name not in FACTS}
         return replace(call.with_query(**params), position=position)
 
     @classmethod
     def unmoved(cls, call: Call, position: Position) -> Call:
         """The call without `position`, to compare two lists."""
         url = urlsplit(call.url)
-        query = [each for each in parse_qsl(url.query, True) if each[0] not in position]
+        named = position.keys() - FACTS
+        query = [each for each in parse_qsl(url.query, True) if each[0] not in named]
         return replace(call, url=url._replace(query=urlencode(query)).geturl())
 
     # The responses.
@@ -94,6 +95,15 @@ class PaginationStyle:
         :raises ListError: if the list is missing, or a part of the list.
         """
         return list_at(document, self._path)
+
+    def first(self, call: Call) -> Position:  # noqa: ARG002
+        """The position of the first page, for resume points inside the first page."""
+        return {}
+
+    @property
+    def whole_total(self) -> int | None:
+        """The number of items of the whole list, or None if the server does not say."""
+        return None
 
     def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
         """The position of the next page; None at the end. Called once per page, in order.
@@ -181,6 +191,13 @@ class PageNumbers(PaginationStyle):
         is_paged = counts <= names or (path == "content" and {*counts, "totalpages"} & names)
         return cls(call, document, path) if is_paged else None
 
+    def first(self, call: Call) -> Position:
+        return self._position(_page_asked_by(call))
+
+    @property
+    def whole_total(self) -> int:
+        return self._total
+
     def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
         asked = _page_asked_by(call)
         if count(document, "number") != asked:
@@ -241,7 +258,12 @@ class AempLinks(PaginationStyle):
         super().__init__(items_path)
         self._last = self._linked(call, document).get("last")
         self._size = len(self.items(document))
-        self._first = _number_in(call.path) == 1 and not call.position
+        self._first = _number_in(call.path) == 1 and "number" not in call.position
+        if (last := call.position.get("last", self._last)) != self._last:
+            raise IncompleteListError(
+                f"the list has changed since the resume point: the last page was {last}, "
+                f"and is {self._last} now. Read the list from the beginning"
+            )
         self._items = 0
 
     @classmethod
@@ -265,6 +287,13 @@ class AempLinks(PaginationStyle):
             return cls(call, document, path)
         return None
 
+    def first(self, call: Call) -> Position:  # noqa: ARG002
+        return self._facts
+
+    @property
+    def _facts(self) -> Position:
+        return {} if self._last is None else {"last": self._last}
+
     def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
         links, number = self._linked(call, document), _number_in(call.path)
         self._items += len(items)
@@ -272,7 +301,7 @@ class AempLinks(PaginationStyle):
         if "next" in links or (self._last is not None and self._last > number):
             if len(items) != self._size or not items:
                 raise IncompleteListError("the page is not full, and is not the last page")
-            return {"number": number + 1}
+            return {"number": number + 1, **self._facts}
         found = self._items if self._first else None
         self._check_end(call, document, items=found, pages=number, numbered=True)
         return None
@@ -280,7 +309,8 @@ class AempLinks(PaginationStyle):
     def ahead(self, call: Call) -> Iterator[Position] | None:
         if self._last is None:
             return None
-        return ({"number": number} for number in range(_number_in(call.path) + 1, self._last + 1))
+        numbers = range(_number_in(call.path) + 1, self._last + 1)
+        return ({"number": number, **self._facts} for number in numbers)
 
     def _check(self, links: dict[str, int], number: int) -> None:
         if (last := links.get("last")) != self._last:
@@ -372,18 +402,30 @@ class Cursor(PaginationStyle):
 class SingleResponse(PaginationStyle):
     """A response with the whole list, unless the response has a sign of more items."""
 
-    def __init__(self, document: Document, items_path: str) -> None:
+    def __init__(self, call: Call, document: Document, items_path: str) -> None:
         super().__init__(items_path)
         self.total = len(self.items(document))
+        if (total := call.position.get("total", self.total)) != self.total:
+            raise IncompleteListError(
+                f"the list has changed since the resume point: the total was {total} items, "
+                f"and is {self.total} now. Read the list from the beginning"
+            )
 
     @classmethod
     def recognised(
         cls,
-        call: Call,  # noqa: ARG003
+        call: Call,
         document: Document,
         items_path: str | None,
     ) -> SingleResponse | None:
-        return cls(document, _path_of_items(document, items_path))
+        return cls(call, document, _path_of_items(document, items_path))
+
+    def first(self, call: Call) -> Position:  # noqa: ARG002
+        return {"total": self.total}
+
+    @property
+    def whole_total(self) -> int | None:
+        return self.total
 
     def following(self, call: Call, document: Document, items: list[Any]) -> None:
         is_fleet = folded(self._path) == "equipment"

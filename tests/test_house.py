@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"token_response", "deadline", "transport", "stores", "styles"},
     {"retry", "connection", "rejections", "single_flight", "permission", "grants"},
     {"token", "hosts", "credentials", "call", "hints"},
-    {"problems", "links", "page_errors", "progress"},
+    {"problems", "links", "page_errors", "progress", "walk"},
     {"document", "body", "discard"},
     {"errors", "clock", "cursor_history", "secret", "forks", "text"},
     {"arguments", "types"},

@@ -29,7 +29,7 @@ POSITIONS = {
     "pages": {"size": "10", "page": 3, "total": 250},
     "post": {"size": "10", "page": 3, "total": 250},
     "cursor": {"after": "b"},
-    "aemp": {"number": 2},
+    "aemp": {"number": 2, "last": 3},
     "graphql": {"endCursor": "b"},
 }
 

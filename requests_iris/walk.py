@@ -1,0 +1,257 @@
+"""Walk: an iterator over a list that knows at any moment where to continue.
+
+A walk is made of portions: the elements of one page, and the resume points between the elements.
+The portions come from a generator, such as the readings of ``pagination.py``. This module does no
+I/O.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
+from operator import length_hint
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+
+from .errors import ListError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from .types import ResumePoint
+
+__all__ = ["Portion", "Walk"]
+
+T = TypeVar("T")
+#: A resume point as a dict; None for the beginning of the list.
+Resume = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Portion(Generic[T]):
+    """What one page adds to a walk.
+
+    :ivar elements: the elements to hand out: the items of the page, or the page itself.
+    :ivar items: the number of items in these elements.
+    :ivar total: the number of items of the whole list, or None if the server does not say.
+    :ivar resume: the resume point after so many of the elements.
+    """
+
+    elements: list[T]
+    items: int
+    total: int | None
+    resume: Callable[[int], Resume]
+
+
+# itertools.chain hands out the elements of the list iterators from `_Reader` at the speed of C. A
+# method `__next__` in Python would cost each element more than the generator that was here before.
+class Walk(chain[T]):
+    """An iterator over the pages or items of a list: :meth:`IrisSession.pages` and ``items``.
+
+    A walk can be used in a ``with`` statement, which closes the walk. Reading begins with the first
+    ``next()``, and an unfinished walk that is closed, or is garbage, stops reading. A walk cannot
+    be copied or pickled: save :attr:`resume` instead.
+    """
+
+    _reader: _Reader[T]
+
+    def __init__(self, *_: object) -> None:
+        raise TypeError("IrisSession.items() and IrisSession.pages() create a Walk")
+
+    @classmethod
+    def over(
+        cls,
+        portions: Generator[Portion[T], None, None],
+        resume: Resume = None,
+        total: int | None = None,
+    ) -> Walk[T]:
+        """A walk over the elements of portions.
+
+        :param resume: the resume point before the first element.
+        :param total: the number of items of the whole list, if known already.
+        """
+        reader = _Reader(portions, resume, total)
+        walk = cast("Walk[T]", cls.from_iterable(reader))
+        walk._reader = reader
+        return walk
+
+    @property
+    def resume(self) -> ResumePoint | None:
+        """Where the next run continues: after the last element that was handed out.
+
+        A new dict at each read, which can be saved as JSON; pass the dict as ``resume=`` of the
+        same call. None means: from the beginning. Before the first element this is the passed
+        ``resume``. After the last element the resume point may already say that the list is
+        finished: a walk from such a point is empty and sends nothing. After a :class:`ListError`
+        this is the ``resume`` of the error.
+        """
+        return cast("ResumePoint | None", self._reader.resume)
+
+    @property
+    def total(self) -> int | None:
+        """The number of items of the whole list; None before the first page, or if unknown."""
+        return self._reader.total
+
+    @property
+    def pages_read(self) -> int:
+        """The number of pages whose last item this walk has handed out."""
+        return self._reader.now.pages_read
+
+    @property
+    def items_read(self) -> int:
+        """The number of items that this walk has handed out."""
+        return self._reader.now.items_read
+
+    @property
+    def finished(self) -> bool:
+        """Whether the walk has ended with StopIteration, after the whole list was handed out."""
+        return self._reader.finished
+
+    def close(self) -> None:
+        """Stops reading. The walk hands out nothing more, and all attributes stay.
+
+        :raises ValueError: while a different thread, or a hook, reads a page of this walk.
+        """
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        read = f"{self.items_read} items in {self.pages_read} pages"
+        return f"<{type(self).__name__}: {read} read{', finished' if self.finished else ''}>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Walk cannot be copied or pickled. Save walk.resume instead")
+
+
+@dataclass(frozen=True)
+class _Now:
+    """Where a walk stands. Replaced as a whole, so a different thread reads facts that fit.
+
+    :ivar left: the iterator over the rest of the elements. The rest is not counted at each element:
+        a list iterator knows its length.
+    :ivar pages: 1 for a page, 0 before the first page.
+    """
+
+    left: Iterator[Any]
+    resume_after: Callable[[int], Resume]
+    size: int = 0
+    pages: int = 0
+    items: int = 0
+    pages_before: int = 0
+    items_before: int = 0
+
+    @property
+    def handed_out(self) -> int:
+        return self.size - length_hint(self.left)
+
+    @property
+    def pages_read(self) -> int:
+        return self.pages_before + (self.pages if self.handed_out == self.size else 0)
+
+    @property
+    def items_read(self) -> int:
+        return self.items_before + (self.items * self.handed_out // self.size if self.size else 0)
+
+    @property
+    def resume(self) -> Resume:
+        return self.resume_after(self.handed_out)
+
+    def then(self, portion: Portion[Any]) -> _Now:
+        return _Now(
+            iter(portion.elements),
+            portion.resume,
+            size=len(portion.elements),
+            pages=1,
+            items=portion.items,
+            pages_before=self.pages_before + self.pages,
+            items_before=self.items_before + self.items,
+        )
+
+    def closed(self) -> _Now:
+        """The same counts, without the rest of the elements."""
+        rest: repeat[None] = repeat(None, length_hint(self.left))
+        return replace(self, left=rest)
+
+
+class _Reader(Generic[T]):
+    """The iterators that a walk chains: one for each page.
+
+    Several threads may call ``next()`` of the same walk: a lock lets one thread read a page, and
+    the others then share the iterator of this page, so each element is handed out once.
+    """
+
+    def __init__(
+        self, portions: Generator[Portion[T], None, None], resume: Resume, total: int | None
+    ) -> None:
+        self._portions = portions
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+        self._is_torn = self._is_closed = False
+        self._failed_at: tuple[Resume] | None = None
+        self.total = total
+        self.finished = False
+        self.now = _Now(iter(()), lambda _: resume)
+
+    @property
+    def resume(self) -> dict[str, Any] | None:
+        found = self._failed_at[0] if self._failed_at else self.now.resume
+        return None if found is None else dict(found)
+
+    def __iter__(self) -> _Reader[T]:
+        return self
+
+    def __next__(self) -> Iterator[T]:
+        if self._owner == threading.get_ident():
+            # The chain ends with this error, so the call under way must fail too: no half list.
+            self._is_torn = True
+            raise ValueError("this walk is already reading a page")
+        with self._lock:
+            self._owner = threading.get_ident()
+            try:
+                return self._next()
+            finally:
+                self._owner = None
+
+    def _next(self) -> Iterator[T]:
+        if length_hint(self.now.left) and not self._is_closed:
+            return self.now.left  # a different thread has just read the page
+        try:
+            for portion in self._portions:
+                self._advance(portion)
+                if portion.elements and not self._is_closed:
+                    return self.now.left
+        except ListError as error:
+            self._failed_at = (None if error.resume is None else {**error.resume},)
+            raise
+        self.finished = not self._is_closed
+        raise StopIteration
+
+    def _advance(self, portion: Portion[T]) -> None:
+        if self._is_torn:
+            self._portions.close()
+            raise ValueError("this walk was read by a hook of its own request")
+        self.now, self.total = self.now.then(portion), portion.total
+
+    def close(self) -> None:
+        if self.finished:
+            return
+        if self._owner is not None:
+            raise ValueError("this walk is reading a page")
+        self._is_closed = True
+        left, self.now = self.now.left, self.now.closed()
+        deque(left, maxlen=0)  # the chain has the same iterator
+        self._portions.close()
