@@ -12,13 +12,13 @@ import click
 from .. import IrisSession
 from ..text import one_line
 from .entry import Command
-from .export import format_of, write_list
+from .export import format_of, print_list, write_list
 from .json_text import json_array, json_lines
 from .request import request_of
 from .response import write_response
 from .signals import KILLS, handling
 from .streams import open_stdout
-from .writers import FORMATS
+from .writers import FORMATS, is_pipe_or_device
 
 
 def _in_utf8(_: click.Context, param: click.Parameter, value: Any) -> Any:
@@ -40,6 +40,7 @@ Examples:
   requests-iris get /public/api/operator/operators --all | head
   requests-iris get /public/api/eventlog/v3/asset-event/log --all \\
       --json @filter.json -o events.csv
+  requests-iris get /public/api/operator/operators --all -o people.csv --resume
   requests-iris get --all --graphql query.graphql -p first=50 -o assets.json
 
 Exit status: 0 if all was written, or the reader of the output has closed the
@@ -100,6 +101,12 @@ pipe; 1 if something failed; 2 if an argument or a setting is wrong or missing;
     "format: .jsonl or .ndjson, .json, .csv, .parquet.",
 )
 @click.option(
+    "--resume",
+    is_flag=True,
+    help="With --all and -o: if a run breaks off, the same command with --resume continues the "
+    "list.",
+)
+@click.option(
     "--raw",
     is_flag=True,
     help="Write text as the server sent it: no quote before formulas in CSV, no escapes on a "
@@ -117,6 +124,7 @@ def get(
     max_workers: int,
     items_path: str | None,
     output: Path | None,
+    resume: bool,
     raw: bool,
 ) -> None:
     """Read from IRIS: one response as JSON, or with --all a whole list.
@@ -129,6 +137,12 @@ def get(
     GraphQL: each -p is a variable that the query declares. A number, true, false or null belongs
     to the types Int, Float and Boolean, a JSON object to an input type, and all else is text.
     Errors in the response are an error also if the response has a part of the data.
+
+    --resume keeps all items so far in FILE.partial, page by page, until the list is complete. The
+    same command continues a run that broke off by whatever cause, also by a kill or a loss of
+    power, and writes every item once. Use --resume from the first run on. A list that changes
+    meanwhile cannot be continued, if its total tells of the change. A FILE.partial that belongs to
+    a different command, or that another process uses, is an error.
 
     CSV: each member is a column, and the members of an object have names with dots. A spreadsheet
     runs a cell as a formula if the cell begins with =, +, -, @, a tab or a line break. These cells
@@ -144,6 +158,8 @@ def get(
     request = request_of(url, method, params, body, query)
     if output == Path("-"):
         output = None
+    if resume and (not whole or output is None or is_pipe_or_device(output)):
+        raise click.UsageError("--resume needs --all, and -o with the name of a file")
     if not whole:
         _check_options_of_one_response(max_workers, items_path, output)
     # before the first request: a wrong name of a file must not cost a whole list
@@ -156,7 +172,10 @@ def get(
     ):
         if whole:
             walk = {"max_workers": max_workers, "items_path": items_path}
-            write_list(iris, request, output, write, raw=raw, **walk)
+            if output is None:
+                print_list(iris, request, raw=raw, **walk)
+            else:
+                write_list(iris, request, output, write, raw=raw, resume=resume, **walk)
         else:
             write_response(iris, request, output, raw=raw)
 

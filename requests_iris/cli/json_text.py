@@ -33,12 +33,15 @@ def json_text(item: Item, encoding: str = "utf-8", **layout: Any) -> str:
     return text
 
 
-def numbered_texts(items: Iterable[Item], encoding: str = "utf-8") -> Iterator[str]:
+def numbered_texts(
+    items: Iterable[Item], encoding: str = "utf-8", *, first: int = 1
+) -> Iterator[str]:
     """Yield the JSON of each item.
 
-    :raises CannotWrite: with the number of the item, counted from 1.
+    :param first: the number of the first item.
+    :raises CannotWrite: with the number of the item.
     """
-    for number, item in enumerate(items, 1):
+    for number, item in enumerate(items, first):
         try:
             text = json_text(item, encoding)
         except CannotWrite as error:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import click
 
+from .. import IrisSession
 from ..errors import SettingError
-from ..hosts import check_url
+from ..hosts import check_url, joined
 from .graphql_query import ENDPOINT, graphql_body
 from .inputs import json_argument
 
@@ -26,6 +31,26 @@ class Request:
     url: str
     arguments: dict[str, Any]
     is_graphql: bool = False
+
+    def identity(self, iris: IrisSession, items_path: str | None) -> dict[str, str]:
+        """What identifies the list of this request: hashes by name.
+
+        Hashes, because a query or a body may have private parts. `max_workers` and the format of
+        the output make no other list.
+        """
+        url = urlsplit(joined(iris.base_url, self.url))
+        query = [*parse_qsl(url.query, True), *self.arguments.get("params", ())]
+        facts = {
+            "method": self.method,
+            "host": f"{url.scheme}://{url.netloc}".lower(),
+            "path": url.path,
+            # parameters with the same name keep their order: the order of two `sort` has a meaning
+            "query": sorted(query, key=itemgetter(0)),
+            "body": self.arguments.get("json"),
+            "--items-path": items_path,
+            "user": [iris.client_id, iris.username],
+        }
+        return {name: _hash_of(fact) for name, fact in facts.items()}
 
 
 def request_of(
@@ -52,6 +77,10 @@ def request_of(
     if body is not None:
         arguments["json"] = _json_body(body)
     return Request(method or ("GET" if body is None else "POST"), str(url), arguments)
+
+
+def _hash_of(fact: Any) -> str:
+    return hashlib.sha256(json.dumps(fact, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _check_method(method: str | None, body: str | None, query: str | None) -> None:

@@ -72,12 +72,23 @@ def _new_file_for(target: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _file_beside(target: Path) -> tuple[int, str]:
+def check_target(target: Path) -> None:
+    """Ask the system whether `target` may be written, and change nothing.
+
+    :raises CannotWrite: if the directory is missing, or the file is read-only.
+    """
     if not target.parent.is_dir():
         raise CannotWrite(f"there is no directory {target.parent}")
     try:
         with suppress(FileNotFoundError):
-            os.close(os.open(target, os.O_WRONLY))  # asks the system, and changes nothing
+            os.close(os.open(target, os.O_WRONLY))
+    except OSError as error:
+        raise CannotWrite(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _file_beside(target: Path) -> tuple[int, str]:
+    check_target(target)
+    try:
         # only the beginning of a long name, because mkstemp() adds characters to the name
         return tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)
     except OSError as error:  # not the text of the error, which names the file beside the target
@@ -92,13 +103,10 @@ def comma_separated(items: Iterable[Item], file: IO[bytes], *, raw: bool = False
     columns: dict[str, None] = {}  # an ordered set
     safe = str if raw else quoted
 
-    def noted() -> Iterator[Item]:
-        for item in items:
-            yield item
-            # after json_lines() has written the item, or has refused the item with its number
-            columns.update(dict.fromkeys(cells_of(item)))
+    def note(item: Item) -> None:
+        columns.update(dict.fromkeys(cells_of(item)))
 
-    with _spooled(noted()) as read:
+    with _spooled(items, note) as read:
         text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="")
         rows = csv.writer(text)
         if columns:
@@ -117,13 +125,13 @@ def parquet(items: Iterable[Item], file: IO[bytes], *, raw: bool = False) -> Non
         raise CannotWrite('Parquet needs pyarrow: pip install "requests-iris[parquet]"') from None
     from .columns import Columns
 
-    with _spooled(map(row_of, items)) as read:
+    with _spooled(items) as read:
         columns = Columns()
         try:
-            for rows in _batches(read()):
+            for rows in _batches(map(row_of, read())):
                 columns.learn(rows)
             with pyarrow.parquet.ParquetWriter(file, columns.schema) as writer:
-                for rows in _batches(read()):
+                for rows in _batches(map(row_of, read())):
                     writer.write_table(columns.table(rows))
         # for example 2**60 in a column with 0.5; or half of a surrogate pair
         except (pyarrow.ArrowException, UnicodeEncodeError) as error:
@@ -141,10 +149,27 @@ FORMATS: dict[str, Write] = {
 
 
 @contextmanager
-def _spooled(items: Iterable[Item]) -> Iterator[Callable[[], Iterator[Item]]]:
-    """Write items to a temporary file, and yield a function which reads all items."""
+def _spooled(
+    items: Iterable[Item], note: Callable[[Item], object] = bool
+) -> Iterator[Callable[[], Iterator[Item]]]:
+    """Yield a function which reads all items, after a temporary file has all items.
+
+    :param items: an object with a true `can_be_read_again` needs no temporary file.
+    :param note: called once for each item.
+    """
+    if getattr(items, "can_be_read_again", False):
+        for item in items:
+            note(item)
+        yield lambda: iter(items)
+        return
+
+    def noted() -> Iterator[Item]:
+        for item in items:
+            yield item
+            note(item)  # after json_lines() has written the item, or has refused the item
+
     with tempfile.TemporaryFile() as spool:
-        json_lines(items, spool)
+        json_lines(noted(), spool)
 
         def read() -> Iterator[Item]:
             spool.seek(0)
