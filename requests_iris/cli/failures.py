@@ -39,6 +39,10 @@ class CannotWrite(Exception):
     """An item cannot be written to the given file, or not in the given format."""
 
 
+class CannotHold(CannotWrite):
+    """The format cannot hold the list. A different format can."""
+
+
 class ReaderGone(Exception):
     """The reader of standard output, for example `head`, has closed the pipe."""
 

@@ -16,7 +16,7 @@ from typing import Any
 from .. import IrisSession
 from ..errors import ListError, SettingError
 from ..text import one_line
-from .failures import CannotWrite, Failure, WrongSetting, failure_of
+from .failures import CannotHold, Failure, WrongSetting, failure_of
 from .json_text import numbered_texts
 from .progress_bar import naming_options, progress_bar
 from .request import Request
@@ -94,7 +94,7 @@ def _saying_how_to_continue(spool: Spool) -> Iterator[None]:
         raise _failure_of(error).with_advice(_advice(spool, error)) from error
     except BaseException:  # Ctrl-C, SIGTERM, SIGHUP
         if spool.count or spool.is_complete:
-            complain(f"\n{_advice(spool, None)}\n")
+            complain(f"{_advice(spool, None)}\n")
         raise
 
 
@@ -110,7 +110,7 @@ def _advice(spool: Spool, error: Exception | None) -> str:
     is_over = isinstance(listed, ListError) and listed.resume is None
     if is_over or (isinstance(error, SettingError) and error.setting == "resume"):
         return f"This list cannot be continued: delete {name}, and run the command again."
-    if spool.is_complete and isinstance(error, CannotWrite):
+    if spool.is_complete and isinstance(error, CannotHold):
         other = _name(spool_of(spool.path.with_name(f"{_stem(spool)}.jsonl")))
         return (
             f"{name} has the whole list of {count} items. For another format, rename this file to "

@@ -2,8 +2,8 @@
 
 The file is JSON Lines. The first line is the head: the version, and what identifies the list. Then
 come records, one for each page: a line ``[item]`` for each item, and at the end of the record a
-line such as ``{"items": 250, "resume": {...}, "crc32": 123}`` with the number of all items so far,
-the resume point after these items, and a checksum of the record.
+line such as ``{"items": 250, "resume": {...}, "complete": false, "crc32": 123}`` with the number of
+all items so far, the resume point after these items, and a checksum of the record.
 
 The items of a record count only together with the last line of the record. A process that is
 killed while the process writes a record leaves a record without its last line, and the next run
@@ -119,9 +119,8 @@ class Spool:
         lines = [b"[" + item + b"]\n" for item in items]
         body = b"".join(lines)
         count = self.count + len(lines)
-        last = {"items": count, "resume": resume, "crc32": zlib.crc32(body)}
-        if is_complete:
-            last["complete"] = True
+        last = {"items": count, "resume": resume, "complete": is_complete}
+        last["crc32"] = _checksum(zlib.crc32(body), last)
         self._write(self._mark.end, body + json.dumps(last).encode() + b"\n")
         self._mark = Mark(count, None if resume is None else dict(resume), is_complete, self._size)
 
@@ -198,13 +197,12 @@ class Spool:
 
     def _mark_of(self, line: bytes, count: int, crc: int, end: int) -> Mark:
         last = _object_of(line)
-        resume = last.get("resume", 0)
-        fits = last.get("items") == count and last.get("crc32") == crc
-        if not fits or not (resume is None or isinstance(resume, dict)):
+        checksum = last.pop("crc32", None)
+        if last.get("items") != count or checksum != _checksum(crc, last):
             raise Failure(
                 f"{self._name} is damaged before item {count + 1}. Delete the file to start over."
             )
-        return Mark(count, resume, last.get("complete") is True, end)
+        return Mark(count, last["resume"], last["complete"], end)
 
     @property
     def _name(self) -> str:
@@ -275,6 +273,11 @@ def _is_begun(head: bytes) -> bool:
     """Whether the file has more than the part of a head that a killed process has written."""
     beginning = json.dumps({MAGIC: VERSION}).encode()[:-1]
     return head.endswith(b"\n") or not beginning.startswith(head[: len(beginning)])
+
+
+def _checksum(crc: int, last: Mapping[str, Any]) -> int:
+    """The checksum of a record, from the checksum of the items and the last line."""
+    return zlib.crc32(json.dumps(last).encode(), crc)
 
 
 def _object_of(line: bytes) -> dict[str, Any]:

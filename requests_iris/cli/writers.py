@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from .cells import cells_of, quoted, row_of
-from .failures import CannotWrite
+from .failures import CannotHold, CannotWrite
 from .json_text import Item, json_array, json_lines, json_text
 
 __all__ = ["FORMATS", "CannotWrite", "Write", "is_pipe_or_device", "json_lines", "json_text"]
@@ -135,7 +135,7 @@ def parquet(items: Iterable[Item], file: IO[bytes], *, raw: bool = False) -> Non
                     writer.write_table(columns.table(rows))
         # for example 2**60 in a column with 0.5; or half of a surrogate pair
         except (pyarrow.ArrowException, UnicodeEncodeError) as error:
-            raise CannotWrite(f"Parquet cannot hold this list, .jsonl can: {error}") from error
+            raise CannotHold(f"Parquet cannot hold this list, .jsonl can: {error}") from error
 
 
 #: By the ending of a file's name.

@@ -16,7 +16,6 @@ import resource
 import signal
 import time
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -346,18 +345,19 @@ class TestSpool:
         path = tmp_path / "x.partial"
         data, sizes = whole_spool(path)
         resumes = [None, *(resume for _, resume in RECORDS)]
-        for length in range(len(data) + 1):
+        head = data.index(b"\n") + 1
+        for length in (*range(0, head, 20), *range(head, len(data) + 1)):
             path.write_bytes(data[:length])
             records = sum(size <= length for size in sizes)
             with opened(path, IDENTITY) as spool:
                 items = ITEMS[records]
                 is_complete = records == len(RECORDS)
                 assert self.state(spool) == (items, len(items), resumes[records], is_complete)
-                if length % 50 == 0:  # the next record replaces the rest of the broken record
-                    spool.append([b"7"], {"page": 7})
-                    assert list(spool) == [*items, 7]
+                if length % 20:
+                    continue
+                spool.append([b"7"], {"page": 7})  # in the place of a broken record
             with opened(path, IDENTITY) as spool:
-                assert list(spool) == ([*items, 7] if length % 50 == 0 else items)
+                assert list(spool) == [*items, 7]
 
     def test_garbage_after_the_last_record_is_dropped(self, tmp_path: Path) -> None:
         """A loss of power may leave zeros."""
@@ -368,11 +368,10 @@ class TestSpool:
             with opened(path, IDENTITY) as spool:
                 assert list(spool) == ITEMS[-1]
 
-    def test_changed_byte_of_an_item_is_noticed(self, tmp_path: Path) -> None:
+    def test_changed_byte_of_a_record_is_noticed(self, tmp_path: Path) -> None:
         path = tmp_path / "x.partial"
-        data, _ = whole_spool(path)
-        start = data.index(b"\n") + 1
-        for place in range(start, data.index(b'{"items"')):
+        data, sizes = whole_spool(path)
+        for place in range(data.index(b"\n") + 1, sizes[0]):
             changed = bytearray(data)
             changed[place] ^= 1
             path.write_bytes(changed)
@@ -419,9 +418,10 @@ class TestEndsOfAProcess:
         command = [word.format(assets=ASSETS) if "assets" in word else word for word in LISTS[name]]
         Path("query.graphql").write_text(QUERY, "utf-8")
         assert get("--all", *command, "-o", f"once.{kind}").exit_code == 0
+        pages = account.count("api")
         command += ["--all", "-o", f"x.{kind}", "--resume"]
-        account.inject(Fault(delay=0.003), on="api", times=10**6)
-        kills = sum(self.kill_after_some_pages(account, command) for _ in range(KILLS))
+        account.inject(Fault(delay=0.2 / pages), on="api", times=10**6)
+        kills = sum(self.kill_after_some_pages(account, command, pages) for _ in range(KILLS))
         account.clear_faults()
         result = get(*command)
         assert result.exit_code == 0, result.stderr
@@ -429,12 +429,12 @@ class TestEndsOfAProcess:
         assert Path(f"x.{kind}").read_bytes() == Path(f"once.{kind}").read_bytes()
         assert not Path(f"x.{kind}.partial").exists()
 
-    def kill_after_some_pages(self, account: Sandbox, command: list[str]) -> bool:
+    def kill_after_some_pages(self, account: Sandbox, command: list[str], pages: int) -> bool:
         """Whether the process was still running."""
         process = start(account, command)
-        pages = account.count("api") + random.randint(1, 8)
-        wait_until(lambda: account.count("api") >= pages or not process.is_alive())
-        time.sleep(random.uniform(0, 0.01))
+        end = account.count("api") + random.randint(1, max(2, pages // 4))
+        wait_until(lambda: account.count("api") >= end or not process.is_alive())
+        time.sleep(random.uniform(0, 0.15 / pages))
         running = process.is_alive()
         process.kill()
         process.join(HUNG)
@@ -450,19 +450,17 @@ class TestEndsOfAProcess:
         process.join(HUNG)
         assert process.exitcode == 128 + number
         account.clear_faults()
-        told = Path("stderr").read_text().split("\n")
-        assert (
-            "x.csv.partial has 100 items. Run the same command again, with --resume, to "
-            in (told[1])
+        told = Path("stderr").read_text().splitlines()
+        assert told.pop(0) == (
+            "x.csv.partial has 100 items. Run the same command again, with --resume, to continue."
         )
-        assert told[2:] in ([""], ["Interrupted.", ""])
+        assert told == (["Interrupted."] if number == signal.SIGINT else [])
         assert get(*command).exit_code == 0
         assert ids_in(Path("x.csv")) == account.asset_ids
 
     def test_full_disk_loses_no_item(self, account: Sandbox) -> None:
         command = [ASSETS, "--all", "-p", "size=10", "-o", "x.jsonl", "--resume"]
-        full = [size for size in count(10_000, 10_000) if size < 40_000]
-        for limit in full:
+        for limit in (20_000, 40_000):
             process = start(account, command, limit)
             process.join(HUNG)
             assert process.exitcode == 1
