@@ -44,8 +44,8 @@ Examples:
   requests-iris get --all --graphql query.graphql -p first=50 -o assets.json
 
 Exit status: 0 if all was written, or the reader of the output has closed the
-pipe; 1 if something failed; 2 if an argument or a setting is wrong or missing;
-130 after Ctrl-C.""",
+pipe; 1 if something failed; 2 if an argument or a setting is wrong or missing,
+or FILE.partial of another run is there; 130 after Ctrl-C.""",
 )
 @click.argument("url", metavar="[PATH_OR_URL]", required=False, callback=_in_utf8)
 @click.option(
@@ -138,11 +138,10 @@ def get(
     to the types Int, Float and Boolean, a JSON object to an input type, and all else is text.
     Errors in the response are an error also if the response has a part of the data.
 
-    --resume keeps all items so far in FILE.partial, page by page, until the list is complete. The
-    same command continues a run that broke off by whatever cause, also by a kill or a loss of
-    power, and writes every item once. Use --resume from the first run on. A list that changes
-    meanwhile cannot be continued, if its total tells of the change. A FILE.partial that belongs to
-    a different command, or that another process uses, is an error.
+    --resume keeps the items in FILE.partial, page by page, until the list is complete. The same
+    command then continues a run that broke off by any cause, for example Ctrl-C, a kill, a full
+    disk or a loss of power. Every item is written once. Use --resume from the first run on. If the
+    total number of items changes between the runs, the list must be read from the beginning.
 
     CSV: each member is a column, and the members of an object have names with dots. A spreadsheet
     runs a cell as a formula if the cell begins with =, +, -, @, a tab or a line break. These cells
