@@ -36,15 +36,15 @@ CLOCKS_APART = 5.0
 API_PATH = "/api/asset/v1/assets?size=1"
 #: What to do after a status of the API.
 ADVICE = {
-    401: "The API does not accept this token. Check base_url; an API key may need another scope, "
-    "or this API may not know API keys yet.",
-    403: "This user or key lacks the right for this path. Ask your administrator for the right, or "
-    "name a path that you may read.",
-    404: "This base_url has no such path, or the object does not exist.",
-    429: "The token works, but the rate limit of this path is used up. Wait, or name another path.",
+    401: "The API does not accept the token. Check base_url. An API key may need a further scope, "
+    "or the API may not know API keys yet.",
+    403: "The user or key lacks the right for the path. Ask your administrator for the right, or "
+    "name a path with a right.",
+    404: "base_url has no such path, or the object does not exist.",
+    429: "The token works, but the rate limit of the path is used up. Wait, or name another path.",
 }
 SERVER_FAILS = "The server failed. Try again later."
-REQUEST_FAILS = "The API does not take this request. Check the path."
+REQUEST_FAILS = "The API does not take the request. Check the path."
 #: The result if the sign-in works, and no process can share the token.
 STORE_FAILS = "signed in, but the token store fails"
 
@@ -96,7 +96,7 @@ class Report:
 
 
 def _checked_path(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """A URL of another host would see no token, and so prove nothing about the settings."""
+    """Refuse a URL: a host outside `allowed_hosts` would see no token."""
     if value is None or (value.startswith("/") and not value.startswith("//")):
         return value
     raise click.BadParameter(

@@ -60,7 +60,7 @@ def write_list(
 
     :param write: the format of the file.
     :param raw: whether text is written as the server sent it.
-    :param resume: whether a later run shall continue this run, and this run continues an earlier.
+    :param resume: whether to continue an earlier run, and to let a later run continue this run.
     :param walk: arguments of ``IrisSession.items`` beside the request.
     """
     if is_pipe_or_device(output):

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-#: Where Windows locks: beyond the end of every file, because locked bytes cannot be read.
+#: Windows locks a byte beyond the end of every file, because nobody can read locked bytes.
 _BEYOND = 2**62
 
 if sys.platform == "win32":  # pragma: no cover
@@ -26,8 +26,8 @@ else:
 def lock(descriptor: int) -> bool:
     """Lock an open file until the file is closed, without waiting.
 
-    :param descriptor: of a file that is open for writing.
-    :return: False if another process has the lock.
+    :param descriptor: a file, open for writing.
+    :return: False if a different process has the lock.
     :raises OSError: if the file system has no locks.
     """
     try:

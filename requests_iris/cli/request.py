@@ -1,4 +1,4 @@
-"""The request that the command line describes: method, URL, parameters and body."""
+"""The request of a command line: method, URL, parameters and body."""
 
 from __future__ import annotations
 
@@ -33,10 +33,9 @@ class Request:
     is_graphql: bool = False
 
     def identity(self, iris: IrisSession, items_path: str | None) -> dict[str, str]:
-        """What identifies the list of this request: hashes by name.
+        """Hashes of all facts which make this request different from further requests, by name.
 
-        Hashes, because a query or a body may have private parts. `max_workers` and the format of
-        the output make no other list.
+        A query or a body may have private parts, so the facts themselves are not stored.
         """
         url = urlsplit(joined(iris.base_url, self.url))
         query = [*parse_qsl(url.query, True), *self.arguments.get("params", ())]
@@ -84,7 +83,7 @@ def _hash_of(fact: Any) -> str:
 
 
 def _check_method(method: str | None, body: str | None, query: str | None) -> None:
-    """requests sends a GET with a body, and a server may skip the filter in the body."""
+    """Refuse a GET with a body: a server may ignore the body, and so the filter in the body."""
     if body is not None and query is not None:
         raise click.UsageError("--graphql sends a body of its own. Leave out --json")
     for option, value in (("--json", body), ("--graphql", query)):

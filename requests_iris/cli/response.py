@@ -30,7 +30,7 @@ def write_response(iris: IrisSession, request: Request, output: Path | None, *, 
     :raises Failure: if the server answered with an error, or not with JSON.
     :raises CannotWrite: if JSON cannot hold a value of the response.
     """
-    # also a POST of this command reads only, so the session may retry every request
+    # a POST only reads, so the session may retry a POST
     response = iris.request(
         request.method, request.url, headers=ASK_FOR_JSON, idempotent=True, **request.arguments
     )

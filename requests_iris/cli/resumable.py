@@ -1,8 +1,8 @@
-"""A list that a later run continues, whatever ended this run (``get --all -o FILE --resume``).
+"""A list for several runs: a run continues where the last run ended (``get --all --resume``).
 
-1. Items go into a spool beside the target, page by page, each page with its resume point.
+1. The items go into a spool beside the target, page by page, each page with its resume point.
 2. When the list is complete, the spool says so, and the target is written from the spool.
-3. The spool is deleted. A process that is killed before that writes the target once more.
+3. The spool is deleted. After a kill before step 3, the next run repeats step 2 without a request.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .writers import Write, check_target, replacing
 
 
 def refuse_old_spool(output: Path) -> None:
-    """:raises WrongSetting: if an earlier run left a spool, which the user may want to continue."""
+    """:raises WrongSetting: if an earlier run left a spool, so a user could continue the run."""
     spool = spool_of(output)
     if os.path.lexists(spool):
         raise WrongSetting(
-            f"{_name(spool)} has the items of an earlier run that broke off. Continue that run "
+            f"{_name(spool)} has the items of an earlier run that broke off. Continue the run "
             "with --resume, or delete the file to start over."
         )
 
@@ -38,11 +38,11 @@ def refuse_old_spool(output: Path) -> None:
 def write_resumable_list(
     iris: IrisSession, request: Request, output: Path, write: Write, *, raw: bool, **walk: Any
 ) -> int:
-    """Read a list from where an earlier run ended, and write all items. Return their number.
+    """Continue or begin a list, and write all items when complete. Return the number of items.
 
     :param walk: arguments of ``IrisSession.items`` beside the request.
     """
-    # for a regular name the message has this name
+    # the message shows the name from the command line, except for a link
     check_target(Path(os.path.realpath(output)) if output.is_symlink() else output)
     identity = request.identity(iris, walk.get("items_path"))
     with opened(spool_of(output), identity) as spool, _saying_how_to_continue(spool):
@@ -100,7 +100,7 @@ def _saying_how_to_continue(spool: Spool) -> Iterator[None]:
 
 def _failure_of(error: Exception) -> Failure:
     if isinstance(error, SettingError) and error.setting == "resume":
-        return WrongSetting("The list is not the list of the earlier run any more")
+        return WrongSetting("The list is no longer the list of the earlier run")
     return failure_of(error)
 
 

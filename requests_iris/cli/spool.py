@@ -1,15 +1,17 @@
-"""The items of a list that is not read to its end yet, in a file beside the target.
+"""A spool: the items of an unfinished list, in a file beside the target.
 
-The file is JSON Lines. The first line is the head: the version, and what identifies the list. Then
-come records, one for each page: a line ``[item]`` for each item, and at the end of the record a
-line such as ``{"items": 250, "resume": {...}, "complete": false, "crc32": 123}`` with the number of
-all items so far, the resume point after these items, and a checksum of the record.
+The file is JSON Lines. The first line is the head: the version, and hashes of the request. A record
+follows for each page: a line ``[item]`` for each item, and a last line such as
+``{"items": 250, "resume": {...}, "complete": false, "crc32": 123}`` with the number of all items so
+far, the resume point after these items, and a checksum of the record.
 
-The items of a record count only together with the last line of the record. A process that is
-killed while the process writes a record leaves a record without its last line, and the next run
-drops this record: the resume point of the record before stands. Each record is on the disk before
-the next page is requested (fsync), so the file also survives a loss of power. An fsync takes
-milliseconds, and a page costs more; a page of a limited list can cost a quarter of an hour.
+Items count only with the last line of the record. A process may be killed in the middle of a
+record. The record then has no last line, and the next run drops the record and continues at the
+resume point of the record before. So a record and its resume point are written in one atomic step.
+
+Each record is on the disk (fsync) before the next page is requested, so the file also survives a
+loss of power. An fsync takes milliseconds, and a page takes more: IRIS allows a page of a fleet
+every 15 minutes.
 """
 
 from __future__ import annotations
@@ -29,14 +31,15 @@ from ..text import one_line
 from .failures import Failure, WrongSetting
 from .file_lock import lock
 from .json_text import Item
+from .writers import sync_directory
 
 #: After the name of the target.
 ENDING = ".partial"
 #: The version of this format.
 VERSION = 1
-#: The member of the first line by which a spool is recognised.
+#: The first member of the head.
 MAGIC = "requests-iris spool"
-#: Bytes of the first line, at most.
+#: Bytes of the head, at most.
 LONGEST_HEAD = 10_000
 #: How the last line of a record begins. A line of an item begins with "[".
 _LAST = b"{"
@@ -64,14 +67,14 @@ def spool_of(target: Path) -> Path:
 
 
 class Spool:
-    """A spool that this process has locked. Only one thread of this process may use the spool.
+    """A spool with a lock of this process. A command uses the spool in its main thread only.
 
-    Iterating yields all items from the beginning, as often as needed, one by one.
+    Iterating yields all items from the beginning, item by item, any number of times.
 
     :ivar begun: when the first run began, as text.
     """
 
-    #: For the formats that read all items twice.
+    #: Some formats read all items twice.
     can_be_read_again = True
 
     def __init__(self, path: Path, file: io.FileIO, identity: Mapping[str, str]) -> None:
@@ -125,16 +128,17 @@ class Spool:
         self._mark = Mark(count, None if resume is None else dict(resume), is_complete, self._size)
 
     def __iter__(self) -> Iterator[Item]:
+        left = self._mark.end - self._head_size
         with self.path.open("rb") as file:
             file.seek(self._head_size)
-            while file.tell() < self._mark.end:
+            while left:
                 line = file.readline()
+                left -= len(line)
                 if not line.startswith(_LAST):
                     yield json.loads(line)[0]
 
     def remove(self) -> None:
-        """Delete the file, after the files in the directory are on the disk."""
-        sync_directory(self.path.parent)
+        """Delete the file."""
         try:
             self.path.unlink(missing_ok=True)
         except PermissionError:  # Windows deletes no open file
@@ -150,7 +154,7 @@ class Spool:
         self._mark = Mark(0, None, is_complete=False, end=self._head_size)
 
     def _write(self, start: int, data: bytes) -> None:
-        """Write `data` at `start`, in the place of all that a broken run left there."""
+        """Write `data` at `start`, after the rest of a broken record is cut off."""
         self._file.truncate(start)
         self._file.seek(start)
         rest = memoryview(data)
@@ -160,7 +164,7 @@ class Spool:
         self._size = start + len(data)
 
     def _check(self, head: bytes, identity: Mapping[str, str]) -> None:
-        """:raises WrongSetting: if the file is no spool, or the spool of another list."""
+        """:raises WrongSetting: if the file is no spool, or belongs to a different request."""
         found = _object_of(head)
         if found.get(MAGIC) != VERSION or not isinstance(found.get("list"), dict):
             raise WrongSetting(
@@ -215,9 +219,9 @@ def opened(path: Path, identity: Mapping[str, str]) -> Iterator[Spool]:
 
     A new spool without items is deleted at the end.
 
-    :param identity: what identifies the list: texts by name. The names are for messages.
-    :raises WrongSetting: if the spool belongs to another list.
-    :raises Failure: if another process uses the spool, or the spool is damaged.
+    :param identity: hashes of the request, by name. Messages show the names.
+    :raises WrongSetting: if the spool belongs to a different request.
+    :raises Failure: if a second process uses the spool, or the spool is damaged.
     """
     with _locked(path) as file:
         spool = Spool(path, file, identity)
@@ -232,16 +236,16 @@ def opened(path: Path, identity: Mapping[str, str]) -> Iterator[Spool]:
 def _locked(path: Path) -> io.FileIO:
     """Open a file and lock the file.
 
-    The process that had the lock before may have deleted the file in the meantime: then the lock
-    protects a file without a name, and the next try finds or creates the file with the name.
+    The process with the lock may delete the file while this process opens the file. The lock then
+    protects a file without a name, so this process opens the path again.
     """
     while True:
-        # without a buffer, which would keep bytes of a failed write, and write them when closed
+        # without a buffer, because a buffer writes the bytes of a failed write again when closed
         file = io.FileIO(_open(path), "r+")
         try:
             if not lock(file.fileno()):
                 raise Failure(
-                    f"{one_line(path, None)} is in use by another process. Wait until that process "
+                    f"{one_line(path, None)} is in use by another process. Wait until the process "
                     "ends, or choose another name for -o."
                 )
             with suppress(FileNotFoundError):
@@ -254,23 +258,13 @@ def _locked(path: Path) -> io.FileIO:
 
 
 def _open(path: Path) -> int:
-    # no link, which another user of a shared directory could have set
+    # no link: in a shared directory, a different user could have set the link
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     return os.open(path, flags, 0o600)
 
 
-def sync_directory(directory: Path) -> None:
-    """Put the names of files in a directory on the disk. Windows and some disks cannot."""
-    with suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def _is_begun(head: bytes) -> bool:
-    """Whether the file has more than the part of a head that a killed process has written."""
+    """Whether the file has a head. A killed process may leave the first part of a head."""
     beginning = json.dumps({MAGIC: VERSION}).encode()[:-1]
     return head.endswith(b"\n") or not beginning.startswith(head[: len(beginning)])
 

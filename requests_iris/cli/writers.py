@@ -66,10 +66,21 @@ def _new_file_for(target: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         os.chmod(name, _mode_of(target))
         os.replace(name, target)
+        sync_directory(target.parent)
     except BaseException:
         with suppress(OSError):
             os.unlink(name)
         raise
+
+
+def sync_directory(directory: Path) -> None:
+    """Put the names of the files in a directory on the disk. Windows and some disks cannot."""
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def check_target(target: Path) -> None:

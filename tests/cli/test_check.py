@@ -322,12 +322,12 @@ class TestApi:
     @pytest.mark.parametrize(
         ("status", "words", "requests"),
         [
-            (401, "The API does not accept this token", 2),
-            (403, "lacks the right for this path", 1),
-            (404, "This base_url has no such path", 1),
-            (429, "the rate limit of this path is used up", 1),
+            (401, "The API does not accept the token", 2),
+            (403, "lacks the right for the path", 1),
+            (404, "base_url has no such path", 1),
+            (429, "the rate limit of the path is used up", 1),
             (503, "The server failed. Try again later", 1),
-            (400, "The API does not take this request", 1),
+            (400, "The API does not take the request", 1),
         ],
     )
     def test_status_of_the_api_is_explained_and_is_exit_status_1(

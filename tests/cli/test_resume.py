@@ -213,7 +213,7 @@ class TestRefusals:
         result = get_all("x.csv")
         assert result.exit_code == 2
         assert "x.csv.partial has the items of an earlier run that broke off" in result.stderr
-        assert "Continue that run with --resume, or delete the file" in result.stderr
+        assert "Continue the run with --resume, or delete the file" in result.stderr
         assert len(account.seen) == before
         assert Path("x.csv.partial").read_bytes() == old
 
