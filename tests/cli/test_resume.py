@@ -368,6 +368,16 @@ class TestSpool:
             with opened(path, IDENTITY) as spool:
                 assert list(spool) == ITEMS[-1]
 
+    def test_new_record_leaves_nothing_of_a_broken_record(self, tmp_path: Path) -> None:
+        """Otherwise the end of the broken record could look like the end of a record."""
+        path = tmp_path / "x.partial"
+        data, _ = whole_spool(path)
+        path.write_bytes(data + b"[" + 500 * b"{" + b"\n")
+        with opened(path, IDENTITY) as spool:
+            spool.append([b"7"], {"page": 7})
+        with opened(path, IDENTITY) as spool:
+            assert list(spool) == [*ITEMS[-1], 7]
+
     def test_changed_byte_of_a_record_is_noticed(self, tmp_path: Path) -> None:
         path = tmp_path / "x.partial"
         data, sizes = whole_spool(path)
