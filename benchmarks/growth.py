@@ -1,4 +1,4 @@
-"""What a session costs that has lived for long: time and memory."""
+"""Time and memory of a session after many requests and many renewals."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from .figure import Figure
 from .iris import remote_sandbox
 from .overhead import URL, signed_in
 
-#: Requests in the life of a session, and those at its two ends that are timed.
+#: Requests of a long session, and timed requests at the beginning and at the end.
 LIFE, TIMED = 100_000, 2_000
+#: Renewals of a long session, and calls before the first measurement of memory.
 RENEWALS, WARM = 1_000, 100
 
 
@@ -27,7 +28,7 @@ def measure() -> Iterator[Figure]:
 
 
 def _time() -> Figure:
-    """A young session beside the old one, in turn: the machine has not the same speed all day."""
+    """A new and a long session take turns, because the speed of a machine varies."""
     old = signed_in(peers.iris)
     for _ in range(LIFE):
         old.get(URL)
@@ -39,7 +40,7 @@ def _time() -> Figure:
         costs.append(pair)
     aged, fresh = (median(column) * 1e6 for column in zip(*costs, strict=True))
     return Figure(
-        name=f"the {LIFE:,}th request, of the first ones",
+        name=f"CPU of request {LIFE:,}, of the first requests",
         value=median(ratios),
         at_most=1.05,
         details={"late": f"{aged:.0f} us", "early": f"{fresh:.0f} us"},
@@ -61,7 +62,7 @@ def _memory_of_requests() -> Figure:
 
 
 def _memory_of_renewals() -> Figure:
-    """Real ones; the sandbox has a process, and a memory, of its own."""
+    """Real renewals. The sandbox runs in a separate process, with separate memory."""
     with remote_sandbox() as sandbox, IrisSession(**sandbox.get("settings")) as iris:
         tracemalloc.start()
         iris.verify = sandbox.get("ca_file")
@@ -70,7 +71,7 @@ def _memory_of_renewals() -> Figure:
 
 
 def _memory(what: str, work: Callable[[], object], times: int) -> Figure:
-    """What the process holds more than when it began, after the work and after warming up."""
+    """The growth of memory after the work, divided by the growth after a warm-up."""
     sizes = []
     for count in (WARM, times):
         for _ in range(count):

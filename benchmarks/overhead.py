@@ -23,7 +23,7 @@ AT_MOST = 0.80
 
 
 class Canned(BaseAdapter):
-    """Returns a minimal response at once, so the cost is that of the session alone."""
+    """Returns a minimal response at once. The cost is the cost of the session alone."""
 
     def send(self, request: requests.PreparedRequest, **settings: object) -> requests.Response:
         response = requests.Response()
@@ -34,7 +34,7 @@ class Canned(BaseAdapter):
         return response
 
     def close(self) -> None:
-        """Nothing is open."""
+        """The adapter has no open connections."""
 
 
 def signed_in(peer: peers.Peer) -> requests.Session:

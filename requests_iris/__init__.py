@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .session import IrisSession
     from .source import Updater
     from .stores import FileTokenStore, RedisTokenStore, TokenStore
+    from .timespans import windows
     from .types import Counters, ResumePoint, TokenDict
     from .walk import Walk
 
@@ -64,6 +65,7 @@ __all__ = [
     "Updater",
     "Walk",
     "problem_of",
+    "windows",
 ]
 
 #: The modules of the public names, except for the errors.
@@ -83,10 +85,12 @@ _MODULES = {
     "Updater": "source",
     "Walk": "walk",
     "problem_of": "problems",
+    "windows": "timespans",
 }
 
 # A public name is imported at its first use (PEP 562), because pytest loads this file at each start
-# together with `requests_iris.testing`. Hidden from type checkers, which would accept every name.
+# together with `requests_iris.testing`. Type checkers do not see the function, and report unknown
+# names.
 if not TYPE_CHECKING:
 
     def __getattr__(name):
@@ -95,7 +99,7 @@ if not TYPE_CHECKING:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module = import_module(f".{_MODULES.get(name, 'errors')}", __name__)
-        # stored for the next use; two threads at once get the same object
+        # stored for the next use; `setdefault` gives all threads the same object
         return globals().setdefault(name, getattr(module, name))
 
     def __dir__():

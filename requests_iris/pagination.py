@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
@@ -24,8 +23,8 @@ from typing import TYPE_CHECKING, Any, cast
 from requests import HTTPError, JSONDecodeError, RequestException, Response
 
 from .call import Call, Position
-from .clock import Clock, given_up
-from .document import Document
+from .clock import Clock
+from .document import Document, changed
 from .errors import IncompleteListError, ListError, SettingError
 from .graphql import check_errors, seconds_to_wait
 from .hints import headers_leading_on
@@ -33,10 +32,11 @@ from .known_styles import first_call, style_of
 from .page_errors import caused_by
 from .problems import problem_of
 from .progress import Progress, progress_of
-from .resume import Point, Start, finished, resume_point, resumed
+from .resume import PagePoints, Point, Start, end_of, resume_point, resumed
 from .styles import PaginationStyle
 from .text import one_line
 from .walk import Portion, Walk
+from .workers import workers
 
 __all__ = ["Page", "Progress", "begin", "items", "pages", "progress_of", "responses"]
 
@@ -115,6 +115,7 @@ def begin(
     max_workers: int = 1,
     resume: Mapping[str, Any] | None = None,
     whole_pages: bool = False,
+    is_later: bool = False,
     session_params: Collection[str] = (),
     sleep: Callable[[float], object] = Clock.sleep,
 ) -> tuple[Generator[Page, None, None], Start]:
@@ -124,6 +125,8 @@ def begin(
 
     :param arguments: all remaining arguments of `request`, for every page.
     :param whole_pages: whether to refuse a resume point inside a page.
+    :param is_later: whether the list continues an earlier list. A failure of the first request is a
+        ListError then.
     :param session_params: names of parameters that `request` adds to every URL.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
@@ -137,7 +140,7 @@ def begin(
         raise SettingError(
             f"items_path must be text or None, not {items_path!r}", setting="items_path"
         )
-    call = first_call(method, url, arguments, session_params)
+    call = replace(first_call(method, url, arguments, session_params), items_path=items_path)
     signature(request).bind(call.method, call.url, **call.arguments)
     start = Start(call) if resume is None else resumed(call, resume)
     if whole_pages and start.items:
@@ -145,7 +148,7 @@ def begin(
             "resume is inside a page, so pages() would repeat items. Continue with items()",
             setting="resume",
         )
-    reading = _Reading(request, call, start, items_path, sleep)
+    reading = _Reading(request, call, start, sleep, is_later=is_later)
     return reading.pages(max_workers), start
 
 
@@ -210,15 +213,16 @@ class _Reading:
         request: Request,
         call: Call,
         start: Start,
-        items_path: str | None,
         sleep: Callable[[float], object],
+        *,
+        is_later: bool,
     ) -> None:
         self._request = request
         self._call = call  # of the caller, also after a resume point
         self._start = start
         self._skipped = start.items
-        self._items_path = items_path
         self._sleep = sleep
+        self._is_later = is_later or bool(start.resume)
         self._style: PaginationStyle | None = None
         self._pages = 0
         self._items = 0
@@ -242,16 +246,11 @@ class _Reading:
         """The first page shows the style; then the workers read as many pages at once.
 
         If each page names only the next page, the next page is read while the caller uses the page
-        before. If the reading ends early, waiting calls are dropped. The reading waits for calls
-        under way, but without retries and without their pauses.
+        before.
         """
         page, following = self._next(call, partial(self.read, call))
         calls = self._calls_ahead(call) if following else None
-        over = threading.Event()
-        pool = ThreadPoolExecutor(
-            max_workers, "iris-pages", initializer=given_up.set, initargs=(over,)
-        )
-        try:
+        with workers(max_workers) as pool:
             if calls is not None:
                 begun = ((each, pool.submit(self.read, each)) for each in calls)
                 # Two calls per worker: a worker never waits while the caller uses a page. All are
@@ -266,12 +265,6 @@ class _Reading:
                 yield page
                 page, following = self._next(following, future.result)
             yield page
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # first: no call may begin any more
-            over.set()
-            # The garbage collector may close the reading in a worker, which cannot join itself.
-            with suppress(RuntimeError):
-                pool.shutdown()
 
     def _calls_ahead(self, call: Call) -> Iterator[Call] | None:
         style = self._style
@@ -316,13 +309,15 @@ class _Reading:
         self, call: Call, fetch: Callable[[], tuple[Response, Document]]
     ) -> tuple[Page, Call | None]:
         """The next page in order, checked, and the call for the following page."""
-        with self._noting(call, self._resume_before(call)):
+        before = self._resume_before(call)
+        with self._noting(call, before):
             response, document = fetch()
-        # A page that does not fit will not fit the next time: the error has no resume point.
-        with self._noting(call, None, response):
+        # A page that does not fit may fit later, so the error keeps the resume point before the
+        # page. Only after a change of the list, or in a circle of pages, continuing would not help.
+        with self._noting(call, before, response):
             call = replace(call, asked=(response.history or [response])[0].url)
             if self._style is None:
-                self._style = style_of(call, document, self._items_path)
+                self._style = style_of(call, document, self._call.items_path)
             found = self._style.items(document)
             position = self._style.following(call, document, found)
             self._check_skipped(found)
@@ -344,36 +339,22 @@ class _Reading:
     ) -> Page:
         style, skipped = cast("PaginationStyle", self._style), self._skipped
         here = Point(self._call, call.position or style.first(call))
-        left = items[skipped:] if skipped else items
-        total = None if style.total is None else style.total - self._start.items
+        if position is None:
+            following = end_of(self._call, style.whole_total)
+        else:
+            following = Point(self._call, position)
         return Page(
             response,
-            left,
-            total,
+            items[skipped:] if skipped else items,
+            None if style.total is None else style.total - self._start.items,
             style.whole_total,
-            partial(self._resume, here, skipped, len(items), position, style.whole_total),
-        )
-
-    def _resume(
-        self,
-        here: Point,
-        skipped: int,
-        items: int,
-        following: Position | None,
-        total: int | None,
-        done: int,
-    ) -> dict[str, Any]:
-        """The resume point after `done` more items of a page, at the next page after all items."""
-        if skipped + done < items:
-            return here.at(skipped + done)
-        return (
-            finished(self._call, total) if following is None else Point(self._call, following).at()
+            PagePoints(here, following, skipped, len(items)).after,
         )
 
     def _check_skipped(self, items: list[Any]) -> None:
         """:raises IncompleteListError: if the page of a resume point has lost items."""
         if len(items) < self._skipped:
-            raise IncompleteListError(
+            raise changed(
                 f"the list has changed since the resume point: {self._skipped} items of the page "
                 f"were handed out, and the page has {len(items)} items now. Read the list from "
                 "the beginning"
@@ -392,8 +373,9 @@ class _Reading:
             self._note(error, call, resume)
             raise
         except RequestException as error:
-            if not (self._pages or self._start.resume):
-                raise  # the first request of the caller failed, as with plain requests
+            is_first = not (self._pages or self._is_later)
+            if is_first or response is not None:
+                raise  # as with plain requests, or for a resume point of a different style
             incomplete = _incomplete(error)
             self._note(incomplete, call, resume)
             raise incomplete from error
@@ -413,7 +395,8 @@ class _Reading:
     def _note(self, error: ListError, call: Call, resume: dict[str, Any] | None) -> None:
         error.args = (f"page {self._pages + 1} of the list, {call}: {error}",)
         error.pages_read, error.items_read = self._pages, self._items
-        error.resume = cast("ResumePoint | None", resume and dict(resume))
+        if resume is not None and not error._must_restart:
+            error.resume = cast("ResumePoint", dict(resume))
 
 
 def _incomplete(error: RequestException) -> IncompleteListError:

@@ -168,7 +168,7 @@ def test_no_frame_behind_a_refused_variable_shows_a_secret(name, value, monkeypa
     assert leaks(error) == []
 
 
-class Odd(str, Enum):
+class Odd(str, Enum):  # noqa: UP042 (a StrEnum has another `str()`)
     """A subclass of str."""
 
     SECRET = "hush-odd"

@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"__init__"},
     {"session"},
     {"oauth2", "parameters"},
+    {"series"},
     {"auth", "pagination", "settings"},
     {"source", "resume"},
     {"renewal", "known_styles"},
@@ -27,10 +28,10 @@ LAYERS: list[set[str]] = [
     {"token_response", "deadline", "transport", "stores", "styles"},
     {"retry", "connection", "rejections", "single_flight", "permission", "grants"},
     {"token", "hosts", "credentials", "call", "hints"},
-    {"problems", "links", "page_errors", "progress", "walk"},
+    {"problems", "links", "page_errors", "progress", "walk", "edges", "workers"},
     {"document", "body", "discard"},
     {"errors", "clock", "cursor_history", "secret", "forks", "text"},
-    {"arguments", "types"},
+    {"arguments", "timespans", "types"},
 ]
 #: Names that only the module of the session may use: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}

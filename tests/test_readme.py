@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shlex
-import textwrap
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from urllib3.util import connection
 
 from requests_iris import IncompleteListError
 from requests_iris.cli import main
 from requests_iris.sandbox import Fault, Sandbox
 
-from .readme_commands import README, commands
-from .support.readme import BLOCK, blocks_of
+from .readme_commands import commands
+from .support.iris_hosts import iris_hosts
+from .support.pages import README, blocks
 
-BLOCKS = BLOCK.findall(README.read_text("utf-8"))
+BLOCKS = [block for block in blocks(README) if block.language == "python"]
 #: The blocks that are no tests. test_testing.py runs the tests among the blocks.
-SCRIPTS = [block for block in BLOCKS if "def test_" not in block]
+SCRIPTS = [block.text for block in BLOCKS if not block.is_test]
 
 
 @pytest.fixture
-def real_hosts(monkeypatch: pytest.MonkeyPatch, tmp_path):
-    """The hosts of IRIS, which stand on loopback here: only the network is another."""
-    names = {"iris.trackunit.com": "base_url", "auth.trackunit.com": "token_url"}
-    connect = connection.create_connection
-    with Sandbox(hostnames=tuple(names)) as sandbox:
-
-        def connect_to_sandbox(address: tuple[str, int], *args: object, **kwargs: object) -> object:
-            host, port = address
-            if host in names:
-                host, port = (
-                    "127.0.0.1",
-                    int(re.search(r":(\d+)", getattr(sandbox, names[host]))[1]),
-                )
-            assert host == "127.0.0.1"
-            return connect((host, port), *args, **kwargs)
-
-        monkeypatch.setattr(connection, "create_connection", connect_to_sandbox)
-        for name, value in sandbox.environ.items():
-            if not name.endswith("_URL"):
-                monkeypatch.setenv(name, value)
-        monkeypatch.chdir(tmp_path)
+def real_hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
+    monkeypatch.chdir(tmp_path)
+    with iris_hosts(monkeypatch) as sandbox:
         yield sandbox
 
 
@@ -56,12 +39,12 @@ def test_the_readme_has_blocks_of_python() -> None:
 
 @pytest.mark.parametrize("block", SCRIPTS, ids=range(len(SCRIPTS)))
 def test_every_block_of_python_in_the_readme_runs(block: str, real_hosts: Sandbox) -> None:
-    exec(compile(textwrap.dedent(block), README.name, "exec"), {})
+    exec(compile(block, README.name, "exec"), {})
 
 
 def test_the_two_blocks_at_the_top_of_the_readme_do_the_same(real_hosts: Sandbox, capsys) -> None:
-    for block in BLOCKS[:2]:
-        exec(compile(textwrap.dedent(block), README.name, "exec"), {})
+    for block in SCRIPTS[:2]:
+        exec(compile(block, README.name, "exec"), {})
     ours, twin = capsys.readouterr().out.split()
     assert ours == twin == "250"
 
@@ -69,25 +52,43 @@ def test_the_two_blocks_at_the_top_of_the_readme_do_the_same(real_hosts: Sandbox
 def test_the_resume_block_of_the_readme_continues_a_broken_list(
     real_hosts: Sandbox, tmp_path
 ) -> None:
-    run = compile(blocks_of("Whole lists")[1], README.name, "exec")
+    run = compile(blocks(README, "Whole lists")[1].text, README.name, "exec")
+
+    path = tmp_path / "assets.db"
+
+    def found() -> list[str]:
+        with closing(sqlite3.connect(path)) as db:
+            return [each for (each,) in db.execute("SELECT id FROM assets ORDER BY rowid")]
 
     def found_by_a_run_that_fails(*faults: Fault) -> int:
         for fault in faults:
             real_hosts.inject(fault, on="api")
         with pytest.raises(IncompleteListError):
             exec(run, {})
-        return len((tmp_path / "assets.jsonl").read_text().splitlines())
+        return len(found())
 
     at_the_third = Fault(), Fault(), Fault(status=500)
     assert found_by_a_run_that_fails(*at_the_third) == 200
     assert found_by_a_run_that_fails(Fault(status=500)) == 200
-    real_hosts.machines += 1  # then the list has no resume point
+    real_hosts.machines += 1  # then the resume point is refused
     assert found_by_a_run_that_fails() == 200
+    path.unlink()
     assert found_by_a_run_that_fails(*at_the_third) == 200
+    real_hosts.forget()
     exec(run, {})
-    elements = map(json.loads, (tmp_path / "assets.jsonl").read_text().splitlines())
-    assert tuple(each["id"] for each in elements) == real_hosts.asset_ids
-    assert os.listdir(tmp_path) == ["assets.jsonl"]
+    assert tuple(found()) == real_hosts.asset_ids
+    assert real_hosts.count("api") == 1  # the third page
+    exec(run, {})  # the next run reads the list from the beginning, and replaces each asset
+    assert real_hosts.count("api") == 4
+    assert len(found()) == 251
+
+
+def test_the_series_block_of_the_readme_reads_machines_inside_windows(real_hosts: Sandbox) -> None:
+    namespace: dict[str, dict] = {}
+    exec(compile(blocks(README, "AEMP series")[0].text, README.name, "exec"), namespace)
+    assert len(namespace["hours"]) == 2 * (31 * 24 + 1)
+    pins = re.findall(r"/ID/(\w+)/", "\n".join(seen.path for seen in real_hosts.seen))
+    assert pins == ["SN00000001", "SN00000002"] * 8
 
 
 def test_the_first_screen_of_the_readme_has_code() -> None:

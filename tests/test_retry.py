@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, ClassVar
 
@@ -375,7 +375,7 @@ class TestPauses:
 
     def test_pause_follows_retry_after_in_seconds_or_as_a_date(self, iris, sandbox, pauses) -> None:
         sandbox.inject(Fault(status=429, headers={"Retry-After": "90"}), on="api")
-        in_an_hour = datetime.now(timezone.utc) + timedelta(seconds=60)
+        in_an_hour = datetime.now(UTC) + timedelta(seconds=60)
         date = format_datetime(in_an_hour, usegmt=True)
         sandbox.inject(Fault(status=503, headers={"Retry-After": date}), on="api")
         assert iris.get("/echo").ok

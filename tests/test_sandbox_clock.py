@@ -6,7 +6,7 @@ import copy
 import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -95,7 +95,7 @@ def test_a_limit_has_room_again_when_the_clock_says_so(sandbox, client, retry_af
         assert 6300 <= int(response.headers["Retry-After"]) <= 6400
     else:
         when = parsedate_to_datetime(response.headers["Retry-After"])
-        now = datetime.fromtimestamp(sandbox.clock.time(), timezone.utc)
+        now = datetime.fromtimestamp(sandbox.clock.time(), UTC)
         assert 6300 <= (when - now).total_seconds() <= 6401
     sandbox.clock.advance(6400)
     assert client.get(ASSETS).ok

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .support.readme import blocks_of
+from .support.pages import README, blocks
 
 pytest_plugins = ["pytester"]
 
@@ -235,9 +235,9 @@ def test_the_fixtures_and_the_mark_are_listed(run) -> None:
 
 
 def test_the_example_of_the_readme_passes(run) -> None:
-    (example,) = blocks_of("Testing without an account")
-    result = run(example)
-    result.assert_outcomes(passed=example.count("def test_"))
+    (example,) = blocks(README, "Testing without an account")
+    result = run(example.text)
+    result.assert_outcomes(passed=example.text.count("def test_"))
 
 
 def test_pytest_loads_the_plugin_by_its_entry_point(

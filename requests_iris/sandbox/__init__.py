@@ -1,13 +1,15 @@
 """A local IRIS to test programs against: a real authorization server and API, over TLS on loopback.
 
+::
+
     with Sandbox(token_lifetime=2) as sandbox:
         with IrisSession(**sandbox.settings) as iris:
             iris.verify = sandbox.ca_file
             ...
 
-The authorization server is oauthlib's. The fleet is made up, or your own: `Sandbox(assets=[...])`.
-Faults make the next requests go wrong: see `Fault`. A movable clock makes tokens expire without a
-wait: see `MovableClock`.
+The authorization server is oauthlib's. The fleet is made up, or your own:
+``Sandbox(assets=[...])``. Faults make the next requests go wrong: see :class:`Fault`. A movable
+clock makes tokens expire without a wait: see :class:`MovableClock`.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from werkzeug import Response
@@ -61,15 +64,19 @@ class Sandbox:
     :param machines: (int, default 250) The size of the made-up fleet.
     :param assets: (list of dicts) Your own fleet instead. The API serves each asset unchanged; an
         asset without an ``"id"`` gets a made-up id. Each asset also has a made-up operator and a
-        made-up event, and an entry in the AEMP snapshot: `EquipmentID` is the asset's `id`;
-        `OEMName`, `Model` and `SerialNumber` are the asset's `brand`, `model` and `serialNumber`.
+        made-up event, AEMP series, and an entry in the AEMP snapshot: `EquipmentID` is the asset's
+        `id`; `OEMName`, `Model` and `SerialNumber` are the asset's `brand`, `model` and
+        `serialNumber`. A series is found by the `SerialNumber` or the `EquipmentID`.
         GraphQL knows the members of all assets, and says null where an asset lacks a member.
     :param token_lifetime: (seconds, default 3600) The lifetime of access tokens, which may be a
         fraction, or 0.
-    :param client_id, client_secret, username, password: (str) The credentials of the API User. Made
-        up by default.
-    :param key_id, key_secret: (str) The credentials of the API key ("API Tokens v2"). Made up by
-        default.
+    :param client_id: (str) The OAuth client of the API User. Made up by default, as are the next
+        five.
+    :param client_secret: (str) The secret of the OAuth client.
+    :param username: (str) The name of the API User.
+    :param password: (str) The password of the API User.
+    :param key_id: (str) The client id of the API key ("API Tokens v2").
+    :param key_secret: (str) The client secret of the API key.
     :param key_scopes: (list of str, default all known scopes) The scopes that tokens of the API key
         can have.
     :param key_token_lifetime: (seconds, default 1200) The lifetime of access tokens for the API
@@ -497,9 +504,27 @@ class Sandbox:
         """The ids of the whole fleet, to compare a list with."""
         return tuple(asset["id"] for asset in self._api.fleet.assets)
 
+    def add_late_data(self, pin: str, data_point: str, times: Iterable[datetime]) -> None:
+        """Let old items appear in an AEMP series, as if the machine had been in a dead spot.
+
+        Each series has an item per hour, from the beginning of 2025 on, for every data point. The
+        new items come on top, in the order of time.
+
+        :param pin: The `SerialNumber` or `EquipmentID` of a machine in the AEMP snapshot.
+        :param data_point: The name of the series, such as "CumulativeOperatingHours".
+        :param times: The times of the new items: a list of datetimes with a time zone.
+        """
+        machine = self._api.fleet.number_of(checks.text("pin", pin))
+        if machine is None:
+            raise ValueError(f"pin must be of a machine in this fleet, not {pin!r}.")
+        name = checks.text("data_point", data_point)
+        if not name.isidentifier():
+            raise ValueError(f"data_point must be a name, such as Distance, not {name!r}.")
+        self._api.late_data.add(machine, name, checks.times("times", times))
+
     @property
     def aemp(self) -> aemp.Habits:
-        """How the AEMP snapshots are cut and spelled: `next_link`, `lower_case`, `page_size`."""
+        """How the AEMP lists are cut and spelled: `next_link`, `lower_case`, `page_size`."""
         return self._aemp
 
 

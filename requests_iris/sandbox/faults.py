@@ -37,32 +37,43 @@ _UNCHANGED: Final = _Word("_UNCHANGED")
 class Fault:
     """One way for a request to go wrong. Parts can be combined. Without parts nothing goes wrong.
 
-    A response that replaces the true response; the sandbox does not do the work:
-        status: (int) The status, from 200 to 999.
-        body: (str, bytes, or a dict that is sent as JSON) The body. Needs `status`.
-        redirect: (str) The URL for a Location header. The status is 302 by default.
-    A change of the true response; the sandbox does the work first:
-        reply: (dict) Members to replace in the response's JSON object. `OMIT` as a value leaves a
-            member out.
-        scope, expires_in: Two members of a token response. The authorization server itself keeps
-            the true scope and lifetime.
-        A change waits for a response with the status 200 and a JSON object. Before that, the
-        sandbox sends each response unchanged, such as a 401, and keeps the fault.
+    A response that replaces the true response (the sandbox does not do the work):
+
+    * ``status``: (int) The status, from 200 to 999.
+    * ``body``: (str, bytes, or a dict that is sent as JSON) The body. Needs `status`.
+    * ``redirect``: (str) The URL for a Location header. The status is 302 by default.
+
+    A change of the true response (the sandbox does the work first):
+
+    * ``reply``: (dict) Members to replace in the response's JSON object. `OMIT` as a value leaves a
+      member out.
+    * ``scope``, ``expires_in``: Two members of a token response. The authorization server itself
+      keeps the true scope and lifetime.
+
+    A change waits for a response with the status 200 and a JSON object. Before that, the sandbox
+    sends each response unchanged, such as a 401, and keeps the fault.
+
     Headers for a replaced, changed or true response:
-        headers: (dict) More headers.
+
+    * ``headers``: (dict) More headers.
+
     A response that travels badly:
-        delay: (seconds) A pause after the work and before the response: a token arrives late.
-        trickle: (seconds) A pause between every two bytes of the body.
-        truncate: (int) Close the connection after this number of bytes of the body. A negative
-            number counts from the end.
+
+    * ``delay``: (seconds) A pause after the work and before the response: a token arrives late.
+    * ``trickle``: (seconds) A pause between every two bytes of the body.
+    * ``truncate``: (int) Close the connection after this number of bytes of the body. A negative
+      number counts from the end.
+
     No response:
-        drop: ("before" or "after") Close the connection, before or after the work. Only `delay`
-            can be added.
+
+    * ``drop``: ("before" or "after") Close the connection, before or after the work. Only `delay`
+      can be added.
 
     `delay` and `trickle` take real time, whatever the sandbox's clock says.
 
-    :raises TypeError, ValueError: for a wrong type, an impossible number, or two parts that exclude
-        each other. The message says which values are allowed.
+    :raises TypeError: for a wrong type.
+    :raises ValueError: for an impossible number, or two parts that exclude each other. The message
+        says which values are allowed.
     """
 
     status: int | None = None

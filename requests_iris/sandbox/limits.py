@@ -6,7 +6,7 @@ import math
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from werkzeug.http import http_date
@@ -53,7 +53,7 @@ class _Limit:
             return {"Retry-After": str(seconds)}
         if self.retry_after == "date":
             # A date has no fractions: without one second more, the date could be too early.
-            when = datetime.fromtimestamp(now, timezone.utc) + timedelta(seconds=seconds + 1)
+            when = datetime.fromtimestamp(now, UTC) + timedelta(seconds=seconds + 1)
             return {"Retry-After": http_date(when)}
         return {}
 

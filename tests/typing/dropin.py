@@ -5,7 +5,8 @@ Only type checkers read this file (``tox -e types``). Nothing in this file runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
@@ -24,6 +25,8 @@ from requests_iris import (
     ResumePoint,
     TokenDict,
     Updater,
+    Walk,
+    windows,
 )
 
 
@@ -75,6 +78,15 @@ def listed(iris: IrisSession, saved: dict[str, Any]) -> None:
     bar: Progress = lambda read, total: None  # noqa: E731
     resume: ResumePoint | None = None
     try:
+        walk: Walk[Any] = iris.items("/x")
+        pages: Walk[requests.Response] = iris.pages("/x")
+        with walk, pages as same:
+            numbers: list[int] = [same.pages_read, walk.items_read, walk.total or 0]
+            statuses: list[int] = [page.status_code for page in same]
+            read: tuple[bool, ResumePoint | None] = (walk.finished, pages.resume)
+            iterators: list[Iterator[Any]] = [walk, pages]
+            saved.update(numbers=numbers, statuses=statuses, read=read, all=iterators)
+        walk.close()
         for item in iris.items("/x", max_workers=3, params={"size": 1}, progress=bar):
             saved["last"] = item
         for page in iris.pages("/x", method="POST", json={}, resume=saved, timeout=(1, 2)):
@@ -83,6 +95,20 @@ def listed(iris: IrisSession, saved: dict[str, Any]) -> None:
         resume = error.resume
     for _ in iris.items("/x", items_path="data.x", resume=resume, progress=True, headers={}):
         pass
+
+
+def series_of(iris: IrisSession, pins: list[str], saved: ResumePoint | None) -> ResumePoint | None:
+    since, until = datetime(2025, 1, 1, tzinfo=UTC), datetime.now(UTC)
+    day = timedelta(days=1)
+    pair: tuple[datetime, datetime]
+    for pair in windows(since, until, step=day, lookback=None):
+        for pin in pins:
+            for item in iris.series(pin, "Distance", *pair, account="123/-1", timeout=5):
+                print(item["datetime"])
+    with iris.series(pins[0], "Distance", since, until, lookback=day, resume=saved) as walk:
+        number: int = walk.items_read + walk.pages_read + (walk.total or 0)
+        print(number, walk.finished)
+    return walk.resume
 
 
 def properties(iris: IrisSession) -> tuple[TokenDict, Counters]:
