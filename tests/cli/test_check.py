@@ -69,6 +69,9 @@ def test_report_can_be_one_json_object(account: Sandbox, monkeypatch: pytest.Mon
         "token_store": None,
         "store_error": None,
         "error": None,
+        "api": None,
+        "api_status": None,
+        "api_error": None,
     }
 
 
@@ -285,6 +288,92 @@ def test_check_prints_no_secret(account: Sandbox) -> None:
     secrets = [settings[name] for name in ("client_id", "client_secret", "username", "password")]
     assert not [each for each in (*secrets, *account.issued) if each in shown]
     assert account.refresh_token not in shown
+
+
+class TestApi:
+    """`check --api` makes one request to the API."""
+
+    def rows(self, result: Result) -> dict[str, str]:
+        return dict(re.split("  +", line, maxsplit=1) for line in result.stdout.splitlines())
+
+    @pytest.mark.parametrize(
+        ("arguments", "path", "query"),
+        [
+            (["--api"], "/api/asset/v1/assets", "size=1"),
+            (["--api", "/public/api/operator/operators?limit=1"], None, "limit=1"),
+            (["--api=/public/api/aemp/v2/15143/-3/Fleet/1"], None, ""),
+        ],
+    )
+    def test_call_of_the_api_costs_one_request(
+        self, account: Sandbox, arguments: list[str], path: str | None, query: str
+    ) -> None:
+        result = check(*arguments)
+        assert result.exit_code == 0, result.output
+        (call,) = account.seen[1:]
+        assert (call.method, call.query) == ("GET", query)
+        assert path in (None, call.path)
+        rows = self.rows(result)
+        assert rows["base_url"] == account.base_url
+        assert rows["api"].endswith(": 200")
+        assert rows["result"] == "signed in, and the API can be read"
+
+    @pytest.mark.parametrize(
+        ("status", "words", "requests"),
+        [
+            (401, "The API does not accept the token", 2),
+            (403, "lacks the right for the path", 1),
+            (404, "base_url has no such path", 1),
+            (429, "the rate limit of the path is used up", 1),
+            (503, "The server failed. Try again later", 1),
+            (400, "The API does not take the request", 1),
+        ],
+    )
+    def test_status_of_the_api_is_explained_and_is_exit_status_1(
+        self, account: Sandbox, status: int, words: str, requests: int
+    ) -> None:
+        body = {"code": "odd_code", "message": "hello\x1b"}
+        account.inject(Fault(status=status, body=body), on="api", times=99)
+        result = check("--api", "--json")
+        assert result.exit_code == 1
+        assert account.count("api") == requests, "no retry, which would cost another request"
+        told = report(result)
+        assert (told["ok"], told["error"], told["api_status"]) == (False, None, status)
+        assert told["api"] == "/api/asset/v1/assets?size=1"
+        assert words in told["api_error"]
+        assert "odd_code" in told["api_error"]
+        rows = self.rows(check("--api"))
+        assert rows["api"] == f"/api/asset/v1/assets?size=1: {status}"
+        assert rows["result"] == f"signed in, but {told['api_error']}"
+
+    def test_api_without_a_response_is_exit_status_1(self, account: Sandbox) -> None:
+        account.inject(Fault(drop="before"), on="api", times=99)
+        result = check("--api")
+        assert result.exit_code == 1
+        assert account.count("api") == 1
+        assert self.rows(result)["api"].endswith(": no response")
+        assert "signed in, but the API could not be read: " in result.stdout
+
+    def test_api_is_not_called_if_the_sign_in_fails(self, account: Sandbox) -> None:
+        account.change_password("another")
+        result = check("--api")
+        assert result.exit_code == 1
+        assert account.count("api") == 0
+        assert self.rows(result)["api"].endswith(": not called")
+
+    @pytest.mark.parametrize("path", ["https://other.example/x", "assets", "//host/x"])
+    def test_url_of_another_host_is_refused_because_it_would_see_no_token(
+        self, account: Sandbox, path: str
+    ) -> None:
+        result = check("--api", path)
+        assert result.exit_code == 2
+        assert "must begin with one slash" in result.stderr
+        assert account.seen == ()
+
+    def test_report_of_a_rejected_token_has_no_secret(self, account: Sandbox) -> None:
+        account.inject(Fault(status=401, body={"code": "x"}), on="api", times=9)
+        shown = check("--api").output + check("--api", "--json").output
+        secrets = [account.settings[name] for name in ("client_id", "client_secret", "password")]
+        assert not [each for each in (*secrets, *account.issued) if each in shown]
 
 
 @pytest.fixture
