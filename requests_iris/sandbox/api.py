@@ -16,6 +16,7 @@ from .echo import echo, redirect
 from .fleet import Fleet, Item
 from .keys import scope_for
 from .limits import Limits, TooMany
+from .points import Points
 from .problems import Problem, json_response, violation
 from .server import Request
 
@@ -37,6 +38,7 @@ class Api:
         authorization: Authorization,
         limits: Limits,
         aemp_habits: aemp.Habits,
+        points: Points,
         key_paths: Mapping[str, str | None],
     ) -> None:
         #: The paths that accept tokens of API keys, with the scope that a token needs.
@@ -46,6 +48,7 @@ class Api:
         self._authorization = authorization
         self._limits = limits
         self._aemp_habits = aemp_habits
+        self._points = points
         # A missing slash at the end matters to IRIS: IRIS does not redirect to the right path.
         self._routes = Map(self._rules(), redirect_defaults=False, merge_slashes=False)
 
@@ -127,7 +130,7 @@ class Api:
         return aemp.snapshot(self.fleet.equipment, number, request, self._aemp_habits)
 
     def _graphql(self, request: Request) -> Response:
-        return graphql.execute(self.fleet, request)
+        return graphql.execute(self.fleet, request, self._points)
 
     def _events(self, request: Request) -> Response:
         """The list read by POST, with `{"assetIds": [...]}` in the body and a page in the query."""

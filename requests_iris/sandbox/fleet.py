@@ -1,6 +1,6 @@
 """The fleet: the same made-up machines each time, or the user's own.
 
-Each machine has an asset, a driver, an event, and an entry in the AEMP snapshot.
+Each machine has an asset, a driver, an event, an entry in the AEMP snapshot, and a site.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from . import checks
 
 #: One item of a list, as in JSON.
 Item = dict[str, Any]
+
+#: The number of sites.
+SITES = 9
 
 _NAMESPACE = uuid.UUID("1a2b3c4d-0000-4000-8000-000000000000")
 _EPOCH = datetime(2025, 1, 1, tzinfo=timezone.utc)
@@ -42,9 +45,18 @@ class Fleet:
         #: The names of all members that assets have.
         self.asset_fields = {name for asset in self.assets for name in asset}
         self._assets_by_id = {asset["id"]: asset for asset in self.assets}
+        #: The sites of GraphQL, each with a ninth of the assets.
+        self.sites = [_site(number, self.assets[number::SITES]) for number in numbers[:SITES]]
+        self._sites_by_asset = {
+            asset["id"]: site for site in self.sites for asset in site["assets"]
+        }
 
     def asset(self, asset_id: str) -> Item | None:
         return self._assets_by_id.get(asset_id)
+
+    def site_of(self, asset: Item) -> Item:
+        """The site where an asset is."""
+        return self._sites_by_asset[asset["id"]]
 
 
 def _own_assets(assets: Iterable[Mapping[str, Any]]) -> list[Item]:
@@ -75,7 +87,7 @@ def _asset(number: int) -> Item:
     return {
         "id": _id("asset", number),
         "name": f"{kind} {number + 1:05}",
-        "description": f"Site {number % 9 + 1}",
+        "description": f"Site {number % SITES + 1}",
         "type": kind,
         "brand": _BRANDS[number % len(_BRANDS)],
         "model": f"M{number % 23 + 100}",
@@ -117,6 +129,10 @@ def _equipment(number: int, asset: Item) -> Item:
 
 def _service_plan(number: int) -> Item:
     return {"id": _id("service-plan", number), "name": f"Every {(number + 1) * 250} hours"}
+
+
+def _site(number: int, assets: list[Item]) -> Item:
+    return {"id": _id("site", number), "name": f"Site {number + 1}", "assets": assets}
 
 
 def _id(kind: str, number: int) -> str:
