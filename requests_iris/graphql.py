@@ -314,7 +314,7 @@ class Connection(PaginationStyle):
         if "after" not in self._query.variables:
             raise NotAListError(
                 "the list has more pages, and the query has no variable for them. "
-                "Declare $after: String in the query, and use after: $after",
+                "Declare $after: Cursor in the query, and use after: $after",
                 keys=tuple(document),
             )
         cursor = info.get("endCursor")
