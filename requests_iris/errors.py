@@ -10,6 +10,8 @@
         │   ├── NotAListError                 the response contains no list
         │   ├── IncompleteListError           a page failed or contradicts the pages before
         │   └── GraphQLError                  the GraphQL response contains errors
+        │       ├── RateLimitedError          the points of the window are used up
+        │       └── QueryComplexityError      the query costs more points than a query may cost
         └── TokenError                        a request needs a token, and the session has no token
             ├── TokenRefusedError             the token endpoint refused
             │   ├── InvalidClientError        ... client_id and client_secret
@@ -256,6 +258,43 @@ class GraphQLError(ListError):
     ) -> None:
         super().__init__(message, **context)
         self.errors = errors
+
+
+class RateLimitedError(GraphQLError):
+    """GraphQL has no points left, for longer than the longest wait (``RATE_LIMITED``).
+
+    ``retryable`` is true.
+
+    :ivar retry_after: seconds until GraphQL has points again, or None if the response does not say.
+    """
+
+    def __init__(
+        self, message: str = "", *, retry_after: float | None = None, **context: Any
+    ) -> None:
+        super().__init__(message, **context)
+        self.retry_after = retry_after
+
+
+class QueryComplexityError(GraphQLError):
+    """The query costs more points than a query may cost (``QUERY_COMPLEXITY_REACHED``).
+
+    Pages of one item are too large, or the query does not declare ``$first``.
+
+    :ivar complexity: the points that the query would cost, or None if the message does not say.
+    :ivar limit: the most points that a query may cost, or None if the message does not say.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        complexity: int | None = None,
+        limit: int | None = None,
+        **context: Any,
+    ) -> None:
+        super().__init__(message, **context)
+        self.complexity = complexity
+        self.limit = limit
 
 
 def _restored(

@@ -61,6 +61,7 @@ from .permission import (
     without_tokens,
 )
 from .resume import Start
+from .retry import retry_of
 from .secret import Bearer, Concealed, concealed, forget_sent
 from .series import series
 from .settings import Settings, checked_token, checked_updater, kind_of
@@ -558,9 +559,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
 
         :param url: the list; joined to `base_url` if `url` begins with one slash.
         :param method: "POST" for a list with a filter in the body, and for GraphQL. A GraphQL query
-            must declare ``$after``.
+            must declare ``$after``. If the query declares ``$first``, pages can become smaller.
         :param items_path: the path to the items in an unusual response: names with dots between the
-            names, such as ``"data.assets"``.
+            names, such as ``"data.assets"``. In GraphQL, the path of the connection to read.
         :param max_workers: the number of pages to read at the same time. With cursors and GraphQL,
             more than 1 means: the next page is read ahead. Closing the walk early waits for the
             requests on the way. Failed requests are not retried then.
@@ -577,6 +578,10 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         :raises ListError: during iteration, if the list cannot be read to the end. If a page
             failed, the error is also the exception that plain requests would have raised, such as a
             ConnectionError. If the first request fails, you get the exception of :meth:`request`.
+        :raises RateLimitedError: if GraphQL has no points left for longer than ``backoff_max`` of
+            `retry`, by default 120 seconds. A shorter time is waited for.
+        :raises QueryComplexityError: if a GraphQL query costs too many points, and a page cannot be
+            smaller.
         """
         walk = self._begin(url, method, items_path, max_workers, resume, True, request_arguments)
         return responses(*walk)
@@ -691,6 +696,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             resume=resume,
             whole_pages=whole_pages,
             session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
+            sleep=self.clock.sleep,
+            longest_wait=retry_of(self.retry).backoff_max,
         )
 
     def _page_request(self) -> Callable[..., Response]:

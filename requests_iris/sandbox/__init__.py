@@ -26,6 +26,7 @@ try:
     from .fleet import Fleet
     from .ledger import SERVERS, Ledger, Seen
     from .limits import Limits, RetryAfter
+    from .points import Points
     from .problems import Problem
     from .server import HOST, App, Delivery, Request, Server
 except ModuleNotFoundError as error:  # pragma: no cover
@@ -67,7 +68,8 @@ class Sandbox:
         made-up event, AEMP series, and an entry in the AEMP snapshot: `EquipmentID` is the asset's
         `id`; `OEMName`, `Model` and `SerialNumber` are the asset's `brand`, `model` and
         `serialNumber`. A series is found by the `SerialNumber` or the `EquipmentID`.
-        GraphQL knows the members of all assets, and says null where an asset lacks a member.
+        GraphQL knows the members of all assets, and says null where an asset lacks a member. The
+        plural of a member is a filter, such as ``filters: {brands: ["Nordgrav"]}``.
     :param token_lifetime: (seconds, default 3600) The lifetime of access tokens, which may be a
         fraction, or 0.
     :param client_id: (str) The OAuth client of the API User. Made up by default, as are the next
@@ -103,7 +105,8 @@ class Sandbox:
     # A misspelled attribute, such as `sandbox.machine = 3`, must not be set silently.
     __slots__ = (
         *("_account", "_aemp", "_api", "_authorization", "_ca_file", "_clock", "_faults"),
-        *("_hostnames", "_ledger", "_limits", "_port", "_process", "_running", "_servers"),
+        *("_graphql", "_hostnames", "_ledger", "_limits", "_port", "_process", "_running"),
+        "_servers",
     )
 
     def __init__(
@@ -155,11 +158,13 @@ class Sandbox:
             clock=self._clock,
         )
         self._aemp = aemp.Habits()
+        self._graphql = Points(self._clock)
         self._api = Api(
             Fleet(250 if machines is None else machines, assets=assets),
             authorization=self._authorization,
             limits=self._limits,
             aemp_habits=self._aemp,
+            points=self._graphql,
             key_paths=checks.scopes_of_paths("key_paths", key_paths),
         )
         self._running = ExitStack()
@@ -526,6 +531,19 @@ class Sandbox:
     def aemp(self) -> aemp.Habits:
         """How the AEMP lists are cut and spelled: `next_link`, `lower_case`, `page_size`."""
         return self._aemp
+
+    @property
+    def graphql(self) -> Points:
+        """The points of GraphQL: `query_limit`, `window_limit`, and `window` in seconds.
+
+        Set new limits at any time::
+
+            sandbox.graphql.query_limit = 200       # 100 assets with id and name cost 305 points
+            sandbox.graphql.window_limit = 1000     # three such pages in ten minutes
+
+        `sandbox.graphql.reset()` sets the published limits of IRIS again, with a new window.
+        """
+        return self._graphql
 
 
 def _given_or_made_up(name: str, value: str | None) -> str:

@@ -17,6 +17,7 @@ from .echo import echo, redirect
 from .fleet import Fleet, Item
 from .keys import scope_for
 from .limits import Limits, TooMany
+from .points import Points
 from .problems import Problem, json_response, violation
 from .server import Request
 from .times import time_of
@@ -42,6 +43,7 @@ class Api:
         authorization: Authorization,
         limits: Limits,
         aemp_habits: aemp.Habits,
+        points: Points,
         key_paths: Mapping[str, str | None],
     ) -> None:
         #: The paths that accept tokens of API keys, with the necessary scope.
@@ -52,6 +54,7 @@ class Api:
         self._limits = limits
         self._aemp_habits = aemp_habits
         self.late_data = aemp.LateData()
+        self._points = points
         # A missing slash at the end matters to IRIS: IRIS does not redirect to the right path.
         self._routes = Map(self._rules(), redirect_defaults=False, merge_slashes=False)
 
@@ -142,7 +145,7 @@ class Api:
         return aemp.series(self.fleet, self.late_data, request, self._aemp_habits, **parts)
 
     def _graphql(self, request: Request) -> Response:
-        return graphql.execute(self.fleet, request)
+        return graphql.execute(self.fleet, request, self._points)
 
     def _events(self, request: Request) -> Response:
         """The list read by POST. The body has `fromTime` and `toTime`, the query has the page.

@@ -1,7 +1,7 @@
 """The fleet: the same made-up machines each time, or the user's own.
 
-Each machine has an asset, a driver, an event, an entry in the AEMP snapshot, and an item per hour
-in each AEMP series.
+Each machine has an asset, a driver, an event, an entry in the AEMP snapshot, a site, and an item
+per hour in each AEMP series.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ Item = dict[str, Any]
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 #: The time between two items of a series, and between two events.
 PERIOD, BETWEEN_EVENTS = timedelta(hours=1), timedelta(minutes=1)
+#: The number of sites.
+SITES = 9
 
 _NAMESPACE = uuid.UUID("1a2b3c4d-0000-4000-8000-000000000000")
 _TYPES = ("Excavator", "Wheel loader", "Telehandler", "Roller", "Scissor lift", "Dumper", "Crane")
@@ -49,6 +51,11 @@ class Fleet:
         self.asset_fields = {name for asset in self.assets for name in asset}
         self._assets_by_id = {asset["id"]: asset for asset in self.assets}
         self._numbers = _numbers_by_pin(self.equipment)
+        #: The sites of GraphQL, each with a ninth of the assets.
+        self.sites = [_site(number, self.assets[number::SITES]) for number in numbers[:SITES]]
+        self._sites_by_asset = {
+            asset["id"]: site for site in self.sites for asset in site["assets"]
+        }
 
     def asset(self, asset_id: str) -> Item | None:
         return self._assets_by_id.get(asset_id)
@@ -61,6 +68,10 @@ class Fleet:
     def number_of(self, pin: str) -> int | None:
         """The number of the machine with this `SerialNumber` or `EquipmentID`."""
         return self._numbers.get(pin)
+
+    def site_of(self, asset: Item) -> Item:
+        """The site where an asset is."""
+        return self._sites_by_asset[asset["id"]]
 
 
 def measurement(machine: int, data_point: str, time: datetime) -> Item:
@@ -109,7 +120,7 @@ def _asset(number: int) -> Item:
     return {
         "id": _id("asset", number),
         "name": f"{kind} {number + 1:05}",
-        "description": f"Site {number % 9 + 1}",
+        "description": f"Site {number % SITES + 1}",
         "type": kind,
         "brand": _BRANDS[number % len(_BRANDS)],
         "model": f"M{number % 23 + 100}",
@@ -151,6 +162,10 @@ def _equipment(number: int, asset: Item) -> Item:
 
 def _service_plan(number: int) -> Item:
     return {"id": _id("service-plan", number), "name": f"Every {(number + 1) * 250} hours"}
+
+
+def _site(number: int, assets: list[Item]) -> Item:
+    return {"id": _id("site", number), "name": f"Site {number + 1}", "assets": assets}
 
 
 def _id(kind: str, number: int) -> str:
