@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from itertools import islice
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from requests import HTTPError, JSONDecodeError, RequestException, Response
 
@@ -61,8 +61,7 @@ Request = Callable[..., Response]
 _Begun = tuple[Call, Future[tuple[Response, Document]]]
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """One page of a list.
 
     :ivar items: the items that no earlier run has handed out.
@@ -169,13 +168,13 @@ def items(
     return _walk(_portions_of_items(found, progress), start)
 
 
-def _walk(portions: Generator[Portion[Any], None, None], start: Start | None) -> Walk[Any]:
+def _walk(portions: Generator[Portion, None, None], start: Start | None) -> Walk[Any]:
     return Walk.over(portions, start.resume, start.total) if start else Walk.over(portions)
 
 
 def _portions_of_responses(
     found: Generator[Page, None, None],
-) -> Generator[Portion[Response], None, None]:
+) -> Generator[Portion, None, None]:
     with closing(found):
         for page in found:
             yield Portion(
@@ -194,7 +193,7 @@ def _after_page(resume: Callable[[int], dict[str, Any]], items: int, pages: int)
 
 def _portions_of_items(
     found: Generator[Page, None, None], progress: AbstractContextManager[Progress | None]
-) -> Generator[Portion[Any], None, None]:
+) -> Generator[Portion, None, None]:
     done = 0
     with progress as tell, closing(found):
         for page in found:
@@ -309,17 +308,16 @@ class _Reading:
         self, call: Call, fetch: Callable[[], tuple[Response, Document]]
     ) -> tuple[Page, Call | None]:
         """The next page in order, checked, and the call for the following page."""
-        before = self._resume_before(call)
-        with self._noting(call, before):
+        with self._noting(call):
             response, document = fetch()
         # A page that does not fit may fit later, so the error keeps the resume point before the
         # page. Only after a change of the list, or in a circle of pages, continuing would not help.
-        with self._noting(call, before, response):
+        with self._noting(call, response):
             call = replace(call, asked=(response.history or [response])[0].url)
-            if self._style is None:
-                self._style = style_of(call, document, self._call.items_path)
-            found = self._style.items(document)
-            position = self._style.following(call, document, found)
+            style = self._style or style_of(call, document, self._call.items_path)
+            self._style = style
+            found = style.items(document)
+            position = style.following(call, document, found)
             self._check_skipped(found)
             if position is None and response.status_code == 206:
                 raise IncompleteListError("the last page has status 206 (Partial Content)")
@@ -328,28 +326,25 @@ class _Reading:
                 raise IncompleteListError(
                     f"the last page has a {one_line(names[0])} header to a next page"
                 )
-        page = self._page(call, response, found, position)
+        points = self._points(style, call, len(found), position)
+        left = found[self._skipped :] if self._skipped else found
+        total = None if style.total is None else style.total - self._start.items
+        page = Page(response, left, total, style.whole_total, points.after)
         self._pages += 1
-        self._items += len(page.items)
+        self._items += len(left)
         self._skipped = 0
-        return page, None if position is None else self._style.moved(call, position)
+        return page, None if position is None else style.moved(call, position)
 
-    def _page(
-        self, call: Call, response: Response, items: list[Any], position: Position | None
-    ) -> Page:
-        style, skipped = cast("PaginationStyle", self._style), self._skipped
+    def _points(
+        self, style: PaginationStyle, call: Call, items: int, position: Position | None
+    ) -> PagePoints:
+        """The resume points inside a page, and after the page."""
         here = Point(self._call, call.position or style.first(call))
         if position is None:
             following = end_of(self._call, style.whole_total)
         else:
             following = Point(self._call, position)
-        return Page(
-            response,
-            items[skipped:] if skipped else items,
-            None if style.total is None else style.total - self._start.items,
-            style.whole_total,
-            PagePoints(here, following, skipped, len(items)).after,
-        )
+        return PagePoints(here, following, self._skipped, items)
 
     def _check_skipped(self, items: list[Any]) -> None:
         """:raises IncompleteListError: if the page of a resume point has lost items."""
@@ -361,29 +356,27 @@ class _Reading:
             )
 
     @contextmanager
-    def _noting(
-        self, call: Call, resume: dict[str, Any] | None, response: Response | None = None
-    ) -> Iterator[None]:
+    def _noting(self, call: Call, response: Response | None = None) -> Iterator[None]:
         """Adds to an error: the page, the counts of earlier pages, and the resume point."""
         try:
             yield
         except ListError as error:
             if error.response is None:  # the response of an HTTP error is false, but not None
                 error.response = response
-            self._note(error, call, resume)
+            self._note(error, call)
             raise
         except RequestException as error:
             is_first = not (self._pages or self._is_later)
             if is_first or response is not None:
                 raise  # as with plain requests, or for a resume point of a different style
             incomplete = _incomplete(error)
-            self._note(incomplete, call, resume)
+            self._note(incomplete, call)
             raise incomplete from error
         except RecursionError:
             if response is None:
                 raise
             deep = IncompleteListError("the JSON is nested too deeply", response=response)
-            self._note(deep, call, resume)
+            self._note(deep, call)
             raise deep from None
 
     def _resume_before(self, call: Call) -> dict[str, Any] | None:
@@ -392,11 +385,11 @@ class _Reading:
             return self._start.resume
         return resume_point(self._call, call.position)
 
-    def _note(self, error: ListError, call: Call, resume: dict[str, Any] | None) -> None:
+    def _note(self, error: ListError, call: Call) -> None:
         error.args = (f"page {self._pages + 1} of the list, {call}: {error}",)
         error.pages_read, error.items_read = self._pages, self._items
-        if resume is not None and not error._must_restart:
-            error.resume = cast("ResumePoint", dict(resume))
+        resume = None if error._must_restart else self._resume_before(call)
+        error.resume = cast("ResumePoint | None", resume and dict(resume))
 
 
 def _incomplete(error: RequestException) -> IncompleteListError:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from .call import FACTS, Call, Position
@@ -31,9 +31,11 @@ class Point:
     :param position: the page, as in :attr:`Call.position`.
     """
 
+    __slots__ = ("_call", "_hash", "_position")
+
     def __init__(self, call: Call, position: Position) -> None:
         self._call = call
-        self._position = dict(position)
+        self._position = position
         self._hash: Any = None
 
     def at(self, items: int = 0) -> dict[str, Any]:
@@ -62,8 +64,7 @@ def end_of(call: Call, total: int | None) -> Point:
     return Point(call, {"finished": True, **known})
 
 
-@dataclass(frozen=True)
-class PagePoints:
+class PagePoints(NamedTuple):
     """The resume points between the items of a page, and after the page.
 
     :ivar skipped: the number of items that an earlier run has handed out.

@@ -9,10 +9,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from operator import length_hint
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 from .errors import ListError
 
@@ -29,8 +28,7 @@ T = TypeVar("T")
 Resume = Mapping[str, Any] | None
 
 
-@dataclass(frozen=True)
-class Portion(Generic[T]):
+class Portion(NamedTuple):
     """The part of a walk that comes from a page.
 
     :ivar elements: the elements to hand out: the items of the page, or the page itself.
@@ -39,7 +37,7 @@ class Portion(Generic[T]):
     :ivar resume: returns the resume point after a number of elements.
     """
 
-    elements: list[T]
+    elements: list[Any]
     items: int
     total: int | None
     resume: Callable[[int], Resume]
@@ -63,7 +61,7 @@ class Walk(chain[T]):
     @classmethod
     def over(
         cls,
-        portions: Generator[Portion[T], None, None],
+        portions: Generator[Portion, None, None],
         resume: Resume = None,
         total: int | None = None,
     ) -> Walk[T]:
@@ -72,7 +70,7 @@ class Walk(chain[T]):
         :param resume: the resume point before the first element.
         :param total: the number of items of the whole list, if known already.
         """
-        reader = _Reader(portions, resume, total)
+        reader: _Reader[T] = _Reader(portions, resume, total)
         walk = cast("Walk[T]", cls.from_iterable(reader))
         walk._reader = reader
         return walk
@@ -135,8 +133,7 @@ class Walk(chain[T]):
         raise TypeError("a Walk cannot be copied or pickled. Save walk.resume instead")
 
 
-@dataclass(frozen=True)
-class _Now:
+class _Now(NamedTuple):
     """The page in use. The reader replaces the whole object, so the facts fit in every thread.
 
     :ivar left: the iterator over the remaining elements. Nothing is counted for each element: the
@@ -171,21 +168,15 @@ class _Now:
     def resume(self) -> Resume:
         return self.resume_after(self.handed_out)
 
-    def then(self, portion: Portion[Any]) -> _Now:
-        return _Now(
-            iter(portion.elements),
-            portion.resume,
-            size=len(portion.elements),
-            pages=1,
-            items=portion.items,
-            pages_before=self.pages_before + self.pages,
-            items_before=self.items_before + self.items,
-        )
+    def then(self, portion: Portion) -> _Now:
+        elements, items, _, resume = portion
+        pages_before, items_before = self.pages_before + self.pages, self.items_before + self.items
+        return _Now(iter(elements), resume, len(elements), 1, items, pages_before, items_before)
 
     def closed(self) -> _Now:
         """The same counts, without the remaining elements."""
         rest: repeat[None] = repeat(None, length_hint(self.left))
-        return replace(self, left=rest)
+        return self._replace(left=rest)
 
 
 class _Reader(Generic[T]):
@@ -196,7 +187,7 @@ class _Reader(Generic[T]):
     """
 
     def __init__(
-        self, portions: Generator[Portion[T], None, None], resume: Resume, total: int | None
+        self, portions: Generator[Portion, None, None], resume: Resume, total: int | None
     ) -> None:
         self._portions = portions
         self._lock = threading.Lock()
@@ -241,7 +232,7 @@ class _Reader(Generic[T]):
         self.finished = not self._is_closed
         raise StopIteration
 
-    def _advance(self, portion: Portion[T]) -> None:
+    def _advance(self, portion: Portion) -> None:
         if self._is_torn:
             self._portions.close()
             raise ValueError("a hook has read the walk during a request of the walk")
