@@ -37,6 +37,7 @@ QUERY = """query ($first: Int, $after: String) {
     edges { node { id } } pageInfo { hasNextPage endCursor }
   }
 }"""
+DAYS = '{"fromTime": "2025-01-01T00:00:00Z", "toTime": "2025-02-01T00:00:00Z"}'
 #: Lists of all pagination styles with about 25 pages. AEMP lists have 100 machines per page.
 LISTS = {
     "page numbers": ["{assets}", "-p", "size=10"],
@@ -45,7 +46,7 @@ LISTS = {
     "cursor, read ahead": ["/public/api/operator/operators", "-p", "limit=2", "--max-workers", "2"],
     "AEMP links": ["/public/api/aemp/v2/15143/-3/Fleet/1"],
     "GraphQL": ["--graphql", "query.graphql", "-p", "first=10"],
-    "POST": ["/public/api/eventlog/v3/asset-event/log", "-p", "size=40", "--json", "{}"],
+    "POST": ["/public/api/eventlog/v3/asset-event/log", "-p", "size=40", "--json", DAYS],
 }
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, "requests_iris.session"])
@@ -300,7 +301,7 @@ class TestRefusals:
         self, account: Sandbox, workers: str
     ) -> None:
         break_off(account, "x.csv")
-        account.inject(Fault(reply={"totalElements": 251}), on="api", times=9)
+        account.inject(Fault(reply={"totalElements": 251, "totalPages": 6}), on="api", times=9)
         result = get_all("x.csv", "--resume", "--max-workers", workers)
         assert result.exit_code == 1
         assert "251" in result.stderr
