@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .session import IrisSession
     from .source import Updater
     from .stores import FileTokenStore, RedisTokenStore, TokenStore
+    from .timespans import windows
     from .types import Counters, ResumePoint, TokenDict
     from .walk import Walk
 
@@ -64,6 +65,7 @@ __all__ = [
     "Updater",
     "Walk",
     "problem_of",
+    "windows",
 ]
 
 #: The modules of the public names, except for the errors.
@@ -83,6 +85,7 @@ _MODULES = {
     "Updater": "source",
     "Walk": "walk",
     "problem_of": "problems",
+    "windows": "timespans",
 }
 
 # A public name is imported at its first use (PEP 562), because pytest loads this file at each start

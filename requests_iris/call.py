@@ -23,8 +23,9 @@ from .text import one_line
 Position = Mapping[str, Any]
 #: Parameters for the page, or for the number of items per page.
 PAGING = frozenset(("size", "page", "limit", "after", "before"))
-#: Members of a position that do not name the page: facts about the list, to notice a change.
-FACTS = frozenset(("total", "last", "finished"))
+#: Members of a position that do not name the page, but tell how the list was: its items, its last
+#: page, whether it was read to the end, and the items and pages of the list before the page.
+FACTS = frozenset(("total", "last", "finished", "read", "pages"))
 #: Names by which a caller sets the number of items per page, in lower case without `_` and `-`.
 _SIZES = re.compile(r"(?:size|limit|pagesize|perpage|pagelimit|maxresults|maxitems)")
 

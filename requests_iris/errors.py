@@ -201,6 +201,9 @@ class ListError(IrisError):
         read from the beginning.
     """
 
+    #: Whether a continued list would repeat or miss items, so that the error has no resume point.
+    _must_restart = False
+
     def __init__(
         self,
         message: str = "",

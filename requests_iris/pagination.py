@@ -25,7 +25,7 @@ from requests import HTTPError, JSONDecodeError, RequestException, Response
 
 from .call import Call, Position
 from .clock import Clock, given_up
-from .document import Document
+from .document import Document, changed
 from .errors import IncompleteListError, ListError, SettingError
 from .graphql import check_errors, seconds_to_wait
 from .hints import headers_leading_on
@@ -115,6 +115,7 @@ def begin(
     max_workers: int = 1,
     resume: Mapping[str, Any] | None = None,
     whole_pages: bool = False,
+    is_later: bool = False,
     session_params: Collection[str] = (),
     sleep: Callable[[float], object] = Clock.sleep,
 ) -> tuple[Generator[Page, None, None], Start]:
@@ -124,6 +125,8 @@ def begin(
 
     :param arguments: all remaining arguments of `request`, for every page.
     :param whole_pages: whether to refuse a resume point inside a page.
+    :param is_later: whether the list continues an earlier list. A failure of the first request is a
+        ListError then.
     :param session_params: names of parameters that `request` adds to every URL.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
@@ -145,7 +148,7 @@ def begin(
             "resume is inside a page, so pages() would repeat items. Continue with items()",
             setting="resume",
         )
-    reading = _Reading(request, call, start, items_path, sleep)
+    reading = _Reading(request, call, start, items_path, sleep, is_later=is_later)
     return reading.pages(max_workers), start
 
 
@@ -212,6 +215,8 @@ class _Reading:
         start: Start,
         items_path: str | None,
         sleep: Callable[[float], object],
+        *,
+        is_later: bool,
     ) -> None:
         self._request = request
         self._call = call  # of the caller, also after a resume point
@@ -219,6 +224,7 @@ class _Reading:
         self._skipped = start.items
         self._items_path = items_path
         self._sleep = sleep
+        self._is_later = is_later or bool(start.resume)
         self._style: PaginationStyle | None = None
         self._pages = 0
         self._items = 0
@@ -316,10 +322,12 @@ class _Reading:
         self, call: Call, fetch: Callable[[], tuple[Response, Document]]
     ) -> tuple[Page, Call | None]:
         """The next page in order, checked, and the call for the following page."""
-        with self._noting(call, self._resume_before(call)):
+        before = self._resume_before(call)
+        with self._noting(call, before):
             response, document = fetch()
-        # A page that does not fit will not fit the next time: the error has no resume point.
-        with self._noting(call, None, response):
+        # A page that does not fit may fit later, so the error keeps the resume point before the
+        # page. Only after a change of the list, or in a circle of pages, continuing would not help.
+        with self._noting(call, before, response):
             call = replace(call, asked=(response.history or [response])[0].url)
             if self._style is None:
                 self._style = style_of(call, document, self._items_path)
@@ -373,7 +381,7 @@ class _Reading:
     def _check_skipped(self, items: list[Any]) -> None:
         """:raises IncompleteListError: if the page of a resume point has lost items."""
         if len(items) < self._skipped:
-            raise IncompleteListError(
+            raise changed(
                 f"the list has changed since the resume point: {self._skipped} items of the page "
                 f"were handed out, and the page has {len(items)} items now. Read the list from "
                 "the beginning"
@@ -392,7 +400,7 @@ class _Reading:
             self._note(error, call, resume)
             raise
         except RequestException as error:
-            if not (self._pages or self._start.resume):
+            if not (self._pages or self._is_later):
                 raise  # the first request of the caller failed, as with plain requests
             incomplete = _incomplete(error)
             self._note(incomplete, call, resume)
@@ -413,7 +421,8 @@ class _Reading:
     def _note(self, error: ListError, call: Call, resume: dict[str, Any] | None) -> None:
         error.args = (f"page {self._pages + 1} of the list, {call}: {error}",)
         error.pages_read, error.items_read = self._pages, self._items
-        error.resume = cast("ResumePoint | None", resume and dict(resume))
+        if resume is not None and not error._must_restart:
+            error.resume = cast("ResumePoint", dict(resume))
 
 
 def _incomplete(error: RequestException) -> IncompleteListError:

@@ -6,8 +6,9 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from datetime import datetime, timedelta
 from functools import partial, wraps
 from http.cookiejar import CookieJar
 from operator import itemgetter
@@ -61,6 +62,7 @@ from .permission import (
 )
 from .resume import Start
 from .secret import Bearer, Concealed, concealed, forget_sent
+from .series import series
 from .settings import Settings, checked_token, checked_updater, kind_of
 from .source import TokenSource, Updater
 from .stores import TokenStore
@@ -610,6 +612,58 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         walk = self._begin(url, method, items_path, max_workers, resume, False, request_arguments)
         return items(walk[0], told, walk[1])
 
+    def series(
+        self,
+        pin: str,
+        data_point: str,
+        since: datetime,
+        until: datetime,
+        *,
+        account: str | None = "15143/-3",
+        lookback: timedelta | None = None,
+        max_workers: int | None = 1,
+        resume: Mapping[str, Any] | None = None,
+        **request_arguments: Unpack[RequestArguments],
+    ) -> Walk[Any]:
+        """Reads an AEMP series (ISO 15143-3) item by item: one data point of one machine.
+
+        IRIS serves at most 14 days at once. The walk reads the series in windows of 14 days, with
+        all pages of each window. An item at the end of a window and at the start of the next window
+        comes once. IRIS decides whether items exactly at `since` and `until` belong to the series.
+
+        :param pin: the machine, as IRIS names the machine. A PIN may have any character.
+        :param data_point: such as ``"CumulativeOperatingHours"`` or ``"Distance"``.
+        :param since: the beginning, a datetime with a time zone.
+        :param until: the end, a datetime with a time zone.
+        :param account: the account in the path.
+        :param lookback: moves the beginning back, to read late data again. Default: not at all.
+        :param max_workers: the number of pages to read at the same time, also of later windows.
+        :param resume: a resume point (:attr:`Walk.resume`) of the same call, with the same `since`,
+            `until` and `lookback`.
+        :param request_arguments: arguments of :meth:`request` for every page: ``params``,
+            ``headers``, ``timeout`` and so on.
+        :raises SettingError: at once, for an unusable argument, such as a datetime without a time
+            zone.
+        :raises TypeError: at once, for an unknown argument.
+        :raises ListError: during iteration, if the series cannot be read to the end. A 404 is an
+            :class:`IncompleteListError`. If the first request fails, you get the exception of
+            :meth:`request`.
+        """
+        refuse_former(request_arguments, workers="max_workers")
+        return series(
+            self._page_request(),
+            pin,
+            data_point,
+            since,
+            until,
+            account=account,
+            lookback=lookback,
+            max_workers=1 if max_workers is None else max_workers,
+            resume=resume,
+            arguments=request_arguments,
+            session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
+        )
+
     def _begin(
         self,
         url: _t.UriType,
@@ -621,15 +675,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         arguments: Mapping[str, Any],
     ) -> tuple[Generator[Page, None, None], Start]:
         refuse_former(arguments, key="items_path", workers="max_workers")
-
-        @wraps(self.request)
-        def read(method: str, url: _t.UriType, **passed: Any) -> Response:
-            # not by idempotent=True: a class of the caller before ours may not know the argument
-            with _During(_page_call, method):
-                return self.request(method, url, **passed)
-
         return begin(
-            read,
+            self._page_request(),
             url,
             arguments,
             method="GET" if method is None else method,
@@ -639,6 +686,17 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             whole_pages=whole_pages,
             session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
         )
+
+    def _page_request(self) -> Callable[..., Response]:
+        """:meth:`request` for the pages of a list, also of a list that is read by POST."""
+
+        @wraps(self.request)
+        def read(method: str, url: _t.UriType, **passed: Any) -> Response:
+            # not by idempotent=True: a class of the caller before ours may not know the argument
+            with _During(_page_call, method):
+                return self.request(method, url, **passed)
+
+        return read
 
     @property
     def bearer(self) -> BearerAuth:

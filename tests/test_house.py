@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"__init__"},
     {"session"},
     {"oauth2", "parameters"},
+    {"series"},
     {"auth", "pagination", "settings"},
     {"source", "resume"},
     {"renewal", "known_styles"},
@@ -30,7 +31,7 @@ LAYERS: list[set[str]] = [
     {"problems", "links", "page_errors", "progress", "walk"},
     {"document", "body", "discard"},
     {"errors", "clock", "cursor_history", "secret", "forks", "text"},
-    {"arguments", "types"},
+    {"arguments", "timespans", "types"},
 ]
 #: Names that only the module of the session may use: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}

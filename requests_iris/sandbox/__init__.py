@@ -45,6 +45,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from werkzeug import Response
@@ -61,8 +62,9 @@ class Sandbox:
     :param machines: (int, default 250) The size of the made-up fleet.
     :param assets: (list of dicts) Your own fleet instead. The API serves each asset unchanged; an
         asset without an ``"id"`` gets a made-up id. Each asset also has a made-up operator and a
-        made-up event, and an entry in the AEMP snapshot: `EquipmentID` is the asset's `id`;
-        `OEMName`, `Model` and `SerialNumber` are the asset's `brand`, `model` and `serialNumber`.
+        made-up event, AEMP series, and an entry in the AEMP snapshot: `EquipmentID` is the asset's
+        `id`; `OEMName`, `Model` and `SerialNumber` are the asset's `brand`, `model` and
+        `serialNumber`. A series is found by the `SerialNumber` or the `EquipmentID`.
         GraphQL knows the members of all assets, and says null where an asset lacks a member.
     :param token_lifetime: (seconds, default 3600) The lifetime of access tokens, which may be a
         fraction, or 0.
@@ -497,9 +499,27 @@ class Sandbox:
         """The ids of the whole fleet, to compare a list with."""
         return tuple(asset["id"] for asset in self._api.fleet.assets)
 
+    def add_late_data(self, pin: str, data_point: str, times: Iterable[datetime]) -> None:
+        """Let old items appear in an AEMP series, as if the machine had been in a dead spot.
+
+        Each series has an item per hour, from the beginning of 2025 on, for every data point. The
+        new items come on top, in the order of time.
+
+        :param pin: The `SerialNumber` or `EquipmentID` of a machine in the AEMP snapshot.
+        :param data_point: The name of the series, such as "CumulativeOperatingHours".
+        :param times: The times of the new items: a list of datetimes with a time zone.
+        """
+        machine = self._api.fleet.number_of(checks.text("pin", pin))
+        if machine is None:
+            raise ValueError(f"pin must be of a machine in this fleet, not {pin!r}.")
+        name = checks.text("data_point", data_point)
+        if not name.isidentifier():
+            raise ValueError(f"data_point must be a name, such as Distance, not {name!r}.")
+        self._api.late_data.add(machine, name, checks.times("times", times))
+
     @property
     def aemp(self) -> aemp.Habits:
-        """How the AEMP snapshots are cut and spelled: `next_link`, `lower_case`, `page_size`."""
+        """How the AEMP lists are cut and spelled: `next_link`, `lower_case`, `page_size`."""
         return self._aemp
 
 

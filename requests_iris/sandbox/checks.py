@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
+
+from ..timespans import in_utc
 
 _Value = TypeVar("_Value")
 
@@ -40,6 +43,14 @@ def seconds(name: str, value: object, *, positive: bool = False) -> float:
     if not 0 <= value <= MAX_SECONDS or (positive and value == 0):
         raise ValueError(f"{name} must be {allowed}, not {value!r}.")
     return value
+
+
+def times(name: str, value: object) -> list[datetime]:
+    """A list of datetimes with a time zone. The result is in UTC."""
+    allowed = "a list of datetimes with a time zone"
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be {allowed}, not {value!r}.")
+    return [in_utc(f"each of {name}", each) for each in value]
 
 
 def flag(name: str, value: object) -> bool:

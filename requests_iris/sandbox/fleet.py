@@ -1,6 +1,7 @@
 """The fleet: the same made-up machines each time, or the user's own.
 
-Each machine has an asset, a driver, an event, and an entry in the AEMP snapshot.
+Each machine has an asset, a driver, an event, an entry in the AEMP snapshot, and an item per hour
+in each AEMP series.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from . import checks
 #: One item of a list, as in JSON.
 Item = dict[str, Any]
 
+#: The time of the first event and of the first item of every series.
+EPOCH = datetime(2025, 1, 1, tzinfo=timezone.utc)
+#: The time between two items of a series, and between two events.
+PERIOD, BETWEEN_EVENTS = timedelta(hours=1), timedelta(minutes=1)
+
 _NAMESPACE = uuid.UUID("1a2b3c4d-0000-4000-8000-000000000000")
-_EPOCH = datetime(2025, 1, 1, tzinfo=timezone.utc)
 _TYPES = ("Excavator", "Wheel loader", "Telehandler", "Roller", "Scissor lift", "Dumper", "Crane")
 _BRANDS = ("Nordgrav", "Tallhaven", "Bergmann & Søn", "Kraftverk")
 _SURNAMES = ("Jensen", "Müller", "Rossi", "Nowak", "García", "Smith", "Virtanen", "Dubois")
@@ -42,9 +47,41 @@ class Fleet:
         #: The names of all members that assets have.
         self.asset_fields = {name for asset in self.assets for name in asset}
         self._assets_by_id = {asset["id"]: asset for asset in self.assets}
+        self._numbers = _numbers_by_pin(self.equipment)
 
     def asset(self, asset_id: str) -> Item | None:
         return self._assets_by_id.get(asset_id)
+
+    def events_between(self, since: datetime, until: datetime) -> list[Item]:
+        """The events from `since` to just before `until`."""
+        first, end = (-((EPOCH - time) // BETWEEN_EVENTS) for time in (since, until))
+        return self.events[max(first, 0) : max(end, 0)]
+
+    def number_of(self, pin: str) -> int | None:
+        """The number of the machine with this `SerialNumber` or `EquipmentID`."""
+        return self._numbers.get(pin)
+
+
+def measurement(machine: int, data_point: str, time: datetime) -> Item:
+    """The item of a series at a time: the same item for the same arguments each time."""
+    hours = (time - EPOCH) / PERIOD
+    value = round(1000 * (machine + 1) + hours / 2, 3)
+    members: dict[str, Item] = {
+        "CumulativeOperatingHours": {"hour": value},
+        "Distance": {"odometer": value, "odometerUnits": "kilometre"},
+    }
+    return {"datetime": text_of_time(time), **members.get(data_point, {"value": value})}
+
+
+def measurement_times(start: datetime, end: datetime) -> list[datetime]:
+    """The times of a series from `start` to `end`: each full hour from `EPOCH` on."""
+    first = max(-((EPOCH - start) // PERIOD), 0)
+    last = (end - EPOCH) // PERIOD
+    return [EPOCH + number * PERIOD for number in range(first, last + 1)]
+
+
+def text_of_time(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")
 
 
 def _own_assets(assets: Iterable[Mapping[str, Any]]) -> list[Item]:
@@ -123,5 +160,16 @@ def _id(kind: str, number: int) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{kind}/{number}"))
 
 
+def _numbers_by_pin(equipment: Iterable[Item]) -> dict[str, int]:
+    """Of two machines with the same name, the first machine counts."""
+    numbers: dict[str, int] = {}
+    for number, each in enumerate(equipment):
+        header = each["EquipmentHeader"]
+        for name in ("SerialNumber", "EquipmentID"):
+            if name in header:
+                numbers.setdefault(str(header[name]), number)
+    return numbers
+
+
 def _time(number: int) -> str:
-    return (_EPOCH + timedelta(minutes=number)).isoformat().replace("+00:00", "Z")
+    return text_of_time(EPOCH + number * BETWEEN_EVENTS)

@@ -30,6 +30,7 @@ SCOPES = (
 PATHS: Mapping[str, str | None] = {
     "/api/asset/": "asset.view",
     "/public/api/aemp/": "api.iso15143.snapshot",
+    "/public/api/aemp/v2/15143/-3/Fleet/Equipment/": "api.iso15143.timeseries",
     "/public/api/eventlog/": "account.event.view",
     "/echo": None,
     "/redirect": None,

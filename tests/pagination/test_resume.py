@@ -94,7 +94,7 @@ def test_a_resume_point_that_changes_after_the_call_does_not_matter(iris) -> Non
     resume = resume_at({"page": 1, "size": 100, "total": 249}, **call)
     walk = iris.items(**call, resume=resume)
     resume.clear()
-    with pytest.raises(IncompleteListError, match="the total was 249 items, and is 250 now"):
+    with pytest.raises(IncompleteListError, match="the total was 249, and is 250 now"):
         list(walk)
 
 
@@ -122,7 +122,7 @@ def test_a_list_that_changed_since_its_resume_point_is_an_error(sandbox, iris) -
         list(walk)
     sandbox.clear_faults()
     sandbox.machines -= 1
-    with pytest.raises(IncompleteListError, match="the total was 250 items, and is 249 now"):
+    with pytest.raises(IncompleteListError, match="the total was 250, and is 249 now"):
         list(iris.items(ASSETS, params={"size": 100}, resume=caught.value.resume))
 
 
