@@ -24,7 +24,7 @@ DATA_POINT = "CumulativeOperatingHours"
 #: Machines in dead spots send their data late: each run reads this time again.
 LOOKBACK = timedelta(days=3)
 #: Items per step. A task that is killed reads at most this number of items again.
-BATCH = 1000
+BATCH = 100
 DIRECTORY = Path(os.environ.get("IRIS_EXPORT", "."))
 
 

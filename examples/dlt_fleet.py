@@ -3,8 +3,8 @@
     pip install requests-iris "dlt[duckdb]"
     python examples/dlt_fleet.py
 
-Credentials come from the TRACKUNIT_* variables. dlt saves the state together with the rows of a run.
-A run that fails changes neither.
+Credentials come from the TRACKUNIT_* variables. dlt saves the state together with the rows: a run
+that fails changes neither.
 """
 
 from __future__ import annotations
@@ -45,14 +45,16 @@ def hours(
     """The operating hours of machines, from the end of the last run up to `now`.
 
     Each row has the end of its window in ``read_until``. dlt keeps the highest ``read_until``, and
-    the next run begins there, minus `LOOKBACK`.
+    the next run begins there, minus `LOOKBACK`. The key removes rows that are read again.
     """
     since = datetime.fromisoformat(read_until.start_value)
     until = now or datetime.now(timezone.utc)
     for start, end in windows(since, until, step=timedelta(days=1), lookback=LOOKBACK):
         for pin in pins:
             found = iris.series(pin, "CumulativeOperatingHours", start, end)
-            yield [{"pin": pin, "read_until": end.isoformat(), **item} for item in found]
+            # dlt drops rows below the last mark, so rows from before `since` have the mark too
+            mark = max(end, since).isoformat()
+            yield [{"pin": pin, "read_until": mark, **item} for item in found]
 
 
 def main() -> None:
