@@ -15,7 +15,7 @@ from dataclasses import asdict
 from .figure import Figure
 
 #: In the order of the table: the modules, each with a function `measure` that yields figures.
-BENCHMARKS = ("overhead", "imports", "threads", "renewal", "lists", "growth")
+BENCHMARKS = ("overhead", "imports", "threads", "renewal", "lists", "items", "growth")
 #: Characters of the longest bar in a chart.
 BAR = 30
 
