@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from . import counts
 from .figure import Figure
 
 #: In the order of the table: the modules, each with a function `measure` that yields figures.
@@ -26,10 +27,14 @@ def main() -> int:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="figures for a program to read")
     form.add_argument("--chart", action="store_true", help="bars below the table")
+    form.add_argument("--check", action="store_true", help="compare counts with committed counts")
+    form.add_argument("--update", action="store_true", help="write the counts to be committed")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"there is no benchmark {', '.join(unknown)}")
     _forget_environment()
+    if arguments.check or arguments.update:
+        return counts.check() if arguments.check else counts.update()
     figures = []
     for name in arguments.names or BENCHMARKS:
         benchmark = importlib.import_module(f".{name}", __package__)

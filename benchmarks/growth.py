@@ -11,9 +11,10 @@ from statistics import median
 from requests_iris import IrisSession
 
 from . import peers
+from .canned import URL
 from .figure import Figure
 from .iris import remote_sandbox
-from .overhead import URL, signed_in
+from .overhead import signed_in
 
 #: Requests in the life of a session, and those at its two ends that are timed.
 LIFE, TIMED = 100_000, 2_000
