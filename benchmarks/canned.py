@@ -28,10 +28,10 @@ class Canned(BaseAdapter):
         response = self._kind()
         response.status_code, response.encoding = 200, "utf-8"
         response.request, response.url = request, request.url or ""
-        response._content = self.content(response.url)
+        response._content = self.content(request)
         return response
 
-    def content(self, url: str) -> bytes:
+    def content(self, request: requests.PreparedRequest) -> bytes:
         return b"{}"
 
     def close(self) -> None:
@@ -48,8 +48,9 @@ class Pages(Canned):
         super().__init__(kind)
         self._bodies = [_body(number) for number in range(self.COUNT)]
 
-    def content(self, url: str) -> bytes:
-        return self._bodies[int(parse_qs(urlsplit(url).query).get("page", ["0"])[0])]
+    def content(self, request: requests.PreparedRequest) -> bytes:
+        query = parse_qs(urlsplit(request.url or "").query)
+        return self._bodies[int(query.get("page", ["0"])[0])]
 
 
 def canned_session(adapter: BaseAdapter) -> IrisSession:

@@ -14,7 +14,10 @@ from urllib.parse import urlsplit
 
 import requests
 
-from requests_iris import IrisSession
+from requests_iris import IrisSession, Walk
+from requests_iris.known_styles import first_call
+from requests_iris.resume import Point
+from requests_iris.walk import Portion
 
 from . import peers
 from .figure import Figure
@@ -36,6 +39,7 @@ def measure(*, rounds: int = 5) -> Iterator[Figure]:
     with web(delay=LATENCY, items=PAGES * SIZE) as server:
         yield _one_by_one(server, rounds)
         yield from _by_workers(server, 6 * rounds)
+    yield from _per_item(4 * rounds)
     yield _memory()
 
 
@@ -78,6 +82,53 @@ def _by_workers(server: Web, rounds: int) -> Iterator[Figure]:
         value=outcome.ratio(workers, threads),
         details=details,
     )
+
+
+def _per_item(rounds: int) -> Iterator[Figure]:
+    """A walk beside a generator with `yield from`, over the same pages in memory."""
+    content, pages = list(range(LARGE)), 200
+    contestants = {
+        "walk": lambda: _drain(_walk_over(content, pages)),
+        "generator": lambda: _drain(_generator_over(content, pages)),
+        "reading resume": lambda: _read_resume(_walk_over(content, 1)),
+    }
+    outcome = take_turns(contestants, time.perf_counter, rounds=rounds)
+    each = {name: outcome.median(name) / pages / LARGE * 1e6 for name in ("walk", "generator")}
+    yield Figure(
+        name="an item of a walk, of an item of a generator",
+        value=outcome.ratio("walk", "generator"),
+        at_most=1.0,
+        details={name: f"{cost:.3f} us" for name, cost in each.items()},
+    )
+    yield Figure(
+        name="microseconds to read walk.resume after an item",
+        value=outcome.median("reading resume") / LARGE * 1e6,
+        at_most=10,
+    )
+
+
+def _walk_over(content: list[int], pages: int) -> Walk[int]:
+    call = first_call("GET", PATH, {})
+    page = {"size": LARGE, "total": LARGE * pages}
+    points = (Point(call, {**page, "page": number}) for number in range(pages))
+    return Walk.over(
+        Portion(list(content), len(content), LARGE * pages, point.at) for point in points
+    )
+
+
+def _generator_over(content: list[int], pages: int) -> Iterator[int]:
+    for _ in range(pages):
+        yield from list(content)
+
+
+def _drain(items: Iterator[int]) -> None:
+    for _ in items:
+        pass
+
+
+def _read_resume(walk: Walk[int]) -> None:
+    for _ in walk:
+        walk.resume  # noqa: B018 - the property is measured
 
 
 def _memory() -> Figure:

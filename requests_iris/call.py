@@ -23,8 +23,9 @@ from .text import one_line
 Position = Mapping[str, Any]
 #: Parameters for the page, or for the number of items per page.
 PAGING = frozenset(("size", "page", "limit", "after", "before"))
-#: Members of a position that do not name the page: facts about the list, to notice a change.
-FACTS = frozenset(("total", "last", "finished"))
+#: Members of a position that do not name the page, but tell how the list was: its items, its last
+#: page, whether it was read to the end, and the items and pages of the list before the page.
+FACTS = frozenset(("total", "last", "finished", "read", "pages"))
 #: Names by which a caller sets the number of items per page, in lower case without `_` and `-`.
 _SIZES = re.compile(r"(?:size|limit|pagesize|perpage|pagelimit|maxresults|maxitems)")
 
@@ -38,6 +39,7 @@ class Call:
     :ivar position: the page of this request: the core of an error's ``resume``. Empty for the first
         page of the caller.
     :ivar asked: the URL as sent, joined to the base URL; empty before the request.
+    :ivar items_path: where the items are in a response, if the caller says so.
     :ivar sized: whether the caller says how many items a page has, in whatever spelling.
     """
 
@@ -46,6 +48,7 @@ class Call:
     arguments: Mapping[str, Any]
     position: Position = field(default_factory=dict)
     asked: str = ""
+    items_path: str | None = None
     sized: bool = False
 
     @classmethod

@@ -28,6 +28,13 @@ _FAULTS = frozenset(("ispartial", "errors", "status"))
 _NO = frozenset(("", "0", "0.0", "false", "no", "n", "none", "null", "{}", "[]"))
 
 
+def changed(message: str) -> IncompleteListError:
+    """The error of a list that must be read from the beginning."""
+    error = IncompleteListError(message)
+    error._must_restart = True
+    return error
+
+
 def folded(name: str) -> str:
     """`name` in lower case and without punctuation, for comparisons."""
     return _folded(name[:LONGEST])

@@ -194,12 +194,17 @@ class ListError(IrisError):
     that :class:`TokenError`. Such a class is called ``IncompleteListError[ConnectionError]``. So
     ``except`` clauses written for requests keep working around a loop over a list.
 
-    :ivar pages_read: number of pages that were handed out before the error.
-    :ivar items_read: number of items in these pages.
-    :ivar resume: the resume point, a dict that can be saved as JSON. The same call with
-        ``resume=error.resume`` continues the list at the page that failed. None if the list must be
-        read from the beginning.
+    :ivar pages_read: number of pages that were handed out before the error, as
+        :attr:`Walk.pages_read`.
+    :ivar items_read: number of items that were handed out before the error, as
+        :attr:`Walk.items_read`.
+    :ivar resume: the resume point, as :attr:`Walk.resume`: a dict for JSON. The same call with
+        ``resume=error.resume`` continues the list at the page that failed. None: the list must be
+        read from the beginning, because nothing was read, or because the list has changed.
     """
+
+    #: Whether the error has no resume point, because a continued list could repeat or miss items.
+    _must_restart = False
 
     def __init__(
         self,

@@ -17,7 +17,14 @@ from requests import Response
 
 from .call import Call, Position
 from .cursor_history import CursorHistory
-from .document import Document, as_count, check_complete, errors_in, text_of
+from .document import (
+    Document,
+    as_count,
+    changed,
+    check_complete,
+    errors_in,
+    text_of,
+)
 from .errors import GraphQLError, IncompleteListError, NotAListError, SettingError
 from .styles import LIMIT, PaginationStyle, check_cursor
 
@@ -96,15 +103,12 @@ class Connection(PaginationStyle):
         super().__init__(".".join(("data", *self._names)))
         self._query = query
         self._count = as_count(self._connection(document).get("totalCount"))
+        read = call.position.get("read")
         begins_later = query.begins_later or variables_of(call).get("after")
-        self.total = None if begins_later else self._count
-        self._items = 0
+        self._is_counted = self._count is not None and (read is not None or not begins_later)
+        self._items = read or 0
+        self.total = max((self._count or 0) - self._items, 0) if self._is_counted else None
         self._history = CursorHistory()
-        if (total := call.position.get("total", self._count)) != self._count:
-            raise IncompleteListError(
-                f"the list has changed since the resume point: totalCount was {total}, "
-                f"and is {self._count} now. Read the list from the beginning"
-            )
 
     @classmethod
     def prepared(cls, call: Call) -> Call | None:
@@ -161,16 +165,17 @@ class Connection(PaginationStyle):
         connection = self._connection(document)
         count = as_count(connection.get("totalCount"))
         if count != self._count:
-            raise IncompleteListError(
+            raise changed(
                 "the list changed during the reading: totalCount was "
                 f"{self._count}, and is {count}. Read the list from the beginning"
             )
         if self._has_next_page(call, document, connection["pageInfo"]):
             cursor = self._cursor(call, document, connection["pageInfo"])
-            return {"endCursor": cursor, **self._facts}
-        if self.total is not None and self._items < self.total:
+            read = {"read": self._items} if self._is_counted else {}
+            return {"endCursor": cursor, **self._facts, **read}
+        if self._is_counted and self._items < (self._count or 0):
             raise IncompleteListError(
-                f"the last page came after {self._items} items of {self.total}"
+                f"the last page came after {self._items} items of {self._count}"
             )
         return None
 

@@ -46,6 +46,7 @@ def style_of(call: Call, document: Document, items_path: str | None) -> Paginati
             "resume is for a list of another pagination style. Read the list from the beginning",
             setting="resume",
         )
+    style.check_unchanged(call)
     return style
 
 

@@ -26,7 +26,7 @@ from requests import HTTPError, JSONDecodeError, RequestException, Response
 from .call import Call, Position
 from .clock import Clock, given_up
 from .decoding import json_of
-from .document import Document
+from .document import Document, changed
 from .errors import IncompleteListError, ListError, SettingError
 from .graphql import check_errors, seconds_to_wait
 from .hints import headers_leading_on
@@ -34,7 +34,7 @@ from .known_styles import first_call, style_of
 from .page_errors import caused_by
 from .problems import problem_of
 from .progress import Progress, progress_of
-from .resume import Point, Start, finished, resume_point, resumed
+from .resume import PagePoints, Point, Start, end_of, resume_point, resumed
 from .styles import PaginationStyle
 from .text import one_line
 from .walk import Portion, Walk
@@ -138,7 +138,7 @@ def begin(
         raise SettingError(
             f"items_path must be text or None, not {items_path!r}", setting="items_path"
         )
-    call = first_call(method, url, arguments, session_params)
+    call = replace(first_call(method, url, arguments, session_params), items_path=items_path)
     signature(request).bind(call.method, call.url, **call.arguments)
     start = Start(call) if resume is None else resumed(call, resume)
     if whole_pages and start.items:
@@ -146,7 +146,7 @@ def begin(
             "resume is inside a page, so pages() would repeat items. Continue with items()",
             setting="resume",
         )
-    reading = _Reading(request, call, start, items_path, sleep)
+    reading = _Reading(request, call, start, sleep)
     return reading.pages(max_workers), start
 
 
@@ -211,14 +211,12 @@ class _Reading:
         request: Request,
         call: Call,
         start: Start,
-        items_path: str | None,
         sleep: Callable[[float], object],
     ) -> None:
         self._request = request
         self._call = call  # of the caller, also after a resume point
         self._start = start
         self._skipped = start.items
-        self._items_path = items_path
         self._sleep = sleep
         self._style: PaginationStyle | None = None
         self._pages = 0
@@ -317,13 +315,15 @@ class _Reading:
         self, call: Call, fetch: Callable[[], tuple[Response, Document]]
     ) -> tuple[Page, Call | None]:
         """The next page in order, checked, and the call for the following page."""
-        with self._noting(call, self._resume_before(call)):
+        before = self._resume_before(call)
+        with self._noting(call, before):
             response, document = fetch()
-        # A page that does not fit will not fit the next time: the error has no resume point.
-        with self._noting(call, None, response):
+        # A page that does not fit may fit later, so the error keeps the resume point before the
+        # page. Only after a change of the list, or in a circle of pages, continuing would not help.
+        with self._noting(call, before, response):
             call = replace(call, asked=(response.history or [response])[0].url)
             if self._style is None:
-                self._style = style_of(call, document, self._items_path)
+                self._style = style_of(call, document, self._call.items_path)
             found = self._style.items(document)
             position = self._style.following(call, document, found)
             self._check_skipped(found)
@@ -345,36 +345,22 @@ class _Reading:
     ) -> Page:
         style, skipped = cast("PaginationStyle", self._style), self._skipped
         here = Point(self._call, call.position or style.first(call))
-        left = items[skipped:] if skipped else items
-        total = None if style.total is None else style.total - self._start.items
+        if position is None:
+            following = end_of(self._call, style.whole_total)
+        else:
+            following = Point(self._call, position)
         return Page(
             response,
-            left,
-            total,
+            items[skipped:] if skipped else items,
+            None if style.total is None else style.total - self._start.items,
             style.whole_total,
-            partial(self._resume, here, skipped, len(items), position, style.whole_total),
-        )
-
-    def _resume(
-        self,
-        here: Point,
-        skipped: int,
-        items: int,
-        following: Position | None,
-        total: int | None,
-        done: int,
-    ) -> dict[str, Any]:
-        """The resume point after `done` more items of a page, at the next page after all items."""
-        if skipped + done < items:
-            return here.at(skipped + done)
-        return (
-            finished(self._call, total) if following is None else Point(self._call, following).at()
+            PagePoints(here, following, skipped, len(items)).after,
         )
 
     def _check_skipped(self, items: list[Any]) -> None:
         """:raises IncompleteListError: if the page of a resume point has lost items."""
         if len(items) < self._skipped:
-            raise IncompleteListError(
+            raise changed(
                 f"the list has changed since the resume point: {self._skipped} items of the page "
                 f"were handed out, and the page has {len(items)} items now. Read the list from "
                 "the beginning"
@@ -393,8 +379,9 @@ class _Reading:
             self._note(error, call, resume)
             raise
         except RequestException as error:
-            if not (self._pages or self._start.resume):
-                raise  # the first request of the caller failed, as with plain requests
+            is_first = not (self._pages or self._start.resume)
+            if is_first or response is not None:
+                raise  # as with plain requests, or for a resume point of a different style
             incomplete = _incomplete(error)
             self._note(incomplete, call, resume)
             raise incomplete from error
@@ -414,7 +401,8 @@ class _Reading:
     def _note(self, error: ListError, call: Call, resume: dict[str, Any] | None) -> None:
         error.args = (f"page {self._pages + 1} of the list, {call}: {error}",)
         error.pages_read, error.items_read = self._pages, self._items
-        error.resume = cast("ResumePoint | None", resume and dict(resume))
+        if resume is not None and not error._must_restart:
+            error.resume = cast("ResumePoint", dict(resume))
 
 
 def _incomplete(error: RequestException) -> IncompleteListError:

@@ -1,9 +1,9 @@
 """Resume points: where a list can be continued, in any process.
 
-A resume point is a dict for JSON: the position of a page, the number of its items that were handed
-out, and a mark of the list. The mark is a hash of method, path, parameters, body and of all other
-members, and protects from continuing a different list, or from a changed resume point. This module
-does no I/O.
+A resume point is a dict for JSON: the position of a page, the number of items of this page that
+were handed out, and a mark of the list. The mark is a hash of method, path, parameters, body and
+items_path, and of all other members. So a different list and a changed resume point are refused.
+This module does no I/O.
 """
 
 from __future__ import annotations
@@ -53,13 +53,32 @@ def resume_point(call: Call, position: Position) -> dict[str, Any]:
     return Point(call, position).at()
 
 
-def finished(call: Call, total: int | None) -> dict[str, Any]:
-    """The resume point at the end of a list.
+def end_of(call: Call, total: int | None) -> Point:
+    """The point at the end of a list.
 
     :param total: the number of items of the whole list, or None if unknown.
     """
     known = {} if total is None else {"total": total}
-    return resume_point(call, {"finished": True, **known})
+    return Point(call, {"finished": True, **known})
+
+
+@dataclass(frozen=True)
+class PagePoints:
+    """The resume points between the items of a page, and after the page.
+
+    :ivar skipped: the number of items that an earlier run has handed out.
+    :ivar items: the number of items of the whole page.
+    """
+
+    page: Point
+    following: Point
+    skipped: int
+    items: int
+
+    def after(self, items: int) -> dict[str, Any]:
+        """The resume point after `items` more items."""
+        done = self.skipped + items
+        return self.page.at(done) if done < self.items else self.following.at()
 
 
 @dataclass(frozen=True)
@@ -91,8 +110,8 @@ def resumed(call: Call, resume: Any) -> Start:
     found = _members_of(resume)
     if not found or Point(call, _page_of(found)).at(found.get("items", 0)) != found:
         raise SettingError(
-            "resume must be a resume point of the same call, with the same path, parameters and "
-            "body: the resume of a walk or of a ListError",
+            "resume must be a resume point of the same call, with the same path, parameters, body "
+            "and items_path: the resume of a walk or of a ListError",
             setting="resume",
         )
     if "finished" in found:
@@ -136,6 +155,8 @@ def _hash_of(call: Call, position: Position) -> Any:
     query = sorted(parse_qsl(urlsplit(there.url).query, True), key=itemgetter(0))
     # JSON may change the order of the members of a position.
     told = [there.method, there.path, query, _body_of(there), *sorted(position.items(), key=repr)]
+    if there.items_path is not None:
+        told.append(there.items_path)
     return hashlib.sha256(repr(told).encode())
 
 

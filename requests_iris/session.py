@@ -544,10 +544,10 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         resume: Mapping[str, Any] | None = None,
         **request_arguments: Unpack[RequestArguments],
     ) -> Walk[Response]:
-        """Reads a list page by page: yields each page as a response, in order.
+        """Reads a list page by page: a :class:`Walk` yields each page as a response, in order.
 
-        If the list cannot be read to the end, the iterator raises an exception. The iterator never
-        just ends early.
+        If the list cannot be read to the end, the walk raises an exception. The walk never just
+        ends early. :attr:`Walk.resume` says at any moment where the next run continues.
 
         The first response shows the pagination style: page numbers, a cursor, AEMP links, a GraphQL
         connection, or a single response. Pages are as large as the API allows, unless `url` or
@@ -559,10 +559,12 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         :param items_path: the path to the items in an unusual response: names with dots between the
             names, such as ``"data.assets"``.
         :param max_workers: the number of pages to read at the same time. With cursors and GraphQL,
-            more than 1 means: the next page is read ahead. Closing the iterator early waits for the
+            more than 1 means: the next page is read ahead. Closing the walk early waits for the
             requests on the way. Failed requests are not retried then.
-        :param resume: a resume point (:attr:`ListError.resume`) of a call with the same path,
-            method, parameters and body, from this process or another process.
+        :param resume: a resume point: :attr:`Walk.resume`, or :attr:`ListError.resume`, of a call
+            with the same path, method, parameters, body and `items_path`, from this process or
+            another process. `max_workers` may differ.
+            A resume point inside a page, which :meth:`items` may have, is refused.
         :param request_arguments: arguments of :meth:`request` for every page: ``params``, ``json``,
             ``data``, ``headers``, ``cookies``, ``auth``, ``timeout``, ``allow_redirects``,
             ``proxies``, ``hooks``, ``verify``, ``cert``, ``withhold_token``.
@@ -587,19 +589,20 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         progress: bool | Progress | None = False,
         **request_arguments: Unpack[RequestArguments],
     ) -> Walk[Any]:
-        """Reads a list item by item: yields each item, in order.
+        """Reads a list item by item: a :class:`Walk` yields each item, in order.
 
-        If the list cannot be read to the end, the iterator raises an exception. The iterator never
-        just ends early.
+        If the list cannot be read to the end, the walk raises an exception. The walk never just
+        ends early. :attr:`Walk.resume` says after each item where the next run continues.
 
         :param url: the list; joined to `base_url` if `url` begins with one slash.
         :param method: "POST" for a list with a filter in the body, and for GraphQL.
         :param items_path: the path to the items in an unusual response, such as ``"data.assets"``.
         :param max_workers: the number of pages to read at the same time.
-        :param resume: a resume point (:attr:`ListError.resume`) of the same call.
+        :param resume: a resume point (:attr:`Walk.resume`, :attr:`ListError.resume`) of the same
+            call.
         :param progress: True for a bar on the terminal (tqdm, the extra ``progress``); or a
-            callable. The callable is called after each page with the number of items read and the
-            number of all items, which is None if unknown.
+            callable. The callable is called after each page with the number of items read by this
+            walk, and the number of items that this walk will read, which is None if unknown.
         :param request_arguments: arguments of :meth:`request` for every page: ``params``, ``json``,
             ``data``, ``headers``, ``cookies``, ``auth``, ``timeout``, ``allow_redirects``,
             ``proxies``, ``hooks``, ``verify``, ``cert``, ``withhold_token``.

@@ -21,6 +21,7 @@ from .call import FACTS, Call, Position
 from .cursor_history import CursorHistory
 from .document import (
     Document,
+    changed,
     check_complete,
     count,
     folded,
@@ -38,6 +39,12 @@ from .links import Link, links_in, number_of, numbered_path, urljoined
 SIZE = 1000
 #: The same for cursors and GraphQL: IRIS documents no maximum, and advises 50 to 100.
 LIMIT = 100
+#: The facts of a position in a message.
+_TOLD = {
+    "total": "the total was",
+    "last": "the last page was",
+    "read": "the number of items before the page was",
+}
 
 
 class PaginationStyle:
@@ -97,8 +104,18 @@ class PaginationStyle:
         return list_at(document, self._path)
 
     def first(self, call: Call) -> Position:  # noqa: ARG002
-        """The position of the first page, for resume points inside the first page."""
+        """The position of the first page of this reading, and facts about the list."""
         return {}
+
+    def check_unchanged(self, call: Call) -> None:
+        """:raises IncompleteListError: if the list has changed since the resume point of `call`."""
+        before, now = call.position, self.first(call)
+        for name in ("total", "last", *({"read"} & now.keys())):
+            if name in before and before[name] != now.get(name):
+                raise changed(
+                    f"the list has changed since the resume point: {_TOLD[name]} "
+                    f"{before[name]}, and is {now.get(name)} now. Read the list from the beginning"
+                )
 
     @property
     def whole_total(self) -> int | None:
@@ -149,12 +166,12 @@ class PaginationStyle:
         if not limit or len(items) < limit:
             return
         if len(items) == asked and not usual and is_silent(document, self._path):
-            raise IncompleteListError(
+            raise changed(
                 f"the page has all {asked} items that were asked for, and does not say whether "
                 "more follow. Ask for larger pages, or read the list page by page with get()"
             )
         if names := [each for each in unknown_members(document, self._path) if each not in usual]:
-            raise IncompleteListError(
+            raise changed(
                 "the page is full and names no next page, but has members of unknown meaning "
                 f"({text_of(', '.join(names))}). Read the list page by page with get()"
             )
@@ -170,11 +187,6 @@ class PageNumbers(PaginationStyle):
         self._size, self._total = self._counts(document)
         self._asked_size = call.params.get("size", self._size)
         self._end = -(-self._total // self._size) if self._size else 1
-        if (total := call.position.get("total", self._total)) != self._total:
-            raise IncompleteListError(
-                f"the list has changed since the resume point: the total was {total} items, "
-                f"and is {self._total} now. Read the list from the beginning"
-            )
         self.total = max(self._total - _page_asked_by(call) * self._size, 0)
 
     @classmethod
@@ -204,7 +216,7 @@ class PageNumbers(PaginationStyle):
             came = text_of(member(document, "number"))
             raise IncompleteListError(f"number {asked} was asked for, and number {came} came")
         if (before := (self._size, self._total)) != (now := self._counts(document)):
-            raise IncompleteListError(
+            raise changed(
                 "the list changed during the reading: size and totalElements were {} and {}, "
                 "and are {} and {}. Read the list from the beginning".format(*before, *now)
             )
@@ -220,7 +232,8 @@ class PageNumbers(PaginationStyle):
         return map(self._position, range(_page_asked_by(call) + 1, self._end))
 
     def _position(self, number: int) -> Position:
-        return {"size": self._asked_size, "page": number, "total": self._total}
+        read = number * self._size
+        return {"size": self._asked_size, "page": number, "total": self._total, "read": read}
 
     def _counts(self, document: Document) -> tuple[int, int]:
         size, total = count(document, "size"), count(document, "totalElements")
@@ -257,14 +270,11 @@ class AempLinks(PaginationStyle):
     def __init__(self, call: Call, document: Document, items_path: str) -> None:
         super().__init__(items_path)
         self._last = self._linked(call, document).get("last")
-        self._size = len(self.items(document))
-        self._first = _number_in(call.path) == 1 and "number" not in call.position
-        if (last := call.position.get("last", self._last)) != self._last:
-            raise IncompleteListError(
-                f"the list has changed since the resume point: the last page was {last}, "
-                f"and is {self._last} now. Read the list from the beginning"
-            )
-        self._items = 0
+        number, read = _number_in(call.path), call.position.get("read")
+        # All pages before the last page have the same size.
+        self._size = read // (number - 1) if read else len(self.items(document))
+        self._is_counted = read is not None or (number == 1 and "number" not in call.position)
+        self._items = read or 0
 
     @classmethod
     def prepared(cls, call: Call) -> Call | None:
@@ -294,6 +304,10 @@ class AempLinks(PaginationStyle):
     def _facts(self) -> Position:
         return {} if self._last is None else {"last": self._last}
 
+    def _position(self, number: int) -> Position:
+        read = {"read": (number - 1) * self._size} if self._is_counted else {}
+        return {"number": number, **self._facts, **read}
+
     def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
         links, number = self._linked(call, document), _number_in(call.path)
         self._items += len(items)
@@ -301,20 +315,19 @@ class AempLinks(PaginationStyle):
         if "next" in links or (self._last is not None and self._last > number):
             if len(items) != self._size or not items:
                 raise IncompleteListError("the page is not full, and is not the last page")
-            return {"number": number + 1, **self._facts}
-        found = self._items if self._first else None
+            return self._position(number + 1)
+        found = self._items if self._is_counted else None
         self._check_end(call, document, items=found, pages=number, numbered=True)
         return None
 
     def ahead(self, call: Call) -> Iterator[Position] | None:
         if self._last is None:
             return None
-        numbers = range(_number_in(call.path) + 1, self._last + 1)
-        return ({"number": number, **self._facts} for number in numbers)
+        return map(self._position, range(_number_in(call.path) + 1, self._last + 1))
 
     def _check(self, links: dict[str, int], number: int) -> None:
         if (last := links.get("last")) != self._last:
-            raise IncompleteListError(
+            raise changed(
                 f"the list changed during the reading: the last page was {self._last}, "
                 f"and is {last}. Read the list from the beginning"
             )
@@ -371,9 +384,11 @@ class Cursor(PaginationStyle):
         super().__init__(items_path)
         self._name = "before" if call.params.get("before") else "after"
         self._begins_at_start = not call.params.get(self._name)
+        read = call.position.get("read")
+        self._is_counted = self._begins_at_start or read is not None
+        self._pages, self._items = call.position.get("pages", 0), read or 0
         self._history = CursorHistory()
         self._usual: tuple[str, ...] = ()
-        self._pages = self._items = 0
 
     @classmethod
     def recognised(cls, call: Call, document: Document, items_path: str | None) -> Cursor | None:
@@ -388,37 +403,34 @@ class Cursor(PaginationStyle):
         # A number has become text in the URL.
         if not items or cursor in (None, "") or str(cursor) == call.params.get(self._name):
             # A total includes items before the first page of this reading.
-            read = (self._items, self._pages) if self._begins_at_start else (None, None)
+            read = (self._items, self._pages) if self._is_counted else (None, None)
             self._check_end(call, document, items=read[0], pages=read[1])
-            if self._begins_at_start:
+            # After a resume point, no page may have shown the usual members yet.
+            if self._begins_at_start or (self._is_counted and self._usual):
                 self._check_full(call, document, items, self._usual)
             return None
         self._usual = self._usual or tuple(document)
         check_cursor(cursor, self._history)
         limit = {} if call.sized else {"limit": LIMIT}
-        return {**limit, self._name: cursor}
+        counts = {"read": self._items, "pages": self._pages} if self._is_counted else {}
+        return {**limit, self._name: cursor, **counts}
 
 
 class SingleResponse(PaginationStyle):
     """A response with the whole list, unless the response has a sign of more items."""
 
-    def __init__(self, call: Call, document: Document, items_path: str) -> None:
+    def __init__(self, document: Document, items_path: str) -> None:
         super().__init__(items_path)
         self.total = len(self.items(document))
-        if (total := call.position.get("total", self.total)) != self.total:
-            raise IncompleteListError(
-                f"the list has changed since the resume point: the total was {total} items, "
-                f"and is {self.total} now. Read the list from the beginning"
-            )
 
     @classmethod
     def recognised(
         cls,
-        call: Call,
+        call: Call,  # noqa: ARG003
         document: Document,
         items_path: str | None,
     ) -> SingleResponse | None:
-        return cls(call, document, _path_of_items(document, items_path))
+        return cls(document, _path_of_items(document, items_path))
 
     def first(self, call: Call) -> Position:  # noqa: ARG002
         return {"total": self.total}
@@ -444,7 +456,7 @@ def check_cursor(cursor: Any, history: CursorHistory) -> None:
         kind = type(cursor).__name__
         raise IncompleteListError(f"a cursor is no text: {text_of(cursor)} ({kind})")
     if history.has_seen(cursor):
-        raise IncompleteListError("a cursor came for the second time, so the list never ends")
+        raise changed("a cursor came for the second time, so the list never ends")
 
 
 def _path_of_items(document: Document, items_path: str | None) -> str:

@@ -28,10 +28,10 @@ class TokenDict(_AccessToken, total=False):
 
 
 class ResumePoint(TypedDict):
-    """Where to continue a list: :attr:`ListError.resume`, and the argument ``resume`` of ``items``.
+    """Where to continue a list: :attr:`Walk.resume`, and the argument ``resume`` of ``items``.
 
-    A resume point can be saved as JSON. Further members depend on the pagination style and are
-    private to this library.
+    A resume point can be saved as JSON. All members are private to this library, depend on the
+    pagination style, and must come back unchanged.
     """
 
     list: str

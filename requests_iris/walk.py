@@ -1,8 +1,7 @@
 """Walk: an iterator over a list that knows at any moment where to continue.
 
-A walk is made of portions: the elements of one page, and the resume points between the elements.
-The portions come from a generator, such as the readings of ``pagination.py``. This module does no
-I/O.
+A walk consists of portions: the elements of a page, and the resume points between the elements. A
+generator yields the portions, for example in ``pagination.py``. This module does no I/O.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["Portion", "Walk"]
 
 T = TypeVar("T")
-#: A resume point as a dict; None for the beginning of the list.
+#: A resume point; None is the beginning of the list.
 Resume = Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
 class Portion(Generic[T]):
-    """What one page adds to a walk.
+    """The part of a walk that comes from a page.
 
     :ivar elements: the elements to hand out: the items of the page, or the page itself.
-    :ivar items: the number of items in these elements.
-    :ivar total: the number of items of the whole list, or None if the server does not say.
-    :ivar resume: the resume point after so many of the elements.
+    :ivar items: the number of items in the elements.
+    :ivar total: the number of items of the whole list; None if unknown.
+    :ivar resume: returns the resume point after a number of elements.
     """
 
     elements: list[T]
@@ -47,14 +46,14 @@ class Portion(Generic[T]):
     resume: Callable[[int], Resume]
 
 
-# itertools.chain hands out the elements of the list iterators from `_Reader` at the speed of C. A
-# method `__next__` in Python would cost each element more than the generator that was here before.
+# itertools.chain hands out the elements of the list iterators from `_Reader` at the speed of C, in
+# half the time of a generator. A method `__next__` in Python would take longer than a generator.
 class Walk(chain[T]):
     """An iterator over the pages or items of a list: :meth:`IrisSession.pages` and ``items``.
 
-    A walk can be used in a ``with`` statement, which closes the walk. Reading begins with the first
-    ``next()``, and an unfinished walk that is closed, or is garbage, stops reading. A walk cannot
-    be copied or pickled: save :attr:`resume` instead.
+    Reading begins with the first ``next()``. A ``with`` statement closes the walk at its end. An
+    unfinished walk stops reading if the walk is closed or garbage. A walk cannot be copied or
+    pickled: save :attr:`resume` instead. Threads may share a walk: each element is handed out once.
     """
 
     _reader: _Reader[T]
@@ -83,11 +82,11 @@ class Walk(chain[T]):
     def resume(self) -> ResumePoint | None:
         """Where the next run continues: after the last element that was handed out.
 
-        A new dict at each read, which can be saved as JSON; pass the dict as ``resume=`` of the
-        same call. None means: from the beginning. Before the first element this is the passed
-        ``resume``. After the last element the resume point may already say that the list is
-        finished: a walk from such a point is empty and sends nothing. After a :class:`ListError`
-        this is the ``resume`` of the error.
+        A new dict for each read. Save the dict as JSON, and pass the dict as ``resume=`` of the
+        same call. None: the next run begins at the beginning. Before the first element, this is the
+        passed ``resume``. After a :class:`ListError`, this is the ``resume`` of the error. After
+        the last element, the resume point may already say that the list is finished: the next walk
+        is then empty and sends nothing.
         """
         return cast("ResumePoint | None", self._reader.resume)
 
@@ -98,12 +97,12 @@ class Walk(chain[T]):
 
     @property
     def pages_read(self) -> int:
-        """The number of pages whose last item this walk has handed out."""
+        """The number of pages whose last item was handed out, without pages of earlier runs."""
         return self._reader.now.pages_read
 
     @property
     def items_read(self) -> int:
-        """The number of items that this walk has handed out."""
+        """The number of items that were handed out, without items of earlier runs."""
         return self._reader.now.items_read
 
     @property
@@ -114,7 +113,7 @@ class Walk(chain[T]):
     def close(self) -> None:
         """Stops reading. The walk hands out nothing more, and all attributes stay.
 
-        :raises ValueError: while a different thread, or a hook, reads a page of this walk.
+        :raises ValueError: during a request of the walk, in a different thread or in a hook.
         """
         self._reader.close()
 
@@ -139,11 +138,14 @@ class Walk(chain[T]):
 
 @dataclass(frozen=True)
 class _Now:
-    """Where a walk stands. Replaced as a whole, so a different thread reads facts that fit.
+    """The page in use. The reader replaces the whole object, so the facts fit in every thread.
 
-    :ivar left: the iterator over the rest of the elements. The rest is not counted at each element:
-        a list iterator knows its length.
-    :ivar pages: 1 for a page, 0 before the first page.
+    :ivar left: the iterator over the remaining elements. Nothing is counted for each element: the
+        iterator knows the number of remaining elements.
+    :ivar resume_after: returns the resume point after a number of elements.
+    :ivar size: the number of elements.
+    :ivar pages: 1, or 0 before the first page.
+    :ivar items: the number of items of the page.
     """
 
     left: Iterator[Any]
@@ -182,16 +184,16 @@ class _Now:
         )
 
     def closed(self) -> _Now:
-        """The same counts, without the rest of the elements."""
+        """The same counts, without the remaining elements."""
         rest: repeat[None] = repeat(None, length_hint(self.left))
         return replace(self, left=rest)
 
 
 class _Reader(Generic[T]):
-    """The iterators that a walk chains: one for each page.
+    """Yields an iterator for each page. The walk chains the iterators.
 
-    Several threads may call ``next()`` of the same walk: a lock lets one thread read a page, and
-    the others then share the iterator of this page, so each element is handed out once.
+    Threads may share a walk: a lock lets only one thread read a page, and all threads then share
+    the iterator of the page. A list iterator hands out each element once.
     """
 
     def __init__(
@@ -216,9 +218,9 @@ class _Reader(Generic[T]):
 
     def __next__(self) -> Iterator[T]:
         if self._owner == threading.get_ident():
-            # The chain ends with this error, so the call under way must fail too: no half list.
+            # The error ends the chain. Without an error of its own, the outer call would end early.
             self._is_torn = True
-            raise ValueError("this walk is already reading a page")
+            raise ValueError("the walk is reading a page, and cannot be read by a hook")
         with self._lock:
             self._owner = threading.get_ident()
             try:
@@ -228,7 +230,7 @@ class _Reader(Generic[T]):
 
     def _next(self) -> Iterator[T]:
         if length_hint(self.now.left) and not self._is_closed:
-            return self.now.left  # a different thread has just read the page
+            return self.now.left  # A different thread has just read the page.
         try:
             for portion in self._portions:
                 self._advance(portion)
@@ -243,15 +245,15 @@ class _Reader(Generic[T]):
     def _advance(self, portion: Portion[T]) -> None:
         if self._is_torn:
             self._portions.close()
-            raise ValueError("this walk was read by a hook of its own request")
+            raise ValueError("a hook has read the walk during a request of the walk")
         self.now, self.total = self.now.then(portion), portion.total
 
     def close(self) -> None:
         if self.finished:
             return
         if self._owner is not None:
-            raise ValueError("this walk is reading a page")
+            raise ValueError("the walk is reading a page, and cannot be closed now")
         self._is_closed = True
         left, self.now = self.now.left, self.now.closed()
-        deque(left, maxlen=0)  # the chain has the same iterator
+        deque(left, maxlen=0)  # The chain has the same iterator, and must end too.
         self._portions.close()

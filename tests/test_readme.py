@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shlex
+import sqlite3
 import textwrap
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -71,23 +71,33 @@ def test_the_resume_block_of_the_readme_continues_a_broken_list(
 ) -> None:
     run = compile(blocks_of("Whole lists")[1], README.name, "exec")
 
+    path = tmp_path / "assets.db"
+
+    def found() -> list[str]:
+        with closing(sqlite3.connect(path)) as db:
+            return [each for (each,) in db.execute("SELECT id FROM assets ORDER BY rowid")]
+
     def found_by_a_run_that_fails(*faults: Fault) -> int:
         for fault in faults:
             real_hosts.inject(fault, on="api")
         with pytest.raises(IncompleteListError):
             exec(run, {})
-        return len((tmp_path / "assets.jsonl").read_text().splitlines())
+        return len(found())
 
     at_the_third = Fault(), Fault(), Fault(status=500)
     assert found_by_a_run_that_fails(*at_the_third) == 200
     assert found_by_a_run_that_fails(Fault(status=500)) == 200
-    real_hosts.machines += 1  # then the list has no resume point
+    real_hosts.machines += 1  # then the resume point is refused
     assert found_by_a_run_that_fails() == 200
+    path.unlink()
     assert found_by_a_run_that_fails(*at_the_third) == 200
+    real_hosts.forget()
     exec(run, {})
-    elements = map(json.loads, (tmp_path / "assets.jsonl").read_text().splitlines())
-    assert tuple(each["id"] for each in elements) == real_hosts.asset_ids
-    assert os.listdir(tmp_path) == ["assets.jsonl"]
+    assert tuple(found()) == real_hosts.asset_ids
+    assert real_hosts.count("api") == 1  # the third page
+    exec(run, {})  # the next run reads the list from the beginning, and replaces each asset
+    assert real_hosts.count("api") == 4
+    assert len(found()) == 251
 
 
 def test_the_first_screen_of_the_readme_has_code() -> None:

@@ -26,10 +26,10 @@ LISTS = {
 }
 #: The position in a resume point of each pagination style.
 POSITIONS = {
-    "pages": {"size": "10", "page": 3, "total": 250},
-    "post": {"size": "10", "page": 3, "total": 250},
-    "cursor": {"after": "b"},
-    "aemp": {"number": 2, "last": 3},
+    "pages": {"size": "10", "page": 3, "total": 250, "read": 30},
+    "post": {"size": "10", "page": 3, "total": 250, "read": 30},
+    "cursor": {"after": "b", "read": 10, "pages": 1},
+    "aemp": {"number": 2, "last": 3, "read": 100},
     "graphql": {"endCursor": "b"},
 }
 

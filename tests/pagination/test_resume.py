@@ -31,12 +31,13 @@ def test_the_resume_point_of_an_error_belongs_to_its_list(sandbox, iris, name) -
 def test_a_resume_point_is_refused_by_any_other_list(iris, name) -> None:
     url, arguments, _ = LISTS[name]
     resume = resume_at(POSITIONS[name], url, **arguments)
-    iris.items(url, resume=resume, max_workers=2, items_path="x", headers={"X": "y"}, **arguments)
+    iris.items(url, resume=resume, max_workers=2, headers={"X": "y"}, progress=True, **arguments)
     other = "PUT" if arguments.get("method") == "POST" else "POST"
     for changes in (
         {"url": url.replace("/api/", "/api/v2/")},
         {"params": {"size": 10, "limit": 10, "brand": "Acme"}},
         {"method": other},
+        {"items_path": "x"},
         {"data": "{}", "json": None},
         {"json": {**arguments.get("json", {}), "filter": "x"}},
         *({"resume": {**resume, member: "x"}} for member in resume),
@@ -94,7 +95,7 @@ def test_a_resume_point_that_changes_after_the_call_does_not_matter(iris) -> Non
     resume = resume_at({"page": 1, "size": 100, "total": 249}, **call)
     walk = iris.items(**call, resume=resume)
     resume.clear()
-    with pytest.raises(IncompleteListError, match="the total was 249 items, and is 250 now"):
+    with pytest.raises(IncompleteListError, match="the total was 249, and is 250 now"):
         list(walk)
 
 
@@ -122,7 +123,7 @@ def test_a_list_that_changed_since_its_resume_point_is_an_error(sandbox, iris) -
         list(walk)
     sandbox.clear_faults()
     sandbox.machines -= 1
-    with pytest.raises(IncompleteListError, match="the total was 250 items, and is 249 now"):
+    with pytest.raises(IncompleteListError, match="the total was 250, and is 249 now"):
         list(iris.items(ASSETS, params={"size": 100}, resume=caught.value.resume))
 
 

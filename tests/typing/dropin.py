@@ -5,7 +5,7 @@ Only type checkers read this file (``tox -e types``). Nothing in this file runs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
@@ -24,6 +24,7 @@ from requests_iris import (
     ResumePoint,
     TokenDict,
     Updater,
+    Walk,
 )
 
 
@@ -75,6 +76,15 @@ def listed(iris: IrisSession, saved: dict[str, Any]) -> None:
     bar: Progress = lambda read, total: None  # noqa: E731
     resume: ResumePoint | None = None
     try:
+        walk: Walk[Any] = iris.items("/x")
+        pages: Walk[requests.Response] = iris.pages("/x")
+        with walk, pages as same:
+            numbers: list[int] = [same.pages_read, walk.items_read, walk.total or 0]
+            statuses: list[int] = [page.status_code for page in same]
+            read: tuple[bool, ResumePoint | None] = (walk.finished, pages.resume)
+            iterators: list[Iterator[Any]] = [walk, pages]
+            saved.update(numbers=numbers, statuses=statuses, read=read, all=iterators)
+        walk.close()
         for item in iris.items("/x", max_workers=3, params={"size": 1}, progress=bar):
             saved["last"] = item
         for page in iris.pages("/x", method="POST", json={}, resume=saved, timeout=(1, 2)):

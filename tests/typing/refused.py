@@ -23,6 +23,9 @@ iris.pages("/x", worker=3)  # type: ignore[call-arg] # pyright: ignore[reportCal
 iris.pages("/x", progress=True)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 iris.pages("/x", params=5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
+iris.items("/x").finished = True  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+iris.pages("/x").resum()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+
 iris.get("/x", idempotnt=True)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 iris.get("/x", withhold_token="x")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 iris.options("/x", withheld=True)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]

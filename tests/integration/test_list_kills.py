@@ -1,0 +1,120 @@
+"""Processes that export a list, killed by SIGKILL at random moments, and started again.
+
+Each process saves an item and the resume point in one transaction. The default run makes a few
+kills. `KILLS=50 pytest tests/integration/test_list_kills.py` makes 50 in each pagination style.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from requests_iris import IrisSession
+from requests_iris.sandbox import Fault
+
+from ..pagination.lists import LISTS
+from ..support.paths import PLANS
+from ..support.waiting import HUNG
+
+KILLS = int(os.environ.get("KILLS", "3"))
+#: The lists of all pagination styles, with short pages. A single response cannot be shorter.
+CALLS: dict[str, dict[str, Any]] = {
+    **{name: {"url": url, **arguments} for name, (url, arguments, _) in LISTS.items()},
+    "single": {"url": PLANS},
+}
+#: Seconds of a page, and the longest pause before a kill: about the time of a whole list.
+PAGE, LONGEST = 0.004, 0.1
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL here")
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload([__name__])
+
+
+def export(path: Path, settings: dict[str, Any], call: dict[str, Any], begun: Any) -> None:
+    """Continues the export in the file at `path`."""
+    ca_file = settings.pop("ca_file")
+    with closing(opened(path)) as file, IrisSession(**settings) as iris:
+        iris.verify = ca_file
+        ((saved,),) = file.execute("SELECT resume FROM place")
+        begun.set()
+        walk = iris.items(**call, resume=json.loads(saved))
+        for item in walk:
+            time.sleep(0.0005)  # the work of a program
+            with file:
+                file.execute("INSERT INTO items (item) VALUES (?)", [json.dumps(item)])
+                file.execute("UPDATE place SET resume = ?", [json.dumps(walk.resume)])
+        with file:
+            file.execute("UPDATE place SET resume = ?", [json.dumps(walk.resume)])
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    # A kill loses nothing that was given to the operating system, so no write waits for the disk.
+    file = sqlite3.connect(path)
+    file.execute("PRAGMA synchronous = OFF")
+    return file
+
+
+def created(path: Path) -> None:
+    with closing(opened(path)) as file, file:
+        file.execute("CREATE TABLE items (number INTEGER PRIMARY KEY, item TEXT)")
+        file.execute("CREATE TABLE place (resume TEXT)")
+        file.execute("INSERT INTO place VALUES ('null')")
+
+
+def saved_in(path: Path) -> tuple[list[Any], dict[str, Any] | None]:
+    """The items of an export, and the resume point."""
+    with closing(opened(path)) as file:
+        found = file.execute("SELECT item FROM items ORDER BY number").fetchall()
+        ((place,),) = file.execute("SELECT resume FROM place")
+    return [json.loads(item) for (item,) in found], json.loads(place)
+
+
+def started(path: Path, settings: dict[str, Any], call: dict[str, Any]) -> Any:
+    begun = _context.Event()
+    process = _context.Process(target=export, args=(path, settings, call, begun), daemon=True)
+    process.start()
+    assert begun.wait(HUNG)
+    return process
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_killed_export_has_every_item_exactly_once(sandbox, iris, tmp_path, name) -> None:
+    sandbox.machines, sandbox.aemp.page_size = 60, 10
+    whole = list(iris.items(**CALLS[name]))
+    settings = {**sandbox.settings, "token": iris.token, "ca_file": sandbox.ca_file}
+    sandbox.inject(Fault(delay=PAGE), on="api", times=1_000_000)
+    kills = lists = 0
+    while kills < KILLS:
+        lists += 1
+        created(path := tmp_path / f"{lists}.db")
+        before = -1
+        while True:
+            call = {**CALLS[name], "max_workers": random.choice([1, 3])}
+            process = started(path, settings, call)
+            # The last process of the last list ends without a kill.
+            process.join(HUNG if kills >= KILLS else random.uniform(0, LONGEST))
+            process.kill()
+            process.join(HUNG)
+            was_killed = process.exitcode == -signal.SIGKILL
+            assert was_killed or process.exitcode == 0
+            found, place = saved_in(path)
+            assert found == whole[: len(found)]
+            # A kill counts if the process wrote items, and more items were left.
+            kills += was_killed and before < len(found) < len(whole) and found != []
+            before = len(found)
+            if not was_killed:
+                break
+        assert found == whole
+        assert place is not None
+        assert place["finished"] is True
+    assert kills >= KILLS
