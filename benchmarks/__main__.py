@@ -12,10 +12,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from . import counts
 from .figure import Figure
 
 #: The modules in the order of the table. In each module, a function `measure` yields figures.
-BENCHMARKS = ("overhead", "imports", "threads", "renewal", "lists", "growth")
+BENCHMARKS = ("overhead", "imports", "threads", "renewal", "lists", "items", "growth")
 #: Characters of the longest bar in a chart.
 BAR = 30
 
@@ -31,10 +32,14 @@ def main() -> int:
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print JSON instead of a table")
     output.add_argument("--chart", action="store_true", help="print bars below the table")
+    output.add_argument("--check", action="store_true", help="compare counts with counts.json")
+    output.add_argument("--update", action="store_true", help="write the counts to counts.json")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
         parser.error(f"unknown benchmark {', '.join(unknown)}; choose from {', '.join(BENCHMARKS)}")
     _forget_environment()
+    if arguments.check or arguments.update:
+        return counts.check() if arguments.check else counts.update()
     figures = []
     for name in arguments.names or BENCHMARKS:
         benchmark = importlib.import_module(f".{name}", __package__)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import resource
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -11,9 +13,11 @@ from statistics import median
 from requests_iris import IrisSession
 
 from . import peers
+from .canned import URL, canned_session
+from .endless import LISTS
 from .figure import Figure
 from .iris import remote_sandbox
-from .overhead import URL, signed_in
+from .overhead import signed_in
 
 #: Requests of a long session, and timed requests at the beginning and at the end.
 LIFE, TIMED = 100_000, 2_000
@@ -25,6 +29,7 @@ def measure() -> Iterator[Figure]:
     yield _time()
     yield _memory_of_requests()
     yield _memory_of_renewals()
+    yield from _memory_of_pages()
 
 
 def _time() -> Figure:
@@ -86,3 +91,29 @@ def _memory(what: str, work: Callable[[], object], times: int) -> Figure:
         at_most=1.1,
         details={"after": f"{after / 1024:.0f} KiB", "before": f"{before / 1024:.0f} KiB"},
     )
+
+
+def _memory_of_pages() -> Iterator[Figure]:
+    """The memory of a process after 100,000 pages of one list, in each pagination style."""
+    spawn = multiprocessing.get_context("spawn")
+    for style in LISTS:
+        with spawn.Pool(1) as pool:
+            before, after = pool.apply(_peaks, (style, WARM, LIFE))
+        yield Figure(
+            name=f"memory after {LIFE:,} pages ({style}), of that after {WARM}",
+            value=after / before,
+            at_most=1.02,
+            details={"after": f"{after / 1024:.0f} MiB", "before": f"{before / 1024:.0f} MiB"},
+        )
+
+
+def _peaks(style: str, few: int, many: int) -> list[int]:
+    """The largest memory of this process in KiB, after `few` and after `many` pages."""
+    found = LISTS[style]
+    iris = canned_session(found.adapter(many))
+    walk = iris.items(found.path, **found.arguments)
+    peaks = []
+    for number, _ in enumerate(walk, 1):
+        if number in (few, many):
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return peaks

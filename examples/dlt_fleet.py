@@ -10,7 +10,7 @@ that fails changes neither.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -48,7 +48,7 @@ def hours(
     the next run begins there, minus `LOOKBACK`. The key removes rows that are read again.
     """
     since = datetime.fromisoformat(read_until.start_value)
-    until = now or datetime.now(timezone.utc)
+    until = now or datetime.now(UTC)
     for start, end in windows(since, until, step=timedelta(days=1), lookback=LOOKBACK):
         for pin in pins:
             found = iris.series(pin, "CumulativeOperatingHours", start, end)

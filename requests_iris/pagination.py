@@ -24,6 +24,7 @@ from requests import HTTPError, JSONDecodeError, RequestException, Response
 
 from .call import Call, Position
 from .clock import Clock
+from .decoding import json_of
 from .document import Document, changed
 from .errors import IncompleteListError, ListError, SettingError
 from .hints import headers_leading_on
@@ -462,7 +463,7 @@ def _incomplete(error: RequestException) -> IncompleteListError:
 def _json_of(response: Response) -> tuple[Any, Exception | None]:
     """The JSON of a response, or None and the error."""
     try:
-        return response.json(), None
+        return json_of(response), None
     except (ValueError, RecursionError) as error:
         return None, error
 

@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
     {"token", "hosts", "credentials", "call", "hints"},
     {"problems", "links", "page_errors", "progress", "walk", "edges", "workers"},
     {"document", "body", "discard"},
-    {"errors", "clock", "cursor_history", "secret", "forks", "text"},
+    {"errors", "clock", "cursor_history", "secret", "forks", "text", "decoding"},
     {"arguments", "timespans", "types"},
 ]
 #: Names that only the module of the session may use: the inside of requests.Session.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import dlt
 import pytest
@@ -86,7 +86,7 @@ def test_a_failed_run_of_dlt_changes_neither_the_rows_nor_the_resume_point(
 
 
 def test_dlt_reads_each_hour_once_and_late_data_in_the_next_run(pipeline, iris, sandbox) -> None:
-    first = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    first = datetime(2026, 1, 1, tzinfo=UTC)
     pins = [asset["serialNumber"] for asset in iris.items(ASSETS)][:2]
 
     def read_until(end: datetime) -> list[tuple[str, str]]:

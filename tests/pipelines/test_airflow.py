@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def test_a_retry_of_an_airflow_task_continues_its_series(
 ) -> None:
     fleet.machines = 2
     monkeypatch.setenv("IRIS_EXPORT", str(tmp_path))
-    start = datetime(2026, 1, 2, tzinfo=timezone.utc)
+    start = datetime(2026, 1, 2, tzinfo=UTC)
     day_before = start - timedelta(days=1)
     late = [day_before + timedelta(minutes=minute) for minute in range(1, 11)]  # a second page
     fleet.add_late_data("SN00000001", "CumulativeOperatingHours", late)
