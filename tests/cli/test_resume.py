@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import multiprocessing
 import os
 import random
 import resource
@@ -28,6 +27,7 @@ from requests_iris.cli.failures import Failure, WrongSetting
 from requests_iris.cli.spool import Spool, opened
 from requests_iris.sandbox import Fault, Sandbox
 
+from ..support.processes import context
 from ..support.waiting import HUNG, wait_until
 
 ASSETS = "/api/asset/v1/assets"
@@ -48,8 +48,6 @@ LISTS = {
     "GraphQL": ["--graphql", "query.graphql", "-p", "first=10"],
     "POST": ["/public/api/eventlog/v3/asset-event/log", "-p", "size=40", "--json", DAYS],
 }
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__, "requests_iris.session"])
 
 
 @pytest.fixture(autouse=True)
@@ -416,7 +414,7 @@ def run_in_a_process(arguments: list[str], environ: dict[str, str], limit: int |
 
 def start(account: Sandbox, arguments: list[str], limit: int | None = None) -> Any:
     environ = {**account.environ, "PWD": os.getcwd()}
-    process = _context.Process(target=run_in_a_process, args=(arguments, environ, limit))
+    process = context.Process(target=run_in_a_process, args=(arguments, environ, limit))
     process.start()
     return process
 
@@ -426,7 +424,7 @@ class TestEndsOfAProcess:
     @pytest.mark.parametrize("name", LISTS)
     def test_killed_runs_write_every_item_exactly_once(self, account: Sandbox, name: str) -> None:
         kind = random.choice(["jsonl", "csv"])
-        command = [word.format(assets=ASSETS) if "assets" in word else word for word in LISTS[name]]
+        command = [ASSETS if word == "{assets}" else word for word in LISTS[name]]
         Path("query.graphql").write_text(QUERY, "utf-8")
         assert get("--all", *command, "-o", f"once.{kind}").exit_code == 0
         pages = account.count("api")

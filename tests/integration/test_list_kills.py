@@ -7,7 +7,6 @@ kills. `KILLS=50 pytest tests/integration/test_list_kills.py` makes 50 in each p
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -26,6 +25,7 @@ from requests_iris.sandbox.fleet import EPOCH
 
 from ..pagination.lists import LISTS
 from ..support.paths import PLANS
+from ..support.processes import context
 from ..support.waiting import HUNG
 
 KILLS = int(os.environ.get("KILLS", "3"))
@@ -46,8 +46,6 @@ CALLS: dict[str, dict[str, Any]] = {
 PAGE, LONGEST = 0.004, 0.1
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL here")
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])
 
 
 def export(path: Path, settings: dict[str, Any], call: dict[str, Any], begun: Any) -> None:
@@ -94,8 +92,8 @@ def saved_in(path: Path) -> tuple[list[Any], dict[str, Any] | None]:
 
 
 def started(path: Path, settings: dict[str, Any], call: dict[str, Any]) -> Any:
-    begun = _context.Event()
-    process = _context.Process(target=export, args=(path, settings, call, begun), daemon=True)
+    begun = context.Event()
+    process = context.Process(target=export, args=(path, settings, call, begun), daemon=True)
     process.start()
     assert begun.wait(HUNG)
     return process

@@ -10,7 +10,9 @@ context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
     [
         *("filelock", "redis"),
+        "tests.cli.test_resume",
         "tests.integration.test_client_credentials",
+        "tests.integration.test_list_kills",
         "tests.integration.test_shared_token",
         "tests.integration.test_store_kills",
     ]
