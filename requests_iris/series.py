@@ -239,7 +239,7 @@ class _Reading:
         self._pages = 0
         self._items = 0
 
-    def portions(self, place: _Place) -> Generator[Portion[Any], None, None]:
+    def portions(self, place: _Place) -> Generator[Portion, None, None]:
         """The pages of all windows from a place on."""
         is_later = place != _Place(0)
         later = range(place.window + 1, self._series.windows)
@@ -268,7 +268,7 @@ class _Reading:
 
     def _window(
         self, pages: Iterator[Page], place: _Place, fill: Callable[[], None]
-    ) -> Generator[Portion[Any], None, _Place]:
+    ) -> Generator[Portion, None, _Place]:
         """The pages of a window; returns the place after the window.
 
         :param fill: called after each page, to request the next windows early.

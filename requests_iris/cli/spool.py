@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,7 @@ class Spool:
             self.path.unlink(missing_ok=True)
 
     def _write_head(self, identity: Mapping[str, str]) -> None:
-        self.begun = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+        self.begun = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         head = {MAGIC: VERSION, "begun": self.begun, "list": dict(identity)}
         self._write(0, json.dumps(head).encode() + b"\n")
         sync_directory(self.path.parent)
