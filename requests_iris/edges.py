@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +20,6 @@ from .timespans import Window, text_of_time
 
 #: Names of the member with the time of an item, folded.
 _TIMES = frozenset(("datetime", "timestamp", "time", "eventdatetime"))
-#: A time in ISO 8601. Python 3.10 cannot read a "Z", or seven digits after the point.
-_TIME = re.compile(
-    r"\s*(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:Z|([+-]\d\d):?(\d\d))?\s*",
-    re.ASCII | re.I,
-)
 
 
 @dataclass(frozen=True)
@@ -114,14 +108,11 @@ def _watched_times(items: list[Any], watched: Iterable[datetime]) -> Iterator[da
 def time_of(item: Any) -> datetime | None:
     """The time of an item in UTC; None for an item without a time in ISO 8601."""
     text = _time_in(item) if isinstance(item, Mapping) else None
-    match = _TIME.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
+    if not isinstance(text, str):
         return None
-    date, time, fraction, hours, minutes = match.groups()
-    offset = f"{hours}:{minutes}" if hours else "+00:00"
     try:
-        found = datetime.fromisoformat(f"{date}T{time}.{fraction or '0':0<6.6}{offset}")
-        return found.astimezone(UTC)
+        time = datetime.fromisoformat(text.strip())
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
 
