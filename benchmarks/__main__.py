@@ -12,24 +12,34 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from . import counts
 from .figure import Figure
 
-#: In the order of the table: the modules, each with a function `measure` that yields figures.
-BENCHMARKS = ("overhead", "imports", "threads", "renewal", "lists", "growth", "quota")
+#: The modules in the order of the table. In each module, a function `measure` yields figures.
+BENCHMARKS = ("overhead", "imports", "threads", "renewal", "lists", "items", "growth", "quota")
 #: Characters of the longest bar in a chart.
 BAR = 30
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="figures for a program to read")
-    form.add_argument("--chart", action="store_true", help="bars below the table")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"a benchmark: {', '.join(BENCHMARKS)}; all by default",
+    )
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    output.add_argument("--chart", action="store_true", help="print bars below the table")
+    output.add_argument("--check", action="store_true", help="compare counts with counts.json")
+    output.add_argument("--update", action="store_true", help="write the counts to counts.json")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(BENCHMARKS):
-        parser.error(f"there is no benchmark {', '.join(unknown)}")
+        parser.error(f"unknown benchmark {', '.join(unknown)}; choose from {', '.join(BENCHMARKS)}")
     _forget_environment()
+    if arguments.check or arguments.update:
+        return counts.check() if arguments.check else counts.update()
     figures = []
     for name in arguments.names or BENCHMARKS:
         benchmark = importlib.import_module(f".{name}", __package__)
@@ -57,7 +67,7 @@ def chart(figures: Sequence[Figure]) -> Iterator[str]:
     for name in dict.fromkeys(figure.name for figure in figures if figure.whose):
         bars = [figure for figure in figures if figure.name == name]
         longest = max(figure.value for figure in bars)
-        if not longest:  # all are 0
+        if not longest:  # all values are 0
             continue
         yield name
         for figure in bars:
@@ -73,7 +83,7 @@ def _forget_environment() -> None:
 
 
 def _forget_heap() -> None:
-    # The garbage collector would search all libraries at each collection. No program has them all.
+    # The garbage collector would search all libraries at each collection. No program imports all.
     gc.collect()
     gc.freeze()
 

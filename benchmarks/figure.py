@@ -1,4 +1,4 @@
-"""One figure: what was measured, what came out, and what it should be."""
+"""A figure: a measured number with a bound."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A measured number beside its bound.
+    """A measured number with a bound.
 
-    `name`: of the figure, in a few words.
-    `whose`: whose it is, for one that every library has of its own.
-    `value`: mostly a ratio, ours to theirs.
-    `at_most`, `at_least`: its bound; None for a figure that is only told.
-    `details`: what it was made of, in words and units.
+    `name`: the name of the figure, in a few words.
+    `whose`: the library, if the figure is measured for each library.
+    `value`: the number, in most cases our median divided by theirs.
+    `at_most`, `at_least`: the bound. A figure without a bound always holds.
+    `details`: the measured times and counts, with units.
     """
 
     name: str

@@ -1,8 +1,10 @@
-"""What a session costs that has lived for long: time and memory."""
+"""Time and memory of a session after many requests and many renewals."""
 
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import resource
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -11,12 +13,15 @@ from statistics import median
 from requests_iris import IrisSession
 
 from . import peers
+from .canned import URL, canned_session
+from .endless import LISTS
 from .figure import Figure
 from .iris import remote_sandbox
-from .overhead import URL, signed_in
+from .overhead import signed_in
 
-#: Requests in the life of a session, and those at its two ends that are timed.
+#: Requests of a long session, and timed requests at the beginning and at the end.
 LIFE, TIMED = 100_000, 2_000
+#: Renewals of a long session, and calls before the first measurement of memory.
 RENEWALS, WARM = 1_000, 100
 
 
@@ -24,10 +29,11 @@ def measure() -> Iterator[Figure]:
     yield _time()
     yield _memory_of_requests()
     yield _memory_of_renewals()
+    yield from _memory_of_pages()
 
 
 def _time() -> Figure:
-    """A young session beside the old one, in turn: the machine has not the same speed all day."""
+    """A new and a long session take turns, because the speed of a machine varies."""
     old = signed_in(peers.iris)
     for _ in range(LIFE):
         old.get(URL)
@@ -39,7 +45,7 @@ def _time() -> Figure:
         costs.append(pair)
     aged, fresh = (median(column) * 1e6 for column in zip(*costs, strict=True))
     return Figure(
-        name=f"the {LIFE:,}th request, of the first ones",
+        name=f"CPU of request {LIFE:,}, of the first requests",
         value=median(ratios),
         at_most=1.05,
         details={"late": f"{aged:.0f} us", "early": f"{fresh:.0f} us"},
@@ -61,7 +67,7 @@ def _memory_of_requests() -> Figure:
 
 
 def _memory_of_renewals() -> Figure:
-    """Real ones; the sandbox has a process, and a memory, of its own."""
+    """Real renewals. The sandbox runs in a separate process, with separate memory."""
     with remote_sandbox() as sandbox, IrisSession(**sandbox.get("settings")) as iris:
         tracemalloc.start()
         iris.verify = sandbox.get("ca_file")
@@ -70,7 +76,7 @@ def _memory_of_renewals() -> Figure:
 
 
 def _memory(what: str, work: Callable[[], object], times: int) -> Figure:
-    """What the process holds more than when it began, after the work and after warming up."""
+    """The growth of memory after the work, divided by the growth after a warm-up."""
     sizes = []
     for count in (WARM, times):
         for _ in range(count):
@@ -85,3 +91,29 @@ def _memory(what: str, work: Callable[[], object], times: int) -> Figure:
         at_most=1.1,
         details={"after": f"{after / 1024:.0f} KiB", "before": f"{before / 1024:.0f} KiB"},
     )
+
+
+def _memory_of_pages() -> Iterator[Figure]:
+    """The memory of a process after 100,000 pages of one list, in each pagination style."""
+    spawn = multiprocessing.get_context("spawn")
+    for style in LISTS:
+        with spawn.Pool(1) as pool:
+            before, after = pool.apply(_peaks, (style, WARM, LIFE))
+        yield Figure(
+            name=f"memory after {LIFE:,} pages ({style}), of that after {WARM}",
+            value=after / before,
+            at_most=1.02,
+            details={"after": f"{after / 1024:.0f} MiB", "before": f"{before / 1024:.0f} MiB"},
+        )
+
+
+def _peaks(style: str, few: int, many: int) -> list[int]:
+    """The largest memory of this process in KiB, after `few` and after `many` pages."""
+    found = LISTS[style]
+    iris = canned_session(found.adapter(many))
+    walk = iris.items(found.path, **found.arguments)
+    peaks = []
+    for number, _ in enumerate(walk, 1):
+        if number in (few, many):
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return peaks

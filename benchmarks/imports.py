@@ -1,4 +1,7 @@
-"""What it costs to import the package, which brings nothing before it is used, and the session."""
+"""The CPU time to import the package, and to import the session.
+
+The package imports a name at the first use only.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def measure(*, rounds: int = 20) -> Iterator[Figure]:
 
 
 def _running(statement: str) -> Callable[[], object]:
-    """A whole interpreter, as each side would start one."""
+    """Each import runs in a new interpreter."""
     return lambda: subprocess.run([sys.executable, "-c", statement], check=True)
 
 

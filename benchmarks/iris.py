@@ -1,4 +1,4 @@
-"""The sandbox in a process of its own, so that it does not compete for the client's interpreter."""
+"""The sandbox in a separate process. The sandbox and the client do not share an interpreter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from requests_iris.sandbox import Sandbox
 
 
 class RemoteSandbox:
-    """Reads attributes of the sandbox, and calls its methods, in the other process."""
+    """Reads attributes and calls methods of the sandbox in the separate process."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe

@@ -11,30 +11,14 @@ import time
 from collections.abc import Iterator
 
 import requests
-from requests.adapters import BaseAdapter
 
 from . import peers
+from .canned import URL, Canned
 from .figure import Figure
 from .turns import take_turns
 
-URL = "https://iris.trackunit.com/api/asset/v1/assets?size=100"
 #: The largest cost, as a part of the cost of a plain session.
 AT_MOST = 0.80
-
-
-class Canned(BaseAdapter):
-    """Returns a minimal response at once, so the cost is that of the session alone."""
-
-    def send(self, request: requests.PreparedRequest, **settings: object) -> requests.Response:
-        response = requests.Response()
-        response.status_code = 200
-        response.request = request
-        response.url = request.url or ""
-        response._content = b"{}"
-        return response
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def signed_in(peer: peers.Peer) -> requests.Session:

@@ -1,4 +1,4 @@
-"""The peers: other libraries that keep a requests session signed in, used as their manuals say."""
+"""The peers: libraries that keep a requests session signed in, used as in the manuals."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from requests_oauthlib import OAuth2Session
 
 from requests_iris import IrisSession
 
-#: The settings of an account, as `Sandbox.settings` has them.
+#: The settings of an account, as in `Sandbox.settings`.
 Settings = dict[str, str]
-#: Makes a session; signs in when it is called with a session, as one's own code would have to.
+#: Makes a session. Without a token, the session signs in at the first request.
 Peer = Callable[[Settings, "dict[str, Any] | None"], requests.Session]
 
-#: An account that nobody has, for work without a token endpoint.
+#: An invented account, for work without a token endpoint.
 ACCOUNT: Settings = {
     "client_id": "client",
     "client_secret": "secret",
@@ -40,7 +40,8 @@ ACCOUNT: Settings = {
 OURS = "IrisSession"
 PLAIN = "requests.Session"
 SCOPE = "api offline_access"
-#: Seconds before its end from which a peer does not use a token; the defaults outlast those here.
+#: The leeway in seconds. The default leeway of most peers is longer than the lifetime of a token in
+#: these benchmarks.
 LEEWAY = 1
 
 
@@ -55,7 +56,7 @@ def plain(settings: Settings, token: dict[str, Any] | None) -> requests.Session:
 
 
 def requests_oauthlib(settings: Settings, token: dict[str, Any] | None) -> requests.Session:
-    """Renews by itself; the first token is one's own business."""
+    """The library renews the token. The code here signs in."""
     client = settings["client_id"], settings["client_secret"]
 
     class SignedIn(OAuth2Session):  # type: ignore[misc]
@@ -63,7 +64,7 @@ def requests_oauthlib(settings: Settings, token: dict[str, Any] | None) -> reque
             if not self.authorized:
                 user = {name: settings[name] for name in ("username", "password")}
                 self.fetch_token(settings["token_url"], auth=client, verify=self.verify, **user)
-            # only so does it authenticate the client at renewal
+            # without both names, requests-oauthlib does not authenticate the client when refreshing
             names = dict(zip(("client_id", "client_secret"), client, strict=True))
             return super().get(url, **names, **kwargs)  # type: ignore[no-any-return]
 
@@ -76,7 +77,7 @@ def requests_oauthlib(settings: Settings, token: dict[str, Any] | None) -> reque
 
 
 def authlib(settings: Settings, token: dict[str, Any] | None) -> requests.Session:
-    """Renews by itself; the first token is one's own business."""
+    """The library renews the token. The code here signs in."""
 
     class SignedIn(AuthlibSession):  # type: ignore[misc]
         def get(self, url: str, **kwargs: Any) -> requests.Response:
@@ -96,7 +97,7 @@ def authlib(settings: Settings, token: dict[str, Any] | None) -> requests.Sessio
 
 
 def oauth2client(settings: Settings, token: dict[str, Any] | None) -> requests.Session:
-    """Renews by itself; the first token is one's own business."""
+    """The library renews the token. The code here signs in."""
     session = requests.Session()
     client = OAuth2Client(
         settings["token_url"],
@@ -118,7 +119,7 @@ def oauth2client(settings: Settings, token: dict[str, Any] | None) -> requests.S
 
 
 def google_auth(settings: Settings, token: dict[str, Any] | None) -> requests.Session:
-    """Its own credentials do not know the password grant, so the requests of the two are here."""
+    """google-auth has no password grant. Therefore the token requests are written here."""
 
     class Credentials(google.auth.credentials.Credentials):  # type: ignore[misc]
         refresh_token: str | None = None
@@ -129,16 +130,16 @@ def google_auth(settings: Settings, token: dict[str, Any] | None) -> requests.Se
                 user = {name: settings[name] for name in ("username", "password")}
                 form = {"grant_type": "password", "scope": SCOPE, **user}
             client = settings["client_id"], settings["client_secret"]
-            reply = requests.post(
+            response = requests.post(
                 settings["token_url"], data=form, auth=client, verify=session.verify, timeout=60
             )
-            reply.raise_for_status()
-            self.take(reply.json())
+            response.raise_for_status()
+            self.take(response.json())
 
         def take(self, token: dict[str, Any]) -> None:
             self.token, self.refresh_token = token["access_token"], token.get("refresh_token")
             end = datetime.now(UTC) + timedelta(seconds=token["expires_in"] - LEEWAY)
-            # it wants naive times, in UTC, and cannot be told another leeway
+            # google-auth wants naive times in UTC, and has a fixed leeway
             self.expiry = end.replace(tzinfo=None) + REFRESH_THRESHOLD
 
     credentials = Credentials()
@@ -158,7 +159,7 @@ ALL: dict[str, Peer] = {OURS: iris, **PEERS}
 
 
 def living_token() -> dict[str, Any]:
-    """A token that is good for an hour."""
+    """A token that expires in an hour."""
     return {
         "access_token": "a-token",
         "token_type": "Bearer",
@@ -170,7 +171,7 @@ def living_token() -> dict[str, Any]:
 
 
 def together(work: Callable[[int], None], threads: int) -> None:
-    """Runs `work` in so many threads, which begin at the same moment."""
+    """Runs `work` in `threads` threads. All threads begin at the same moment."""
     barrier = threading.Barrier(threads)
 
     def run(number: int) -> None:

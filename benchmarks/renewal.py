@@ -1,4 +1,4 @@
-"""A cold start of many threads, and a token's end crossed under load."""
+"""Many threads start without a token, and many threads send requests while the token expires."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from . import peers
 from .figure import Figure
 from .iris import RemoteSandbox, remote_sandbox
 
-#: Threads at a cold start; and under load, where each waits between two requests.
+#: Threads at a start without a token, and threads under load.
 COLD, LOADED = 64, 16
-#: Seconds that the token endpoint takes, that a token lives, and that the load goes on.
+#: Seconds: the delay of the token endpoint, the lifetime of a token, and the length of the load.
 DELAY, LIFETIME, LOAD = 0.5, 8, 11
-#: Seconds between two requests of a thread. The machine must not be the limit, or all wait.
+#: Seconds between two requests of a thread. With more requests the machine would be the limit.
 PAUSE = 0.05
-#: Moments in the life of a token: nobody renews; an early renewal; any renewal, the peers' too.
-CALM, AGING, WHOLE = (1.0, LIFETIME * 0.6), (LIFETIME * 0.75, LIFETIME * 0.75 + DELAY), (4.0, LOAD)
+#: Windows in seconds after the issue of a token: no renewal; our early renewal; every renewal.
+CALM, EXPIRING = (1.0, LIFETIME * 0.6), (LIFETIME * 0.75, LIFETIME * 0.75 + DELAY)
+WHOLE = (4.0, LOAD)
 FOREVER = 1_000_000
 
 
 @dataclass
 class Run:
-    """What a session did: when each request began and how long it took, and what failed."""
+    """The requests of a session: beginning and duration of each request, and the failures."""
 
     start: float = 0
     token_requests: int = 0
@@ -39,25 +40,25 @@ class Run:
         began = time.monotonic()
         try:
             ok = session.get(url).ok
-        except Exception:  # whatever a peer raises, its caller has lost a request
+        except Exception:  # every exception of a peer is a failed request
             ok = False
         self.failed += not ok
         self.latencies.append((began, time.monotonic() - began))
 
     def within(self, window: tuple[float, float]) -> list[float]:
-        """The latencies of the requests that began between two moments of the token's life."""
+        """The latencies of the requests that began in a window."""
         first, last = (self.start + moment for moment in window)
         return [took for began, took in self.latencies if first <= began < last]
 
 
 def measure(*, rounds: int = 3) -> Iterator[Figure]:
-    """Ours, then each peer, on the same work."""
+    """The same work for IrisSession and for each peer."""
     with remote_sandbox(token_lifetime=LIFETIME) as sandbox:
         sandbox.call("inject", Fault(delay=DELAY), on="token", times=FOREVER)
         for name, peer in peers.ALL.items():
             yield from _cold_start(name, peer, sandbox)
         for name, peer in peers.ALL.items():
-            # a p99 of ours is told, too, and that needs more
+            # our figures include a p99, which needs more requests
             times = 2 * rounds if name == peers.OURS else rounds
             runs = [_cross_expiry(peer, sandbox) for _ in range(times)]
             yield from _expiry(name, runs)
@@ -80,7 +81,7 @@ def _cross_expiry(peer: peers.Peer, sandbox: RemoteSandbox) -> Run:
     run.get(session, url)  # signs in
     run.failed, run.latencies = 0, []
     sandbox.call("forget")
-    run.start = time.monotonic() - DELAY  # a life counts from the sending of the request for it
+    run.start = time.monotonic() - DELAY  # the lifetime begins with the token request
 
     def work(_: int) -> None:
         while time.monotonic() < run.start + LOAD:
@@ -97,11 +98,11 @@ def _expiry(name: str, runs: list[Run]) -> Iterator[Figure]:
     for when, window in (("before", CALM), ("during", WHOLE)):
         p50, p99 = _p50_p99([took for run in runs for took in run.within(window)])
         details[when] = f"p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms"
-    yield from _counts(f"a token ends under {LOADED} threads", name, runs, details)
+    yield from _counts(f"a token expires under {LOADED} threads", name, runs, details)
 
 
 def _counts(when: str, name: str, runs: list[Run], details: dict[str, str]) -> Iterator[Figure]:
-    """Token requests, where one is enough, and what went wrong meanwhile."""
+    """The number of token requests, where a single request is enough, and of failed requests."""
     sent = sum(len(run.latencies) for run in runs)
     details = {**details, "requests": f"{sent} in {len(runs)} runs"}
     ours = name == peers.OURS
@@ -122,16 +123,16 @@ def _counts(when: str, name: str, runs: list[Run], details: dict[str, str]) -> I
 
 
 def _stall(runs: list[Run]) -> Figure:
-    """What the threads feel that do not renew: the one that does is the slowest in the window."""
+    """The latency of all threads but the renewing thread, the slowest in the window."""
     ratios, medians = [], []
     for run in runs:
-        others = sorted(run.within(AGING))[:-1]
+        others = sorted(run.within(EXPIRING))[:-1]
         before, during = _p50_p99(run.within(CALM))[1], _p50_p99(others)[1]
         ratios.append(during / before)
         medians.append((before, during))
     before, during = (median(column) for column in zip(*medians, strict=True))
     return Figure(
-        name="p99 of the other threads while a live token is renewed, of p99 before",
+        name="p99 of the other threads while an expiring token is renewed, of p99 before",
         value=median(ratios),
         at_most=1.1,
         details={"before": f"{before * 1e3:.0f} ms", "during": f"{during * 1e3:.0f} ms"},

@@ -19,7 +19,7 @@ from .web import Web, web
 THREADS = 32
 #: Requests of each thread in a round.
 REQUESTS = 10
-PLAIN, FITTING, OURS = "requests.Session", "requests.Session, pool of 32", peers.OURS
+PLAIN, LARGE_POOL, OURS = "requests.Session", "requests.Session, pool of 32", peers.OURS
 
 
 def measure(*, rounds: int = 7) -> Iterator[Figure]:
@@ -31,7 +31,7 @@ def measure(*, rounds: int = 7) -> Iterator[Figure]:
 
 
 def _connections(server: Web, rounds: int) -> Iterator[Figure]:
-    """The CPU time of opening a connection in each of the threads, at once."""
+    """The CPU time of opening a connection in every thread at the same moment."""
 
     def opening(make: Callable[[Web], requests.Session]) -> Callable[[], None]:
         return lambda: _run(make(server), server, 1, waves=False)
@@ -47,20 +47,20 @@ def _connections(server: Web, rounds: int) -> Iterator[Figure]:
 
 
 def _throughput(server: Web, rounds: int, how: str, at_least: float) -> Iterator[Figure]:
-    """Requests per second; the sessions are made anew for each round, as programs make them."""
+    """Requests per second. Each round makes a new session, as a program does."""
 
     def running(make: Callable[[Web], requests.Session]) -> Callable[[], None]:
         return lambda: _run(make(server), server, REQUESTS, waves=how == "in waves")
 
-    contestants = {OURS: running(_ours), PLAIN: running(_plain), FITTING: running(_fitting)}
+    contestants = {OURS: running(_ours), PLAIN: running(_plain), LARGE_POOL: running(_large_pool)}
     outcome = take_turns(contestants, time.perf_counter, rounds=rounds)
     rates = {
         name: f"{THREADS * REQUESTS / outcome.median(name):.0f} requests/s" for name in contestants
     }
-    for theirs, bound in ((PLAIN, at_least), (FITTING, 0.9)):
+    for theirs, bound in ((PLAIN, at_least), (LARGE_POOL, 0.9)):
         yield Figure(
             name=f"{THREADS} threads {how}, requests per second, of {theirs}",
-            value=outcome.ratio(theirs, OURS),  # the slower, the more time
+            value=outcome.ratio(theirs, OURS),  # requests per second are the inverse of the time
             at_least=bound,
             details={name: rates[name] for name in (OURS, theirs)},
         )
@@ -71,7 +71,7 @@ def _reuse(server: Web) -> Figure:
     _run(_ours(server), server, REQUESTS, waves=True)
     opened = server.connections()
     return Figure(
-        name="connections a thread, in waves",
+        name="connections per thread, in waves",
         value=opened / THREADS,
         at_most=1,
         details={OURS: f"{opened} connections"},
@@ -108,7 +108,7 @@ def _plain(server: Web) -> requests.Session:
     return session
 
 
-def _fitting(server: Web) -> requests.Session:
+def _large_pool(server: Web) -> requests.Session:
     session = _plain(server)
     session.mount("https://", HTTPAdapter(pool_maxsize=THREADS))
     return session

@@ -1,4 +1,4 @@
-"""Several ways to do the same work, timed in turn."""
+"""Times several ways to do the same work, in turns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What each round has cost each contestant, by name."""
+    """The cost of each round, by the name of the contestant."""
 
     costs: Mapping[str, list[float]]
 
@@ -20,7 +20,7 @@ class Outcome:
         return median(self.costs[name])
 
     def ratio(self, ours: str, theirs: str) -> float:
-        """The median of the ratios of the rounds: a slow moment of the machine hits both."""
+        """The median of the ratios of the rounds. A slow moment of the machine slows both sides."""
         pairs = zip(self.costs[ours], self.costs[theirs], strict=True)
         return median(mine / other for mine, other in pairs)
 
@@ -28,10 +28,11 @@ class Outcome:
 def take_turns(
     contestants: Mapping[str, Work], clock: Callable[[], float], *, rounds: int, calls: int = 1
 ) -> Outcome:
-    """Times `calls` of each contestant in each of the `rounds`; who begins changes.
+    """Times `calls` calls of each contestant in each of the `rounds`, in changing order.
 
-    The garbage collector is on, as in any program, and starts each turn with nothing to do: who
-    leaves cycles behind pays for them. One round before the first warms up, and is not counted.
+    The garbage collector is on, as in any program. Before each turn a full collection runs.
+    Collecting the cycles of a contestant counts as cost of the contestant. A round before the first
+    warms up, and is not counted.
     """
     names = list(contestants)
     costs: dict[str, list[float]] = {name: [] for name in names}

@@ -31,7 +31,7 @@ FIRST_ID = 10_000_000
 class Web:
     """The running server.
 
-    `ca_file`: the bundle of a real client, with the authority of the server added.
+    `ca_file`: the CA bundle of a real client, with the authority of the server added.
     """
 
     url: str
@@ -46,7 +46,7 @@ class Web:
 
 @contextmanager
 def web(*, delay: float = 0, items: int = ITEMS) -> Iterator[Web]:
-    """Runs the server; `delay` is the seconds that each response takes."""
+    """Runs the server. Each response takes `delay` seconds."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     with tempfile.TemporaryDirectory() as directory:
@@ -110,7 +110,7 @@ def _answer(target: str, items: int) -> bytes:
     size, number = int(query.get("size", [SIZE])[0]), int(query.get("page", [0])[0])
     ids = range(number * size, min((number + 1) * size, items))
     page = {
-        # all of the same length, so that long lists have no larger pages
+        # items of equal length: the pages of long lists are not larger
         "content": [{"id": FIRST_ID + each, "name": f"Machine {each:08}"} for each in ids],
         "number": number,
         "size": size,

@@ -1,9 +1,9 @@
-"""Counts the machines of each brand in a DAG of Airflow, with one token for all of its tasks.
+"""Counts the machines of each brand in an Airflow DAG. All tasks share one token.
 
     pip install "requests-iris[redis]" apache-airflow
 
-Put a copy into the folder of DAGs, and give the workers the TRACKUNIT_* variables: the credentials,
-and TRACKUNIT_TOKEN_STORE, such as redis://localhost:6379/0.
+Copy this file into the folder of DAGs. Set the TRACKUNIT_* variables of the workers: the
+credentials, and TRACKUNIT_TOKEN_STORE, for example redis://localhost:6379/0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airflow.sdk import dag, task
 
 from requests_iris import IrisSession
 
-#: Assets a task: each task is a process, and makes a session and connections of its own.
+#: Assets per task. Each task runs in a separate process, with a new session and new connections.
 BATCH = 100
 
 
@@ -30,16 +30,16 @@ def iris_assets() -> None:
 
     @task
     def brands(ids: list[str]) -> list[str]:
-        """Reads the details of some assets, and hands on what is needed of them."""
+        """Reads the details of some assets, and returns the brands."""
         with IrisSession() as iris:
-            replies = [iris.get(f"/api/asset/v1/assets/{asset}") for asset in ids]
-        for reply in replies:
-            reply.raise_for_status()
-        return [reply.json()["brand"] for reply in replies]
+            responses = [iris.get(f"/api/asset/v1/assets/{asset}") for asset in ids]
+        for response in responses:
+            response.raise_for_status()
+        return [response.json()["brand"] for response in responses]
 
     @task
     def summary(found: list[list[str]]) -> dict[str, int]:
-        """How many machines there are of each brand."""
+        """The number of machines of each brand."""
         return dict(Counter(chain.from_iterable(found)))
 
     summary(brands.expand(ids=batches()))

@@ -1,9 +1,10 @@
-"""Reads the details of all assets on a Dask cluster, with one token for all of its workers.
+"""Reads the details of all assets on a Dask cluster. All workers share one token.
 
     pip install "requests-iris[redis]" distributed
     TRACKUNIT_TOKEN_STORE=redis://localhost:6379/0 python examples/dask_assets.py
 
-Credentials come from the TRACKUNIT_* variables. The session is pickled into the tasks with them.
+Credentials come from the TRACKUNIT_* variables. The tasks contain a pickle of the session, with the
+credentials.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from distributed import Client, LocalCluster
 
 from requests_iris import IrisSession
 
-#: Assets a task: each task unpickles the session, and with it gets connections of its own.
+#: Assets per task. Each task unpickles the session, and opens new connections.
 BATCH = 100
 
 
 def details(iris: IrisSession, ids: list[str]) -> list[dict[str, Any]]:
     """One task: the details of some assets."""
     with iris:
-        replies = [iris.get(f"/api/asset/v1/assets/{asset}") for asset in ids]
-    for reply in replies:
-        reply.raise_for_status()
-    return [reply.json() for reply in replies]
+        responses = [iris.get(f"/api/asset/v1/assets/{asset}") for asset in ids]
+    for response in responses:
+        response.raise_for_status()
+    return [response.json() for response in responses]
 
 
 def all_ids(iris: IrisSession) -> list[str]:

@@ -1,10 +1,10 @@
-"""Reads the details of all assets with Spark, with one token for all of its workers.
+"""Reads the details of all assets with Spark. All workers share one token.
 
     pip install "requests-iris[redis]" pyspark
     TRACKUNIT_TOKEN_STORE=redis://localhost:6379/0 spark-submit examples/spark_assets.py
 
-Credentials come from the TRACKUNIT_* variables. The workers of a cluster need them, too: set
-spark.executorEnv.TRACKUNIT_TOKEN_STORE and so on.
+Credentials come from the TRACKUNIT_* variables. The workers of a cluster need the same
+variables: set spark.executorEnv.TRACKUNIT_TOKEN_STORE and so on.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from requests_iris import IrisSession
 
-#: Partitions, and so at most that many requests at once: each makes a session of its own.
+#: Partitions. Each partition has a session, and sends one request at a time.
 PARTITIONS = 4
-#: What to keep of an asset. With a schema Spark has no need to read some of them to find one.
+#: The columns. Without a schema, Spark would read some assets first to guess a schema.
 SCHEMA = "id string, name string, brand string, model string, serialNumber string"
 
 
@@ -26,13 +26,13 @@ def details(ids: Iterable[str]) -> Iterator[dict[str, Any]]:
     """One partition: the details of some assets."""
     with IrisSession() as iris:
         for asset in ids:
-            reply = iris.get(f"/api/asset/v1/assets/{asset}")
-            reply.raise_for_status()
-            yield reply.json()
+            response = iris.get(f"/api/asset/v1/assets/{asset}")
+            response.raise_for_status()
+            yield response.json()
 
 
 def read_all(spark: SparkSession) -> DataFrame:
-    """The details of all assets. Spark reads them when they are written, and anew each time."""
+    """The details of all assets. Spark sends the requests at each use of the DataFrame."""
     with IrisSession() as iris:
         ids = [asset["id"] for asset in iris.items("/api/asset/v1/assets")]
     return spark.sparkContext.parallelize(ids, PARTITIONS).mapPartitions(details).toDF(SCHEMA)

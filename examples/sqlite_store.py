@@ -1,4 +1,4 @@
-"""A token store of your own. `StoreContract` of requests-iris tests it.
+"""An example of a token store. Test your own store with `StoreContract` of requests-iris.
 
 from examples.sqlite_store import SqliteTokenStore
 
@@ -21,11 +21,11 @@ class SqliteTokenStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = path
-        Path(path).touch(mode=0o600)  # there are secrets in it
+        Path(path).touch(mode=0o600)  # the file will hold secrets
 
     @contextmanager
     def lock(self, key: str, wait: float) -> Iterator[None]:
-        """A transaction in a database of its own; a process that dies lets go of it."""
+        """A transaction in a separate database. If the process dies, the transaction ends."""
         with closing(sqlite3.connect(f"{self.path}.{key}", timeout=wait)) as db:
             try:
                 db.execute("BEGIN EXCLUSIVE")
@@ -43,7 +43,7 @@ class SqliteTokenStore:
             db.execute("REPLACE INTO tokens VALUES (?, ?)", [key, json.dumps(token)])
 
     def delete(self, key: str) -> None:
-        """Optional: removes an entry that only an earlier release of requests-iris could find."""
+        """Optional: removes a token that only an earlier release of requests-iris could find."""
         with closing(self._open()) as db, db:
             db.execute("DELETE FROM tokens WHERE key = ?", [key])
 

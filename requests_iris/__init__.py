@@ -15,7 +15,9 @@ if TYPE_CHECKING:
         ListError,
         MissingSettingError,
         NotAListError,
+        QueryComplexityError,
         QuotaExceededError,
+        RateLimitedError,
         SettingError,
         TokenError,
         TokenRefusedError,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from .session import IrisSession
     from .source import Updater
     from .stores import FileTokenStore, RedisTokenStore, TokenStore
+    from .timespans import windows
     from .types import Counters, ResumePoint, TokenDict
     from .walk import Walk
 
@@ -55,11 +58,13 @@ __all__ = [
     "Pool",
     "Problem",
     "Progress",
+    "QueryComplexityError",
     "Quota",
     "QuotaExceededError",
     "QuotaState",
     "QuotaStore",
     "RateLimit",
+    "RateLimitedError",
     "RedisTokenStore",
     "ResumePoint",
     "SettingError",
@@ -73,6 +78,7 @@ __all__ = [
     "Updater",
     "Walk",
     "problem_of",
+    "windows",
 ]
 
 #: The modules of the public names, except for the errors.
@@ -98,10 +104,12 @@ _MODULES = {
     "Updater": "source",
     "Walk": "walk",
     "problem_of": "problems",
+    "windows": "timespans",
 }
 
 # A public name is imported at its first use (PEP 562), because pytest loads this file at each start
-# together with `requests_iris.testing`. Hidden from type checkers, which would accept every name.
+# together with `requests_iris.testing`. Type checkers do not see the function, and report unknown
+# names.
 if not TYPE_CHECKING:
 
     def __getattr__(name):
@@ -110,7 +118,7 @@ if not TYPE_CHECKING:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module = import_module(f".{_MODULES.get(name, 'errors')}", __name__)
-        # stored for the next use; two threads at once get the same object
+        # stored for the next use; `setdefault` gives all threads the same object
         return globals().setdefault(name, getattr(module, name))
 
     def __dir__():

@@ -41,6 +41,7 @@ class Call:
     :ivar asked: the URL as sent, joined to the base URL; empty before the request.
     :ivar items_path: where the items are in a response, if the caller says so.
     :ivar sized: whether the caller says how many items a page has, in whatever spelling.
+    :ivar pause: seconds to wait before the request.
     """
 
     method: str
@@ -50,6 +51,7 @@ class Call:
     asked: str = ""
     items_path: str | None = None
     sized: bool = False
+    pause: float = 0.0
 
     @classmethod
     def of(

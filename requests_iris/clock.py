@@ -58,7 +58,13 @@ def _sleep(seconds: float) -> None:
 
 
 class Clock:
-    """The clocks of the system. Each method is a function of the module :mod:`time`."""
+    """The clocks of the system. Each method is a function of the module :mod:`time`.
+
+    :cvar look_again: seconds after which a waiting thread looks at the clock again. An interrupt
+        can swallow the wake-up of a thread, and a test can move a clock.
+    """
+
+    look_again = 0.5
 
     # functions instead of methods, because each request asks for the time
     monotonic = staticmethod(time.monotonic)

@@ -11,10 +11,10 @@ import ssl
 import threading
 import weakref
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import lru_cache, partial
+from typing import Any
 
-from urllib3 import connection
+import urllib3.connection
 from urllib3.connectionpool import HTTPSConnectionPool
 from urllib3.util import ssl_
 
@@ -31,105 +31,70 @@ _SETTINGS = (
 )
 
 
-def share_contexts(pool: object) -> None:
+def share_contexts(pool: Any) -> None:
     """Makes the new connections of an HTTPS pool share TLS contexts.
 
-    If a program has its own connection class for all pools (VCR does) or for one pool, the pool
-    opens connections of the program's class, as with plain requests.
+    The pool calls one of two methods to connect: through a proxy, or directly.
     """
-    if not isinstance(pool, HTTPSConnectionPool):
+    if isinstance(pool, HTTPSConnectionPool):
+        for name in ("_prepare_proxy", "_validate_conn"):
+            # a weak reference, because urllib3 closes the connections when the pool is gone
+            vars(pool).setdefault(name, partial(_connect, weakref.ref(pool), name))
+
+
+def _connect(pool: Any, name: str, connection: Any) -> None:
+    """Lends the connection a shared context while the pool connects.
+
+    At that moment every setting of the program is final, so the program's settings always win. If
+    the program has its own connection class (VCR does), the connection is as with plain requests.
+    """
+    connects = getattr(type(pool()), name)
+    if not type(connection).__module__.startswith("urllib3.") or connection.sock is not None:
+        connects(pool(), connection)
         return
-    kind = type(pool).ConnectionCls
-    chosen = vars(pool).get("ConnectionCls", kind)
-    shares = isinstance(chosen, type) and issubclass(chosen, _SharesContext)
-    if chosen is not kind and not shares:
-        return
-    if not getattr(kind, "__module__", "").startswith("urllib3."):
-        vars(pool).pop("ConnectionCls", None)
-    elif not shares:
-        pool.ConnectionCls = _sharing(kind)
+    own = connection.ssl_context
+    connection.ssl_context = own or _context_for(connection)
+    try:
+        connects(pool(), connection)
+    finally:
+        connection.ssl_context = own
 
 
-class _SharesContext:
-    """A connection class of urllib3 that gets a shared context at the moment of connecting.
+def _context_for(asking: Any) -> ssl.SSLContext | None:
+    """The shared context for a connection, or None if the connection must make a context.
 
-    At that moment every setting of the program is final, so the program's settings always win.
-    After connecting, the attributes are as with plain requests. If the bundle has changed, the next
-    connection reads the new file.
+    If the CA bundle cannot be read, the result is None, and urllib3 raises the usual error.
+    """
+    verifies = ssl_.resolve_cert_reqs(asking.cert_reqs) == ssl.CERT_REQUIRED
+    has_settings = any(getattr(asking, name, None) is not None for name in _SETTINGS)
+    # pyOpenSSL refuses to configure a context after the first connection
+    if not asking.ca_certs or not verifies or has_settings or ssl_.IS_PYOPENSSL:
+        return None
+    try:
+        file = os.stat(asking.ca_certs)
+        state = file.st_ino, file.st_size, file.st_mtime_ns
+        # a program may replace the function, and truststore replaces the class of the contexts
+        make = vars(urllib3.connection)["create_urllib3_context"]
+        return _bundle(make, asking.ca_certs, state, ssl_.SSLContext).context()
+    except (OSError, ValueError):
+        return None
+
+
+class _Bundle:
+    """The context of a CA bundle. Threads and sessions may share the context after the reading.
+
+    Nothing configures the context any more ("designed to be shared and used by multiple
+    connections", https://docs.python.org/3/library/ssl.html#ssl.SSLContext). The lock lets only the
+    first of many threads read the file. A forked child reads the file again, because a thread of
+    the parent may have held the lock, or a lock inside the context.
     """
 
-    ssl_context: ssl.SSLContext | None
-
-    def connect(self) -> None:
-        own = self.ssl_context
-        self.ssl_context = own or _contexts.context_for(self)
-        try:
-            super().connect()  # type: ignore[misc]
-        finally:
-            self.ssl_context = own
-
-
-@lru_cache(maxsize=MAX_BUNDLES)
-def _sharing(kind: type) -> Any:
-    return type(kind.__name__, (_SharesContext, kind), {"__module__": __name__})
-
-
-class _Contexts:
-    """The TLS contexts of the CA bundles in use, at most :data:`MAX_BUNDLES`.
-
-    Threads and sessions may share a context, because nothing configures the context any more
-    ("designed to be shared and used by multiple connections",
-    https://docs.python.org/3/library/ssl.html#ssl.SSLContext). A forked child starts with an empty
-    cache, because a thread of the parent may have held a lock of a context.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[..., ssl.SSLContext], path: str, *_version: object) -> None:
+        self._make, self._path = make, path
         self.reset_after_fork()
         register(self)
 
     def reset_after_fork(self) -> None:
-        self._bundles = lru_cache(maxsize=MAX_BUNDLES)(_Bundle)
-
-    def context_for(self, asking: Any) -> ssl.SSLContext | None:
-        """The shared context for a connection, or None if the connection must make a context.
-
-        If the CA bundle cannot be read, the result is None, and urllib3 raises the usual error.
-        """
-        # pyOpenSSL refuses to configure a context after the first connection
-        if not asking.ca_certs or _has_settings(asking) or ssl_.IS_PYOPENSSL:
-            return None
-        try:
-            return self._bundles(_Version.of(asking.ca_certs)).context()
-        except (OSError, ValueError):
-            return None
-
-
-def _has_settings(asking: Any) -> bool:
-    verifies = ssl_.resolve_cert_reqs(asking.cert_reqs) == ssl.CERT_REQUIRED
-    return not verifies or any(getattr(asking, name, None) is not None for name in _SETTINGS)
-
-
-class _Version(NamedTuple):
-    """The state of a CA bundle on the disk, and urllib3's present way to make a context."""
-
-    path: str
-    inode: int
-    size: int
-    changed: int
-    make: Callable[..., ssl.SSLContext]
-    kind: object  # truststore replaces urllib3's class
-
-    @classmethod
-    def of(cls, path: str) -> _Version:
-        file, make = os.stat(path), vars(connection)["create_urllib3_context"]
-        return cls(path, file.st_ino, file.st_size, file.st_mtime_ns, make, ssl_.SSLContext)
-
-
-class _Bundle:
-    """The context of a CA bundle. The lock lets only the first of many threads read the file."""
-
-    def __init__(self, version: _Version) -> None:
-        self._version = version
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
 
@@ -137,32 +102,29 @@ class _Bundle:
         """:raises OSError: if the file cannot be read or holds no certificates."""
         with self._lock:
             if self._context is None:
-                self._context = self._read()
+                context = self._make(
+                    ssl_version=ssl_.resolve_ssl_version(None),
+                    ssl_minimum_version=None,
+                    ssl_maximum_version=None,
+                    cert_reqs=ssl.CERT_REQUIRED,
+                )
+                _call_once(context, "load_verify_locations", self._path, None, None)
+                _call_once(context, "set_alpn_protocols", ssl_.ALPN_PROTOCOLS)
+                self._context = context
             return self._context
 
-    def _read(self) -> ssl.SSLContext:
-        context = self._version.make(
-            ssl_version=ssl_.resolve_ssl_version(None),
-            ssl_minimum_version=None,
-            ssl_maximum_version=None,
-            cert_reqs=ssl.CERT_REQUIRED,
-        )
-        _skip_repetition(context, "load_verify_locations")
-        _skip_repetition(context, "set_alpn_protocols")
-        context.load_verify_locations(self._version.path, None, None)
-        context.set_alpn_protocols(ssl_.ALPN_PROTOCOLS)
-        return context
+
+_bundle = lru_cache(maxsize=MAX_BUNDLES)(_Bundle)
 
 
-def _skip_repetition(context: ssl.SSLContext, name: str) -> None:
-    """Makes a method of `context` skip a call with the same arguments as the call before.
+def _call_once(context: ssl.SSLContext, name: str, *known: Any) -> None:
+    """Calls a method of `context`, which then skips a call with the same arguments as before.
 
-    urllib3 calls two methods for each new connection. ``load_verify_locations`` would read the CA
+    urllib3 calls both methods for each new connection. ``load_verify_locations`` would read the CA
     bundle again. ``set_alpn_protocols`` would free memory during the handshake of another thread.
     """
     reference = weakref.ref(context)  # a cycle would keep the bundle in memory for a while
-    method = getattr(type(context), name)
-    last: object = None
+    method, last = getattr(type(context), name), None
 
     def call(*arguments: Any, **named: Any) -> None:
         nonlocal last
@@ -171,6 +133,4 @@ def _skip_repetition(context: ssl.SSLContext, name: str) -> None:
             last = arguments, named
 
     setattr(context, name, call)
-
-
-_contexts = _Contexts()
+    call(*known)

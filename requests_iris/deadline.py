@@ -24,7 +24,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from .clock import Clock
 from .single_flight import Signal
 
-#: Seconds for the first step of a thread. After this time a second thread is started.
+#: If a thread has not begun after this number of seconds, a second thread is started.
 BEGINS_WITHIN = 1.0
 
 Result = TypeVar("Result")
@@ -53,7 +53,7 @@ def call_until(deadline: float, call: Callable[[], Result], clock: Clock) -> Res
                 work.start()
         return work.outcome()
     finally:
-        # also after an interrupt: no caller waits for the response any more
+        # after the deadline or an interrupt, no caller waits for the response
         if not work.ended.done:
             work.cut()
 
@@ -101,11 +101,12 @@ class _Work(Generic[Result]):
         finally:
             self.ended.done = True
             self.ended.wake()
-            self._context.run(_current.set, None)  # the work and its context held each other
+            # otherwise the work and the context would keep each other in memory
+            self._context.run(_current.set, None)
             self._let_go()
 
     def outcome(self) -> Result | None:
-        # an error must not hold itself by its traceback
+        # otherwise the traceback of an error would keep the error in memory
         result, error, self.result, self.error = self.result, self.error, None, None
         try:
             if error is not None:
@@ -115,7 +116,7 @@ class _Work(Generic[Result]):
             del error
 
     def note(self, connection: Any) -> None:
-        """Records a connection before it is used.
+        """Records a connection before the first use.
 
         :raises TimeoutError: if the work has been cut off.
         """
@@ -125,8 +126,8 @@ class _Work(Generic[Result]):
     def note_socket(self, connection: Any) -> None:
         """Keeps a second handle of an open socket.
 
-        http.client takes the socket away from the connection if the server will close, and from
-        then on only the response holds the socket.
+        If the server will close the connection, http.client moves the socket from the connection to
+        the response.
 
         :raises TimeoutError: if the work has been cut off.
         """
@@ -144,7 +145,7 @@ class _Work(Generic[Result]):
         opening: list[Any] = [getattr(each, "sock", None) for each in self._connections]
         with self._closing:
             for sock in (*opening, *self._handles):
-                # not SSLSocket's own shutdown, which takes the TLS layer away from a reader
+                # SSLSocket.shutdown would remove the TLS layer while another thread reads
                 with suppress(OSError, TypeError):
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
@@ -160,8 +161,8 @@ def watch(
 ) -> None:
     """Lets :func:`call_until` shut down the connection that `adapter` will use for `request`.
 
-    Only adapters that send by urllib3 are watched. The pool stays watched: nothing changes for a
-    request outside of :func:`call_until`, and several sessions and threads may share the pool.
+    Only adapters that send by urllib3 are watched. The pool stays watched, because several sessions
+    and threads may share the pool. Requests outside of :func:`call_until` do not change.
     """
     if not isinstance(adapter, HTTPAdapter):
         return
@@ -176,7 +177,7 @@ def watch(
 class _Watched:
     """Wraps the ``_get_conn`` of a pool, and reports each connection to the current work.
 
-    New connections and used connections both pass this method.
+    The pool calls the method for each new connection and for each connection used before.
     """
 
     def __init__(self, pool: Any) -> None:
@@ -185,7 +186,7 @@ class _Watched:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = self._pool()
-        # the class is asked each time, because a program may replace its method later
+        # looked up at each call, because a program may replace the method later
         get = self._own or partial(type(pool)._get_conn, pool)
         connection = get(*args, **kwargs)
         work = _current.get()

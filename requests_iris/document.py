@@ -22,7 +22,7 @@ ITEMS_PATHS = ("content", "Equipment", "equipment", "data.result")
 MOST = 2**53
 #: Characters of a name that are compared. Every known name is shorter.
 LONGEST = 100
-#: Members that may say that a part of the page is missing, folded.
+#: Members that can report a missing part of the page, folded.
 _FAULTS = frozenset(("ispartial", "errors", "status"))
 #: Values that say no.
 _NO = frozenset(("", "0", "0.0", "false", "no", "n", "none", "null", "{}", "[]"))
@@ -46,7 +46,7 @@ def _folded(name: str) -> str:
 
 
 def member(document: Mapping[str, Any], name: str) -> Any:
-    """The value of the member `name`; None if the document has no such member.
+    """The value of the member `name`. None if the member is missing.
 
     :param name: in IRIS's spelling.
     :raises IncompleteListError: if IRIS's spelling is missing, and two spellings contradict.
@@ -61,7 +61,7 @@ def member(document: Mapping[str, Any], name: str) -> Any:
 
 
 def at(document: Document, path: str) -> Any:
-    """The value at `path` (names with dots between them); None if the path does not exist."""
+    """The value at `path`, such as ``data.result``. None if the path does not exist."""
     found: Any = document
     for name in path.split("."):
         found = member(found, name) if isinstance(found, dict) else None
@@ -98,7 +98,7 @@ def items_path_of(document: Document) -> str | None:
 
 
 def objects_around(document: Document, path: str) -> Iterator[Document]:
-    """The objects on the way to the list, from the whole page inwards."""
+    """The objects around the list, from the whole page inwards."""
     found: Any = document
     for name in (*path.split("."), None):
         if isinstance(found, dict):
@@ -133,7 +133,7 @@ def errors_in(document: Any) -> tuple[dict[str, Any], ...]:
 
 
 def count(document: Mapping[str, Any], name: str) -> int | None:
-    """The member `name` as a count; None if the member is missing or no count."""
+    """The member `name` as a count. None if the member is missing or is not a count."""
     return as_count(member(document, name))
 
 

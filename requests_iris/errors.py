@@ -11,7 +11,9 @@
         │   ├── NotAListError                 the response contains no list
         │   ├── IncompleteListError           a page failed or contradicts the pages before
         │   └── GraphQLError                  the GraphQL response contains errors
-        └── TokenError                        a request needs a token, and there is no token
+        │       ├── RateLimitedError          the points of the window are used up
+        │       └── QueryComplexityError      the query costs more points than a query may cost
+        └── TokenError                        a request needs a token, and the session has no token
             ├── TokenRefusedError             the token endpoint refused
             │   ├── InvalidClientError        ... client_id and client_secret
             │   ├── InvalidGrantError         ... username and password, or a refresh token
@@ -29,7 +31,7 @@
 * InvalidClientError, InvalidGrantError and InvalidScopeError are also the errors of the same name
   in ``oauthlib.oauth2``.
 
-All errors pickle and copy, with their attributes and their ``__cause__``. No error contains a
+All errors pickle and copy, with attributes and ``__cause__``. No error contains a
 secret: the request of a token error has no body and no ``Authorization`` header, and each secret is
 removed from the body of the response.
 """
@@ -54,7 +56,7 @@ class IrisError(RequestException):
     """The base of all errors of this library.
 
     :ivar retryable: whether the same call may succeed later, with nothing changed.
-    :ivar response: the :class:`requests.Response` with the error, or None.
+    :ivar response: the :class:`requests.Response` with the error. None without a response.
     """
 
     def __init__(
@@ -69,10 +71,10 @@ class IrisError(RequestException):
         self.retryable = retryable
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For pickling: all attributes and the cause, as far as they can be pickled themselves.
+        """For pickling: all attributes and the cause.
 
-        A worker process loses an error if any part cannot be pickled, such as a hook or a
-        generator on a request. The pickle omits such parts.
+        If a part cannot be pickled, for example a hook or a generator of a request, the pickle
+        omits the part. Otherwise a worker process would lose the whole error.
         """
         state = {name: _portable(value) for name, value in vars(self).items()}
         return _restored, (type(self), self.args, state, _portable(self.__cause__))
@@ -85,7 +87,7 @@ class SettingError(IrisError, ValueError):
     """A setting was refused before any request, except for a ``resume``: after one page at most.
 
     :ivar setting: the name of the setting, as :class:`IrisSession` spells it.
-    :ivar variable: the environment variable with the refused value, or None.
+    :ivar variable: the environment variable, if the refused value comes from the environment.
     """
 
     def __init__(
@@ -147,7 +149,7 @@ class QuotaExceededError(IrisError):
 class TokenError(IrisError):
     """A request needs a token, and the session has no usable token.
 
-    :ivar status_code: the HTTP status of the token endpoint's response, or None without a response.
+    :ivar status_code: the HTTP status of the token endpoint's response. None without a response.
     """
 
     def __init__(self, message: str = "", **context: Any) -> None:
@@ -158,8 +160,9 @@ class TokenError(IrisError):
 class TokenRefusedError(TokenError, requests.HTTPError):
     """The token endpoint refused the request (RFC 6749 section 5.2).
 
-    :ivar error: the error code in the response, such as ``unauthorized_client``, or None.
-    :ivar description: the server's explanation, or None.
+    :ivar error: the error code of the response, for example ``unauthorized_client``. None without a
+        code.
+    :ivar description: the server's explanation. None without an explanation.
     """
 
     def __init__(
@@ -174,7 +177,7 @@ class TokenRefusedError(TokenError, requests.HTTPError):
             # for `uri`, `state` and more; called first, because the code below sets `args` again
             oauthlib.OAuth2Error.__init__(self, description)
         super().__init__(message, **context)
-        # oauthlib's classes name their code as a class attribute
+        # in oauthlib's classes the code is a class attribute
         self.error: str | None = error or getattr(type(self), "error", None)
         self.description = description
 
@@ -197,7 +200,7 @@ class InvalidScopeError(TokenRefusedError, oauthlib.InvalidScopeError):
 class TokenUnreachableError(TokenError, requests.ConnectionError):
     """The token endpoint could not be reached, or the response broke off.
 
-    ``retryable`` is true, except for an unusable setting, such as the URL of a proxy.
+    ``retryable`` is false for an unusable setting, for example the URL of a proxy.
     """
 
     def __init__(self, message: str = "", *, retryable: bool = True, **context: Any) -> None:
@@ -211,10 +214,10 @@ class TokenTimeoutError(TokenUnreachableError, requests.Timeout):
 class TokenResponseError(TokenError, requests.HTTPError):
     """The token endpoint's response is neither a token nor a refusal.
 
-    ``retryable`` is true for a temporary fault: 408, 425, 429, 5xx, or an ``error`` such as
+    ``retryable`` is true for a temporary fault: 408, 425, 429, 5xx, or an ``error`` like
     ``temporarily_unavailable``.
 
-    :ivar retry_after: the ``Retry-After`` of the response in seconds, or None.
+    :ivar retry_after: the ``Retry-After`` of the response in seconds. None without the header.
     """
 
     def __init__(
@@ -225,14 +228,18 @@ class TokenResponseError(TokenError, requests.HTTPError):
 
 
 class ListError(IrisError):
-    """A list could not be read to its end. Everything that was handed out before is correct.
+    """A list could not be read to the end. All items and pages before the error are correct.
 
     If a page failed, the error is also an instance of the exception that plain requests would have
-    raised: a page that could not be fetched also of ``requests.ConnectionError``,
-    ``requests.Timeout`` and so on, a page with status 400 or higher also of ``requests.HTTPError``,
-    a page that is no JSON also of ``requests.JSONDecodeError``, and a page without a token also of
-    that :class:`TokenError`. Such a class is called ``IncompleteListError[ConnectionError]``. So
-    ``except`` clauses written for requests keep working around a loop over a list.
+    raised:
+
+    * ``requests.ConnectionError``, ``requests.Timeout`` and so on, if the request failed;
+    * ``requests.HTTPError``, if the status is 400 or higher;
+    * ``requests.JSONDecodeError``, if the body is no JSON;
+    * the :class:`TokenError`, if the session got no token.
+
+    The name of the class shows both classes: ``IncompleteListError[ConnectionError]``. Around a
+    loop over a list, ``except`` clauses written for requests keep working.
 
     :ivar pages_read: number of pages that were handed out before the error, as
         :attr:`Walk.pages_read`.
@@ -262,7 +269,7 @@ class ListError(IrisError):
 
 
 class NotAListError(ListError):
-    """The response holds no list, or a list that its GraphQL query cannot continue.
+    """The response holds no list, or the GraphQL query cannot ask for the next page of the list.
 
     :ivar keys: the names of the response's top-level members.
     """
@@ -273,15 +280,15 @@ class NotAListError(ListError):
 
 
 class IncompleteListError(ListError):
-    """A page failed, does not fit the other pages, or tells of more pages in an unknown way.
+    """A page failed, contradicts the pages before, or names a next page in an unknown way.
 
-    Examples: a total that changes, a cursor that repeats, a ``hasMore`` on the last page.
-    ``retryable`` is true if the page may be there later.
+    Examples: the total changes, a cursor repeats, the last page has a ``hasMore``.
+    ``retryable`` is true if the same call may succeed later.
     """
 
 
 class GraphQLError(ListError):
-    """GraphQL answered with errors, perhaps beside a part of the data.
+    """The GraphQL response contains errors, perhaps beside a part of the data.
 
     :ivar errors: the objects in the response's ``errors``, as the server sent them.
     """
@@ -293,13 +300,50 @@ class GraphQLError(ListError):
         self.errors = errors
 
 
+class RateLimitedError(GraphQLError):
+    """GraphQL has no points left, for longer than the longest wait (``RATE_LIMITED``).
+
+    ``retryable`` is true.
+
+    :ivar retry_after: seconds until GraphQL has points again, or None if the response does not say.
+    """
+
+    def __init__(
+        self, message: str = "", *, retry_after: float | None = None, **context: Any
+    ) -> None:
+        super().__init__(message, **context)
+        self.retry_after = retry_after
+
+
+class QueryComplexityError(GraphQLError):
+    """The query costs more points than a query may cost (``QUERY_COMPLEXITY_REACHED``).
+
+    Pages of one item are too large, or the query does not declare ``$first``.
+
+    :ivar complexity: the points that the query would cost, or None if the message does not say.
+    :ivar limit: the most points that a query may cost, or None if the message does not say.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        complexity: int | None = None,
+        limit: int | None = None,
+        **context: Any,
+    ) -> None:
+        super().__init__(message, **context)
+        self.complexity = complexity
+        self.limit = limit
+
+
 def _restored(
     kind: type[_Kind],
     args: tuple[Any, ...],
     state: dict[str, Any],
     cause: BaseException | None,
 ) -> _Kind:
-    """An error as it was, without calling ``__init__``, whose signature differs for each class."""
+    """The same error again, without ``__init__``, because each class has a different signature."""
     error = kind.__new__(kind, *args)
     error.args = args
     vars(error).update(state)
@@ -310,17 +354,17 @@ def _restored(
 
 def _portable(value: Any) -> Any:
     """`value` if a pickle of `value` can be loaded, else a reduced `value`."""
-    if isinstance(value, IrisError):  # pickles by the same rule
+    if isinstance(value, IrisError):  # has the same `__reduce__`
         return value
     try:
-        pickle.loads(pickle.dumps(value))  # noqa: S301 - our own pickle, made here
-    except Exception:  # pickling calls unknown code, so any exception is possible
+        pickle.loads(pickle.dumps(value))  # noqa: S301 - our own pickle
+    except Exception:  # pickling calls unknown code, and any exception is possible
         return _plain(value)
     return value
 
 
 def _plain(value: Any) -> Any:
-    """A request without body and hooks, or a response with a reduced request, or None."""
+    """A request without body and hooks, or a response with a reduced request. Otherwise None."""
     if isinstance(value, PreparedRequest):
         request = PreparedRequest()
         request.method, request.url, request.headers = value.method, value.url, value.headers

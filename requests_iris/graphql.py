@@ -1,32 +1,39 @@
-"""GraphQL: declarations of a query, the pagination style of connections, errors and waits.
+"""GraphQL: declarations of a query, the pagination style of connections, errors, waits and pauses.
 
 The text of a query is never changed: only the variables `first` and `after` are set. The query
 chooses the names in the response, so the case of names counts here (Relay's cursor connections).
-This module does no I/O.
+Errors and points: https://developers.trackunit.com/reference/graphql-api-rate-limits. This module
+does no I/O.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from requests import Response
 
 from .call import Call, Position
 from .cursor_history import CursorHistory
-from .document import (
-    Document,
-    as_count,
-    changed,
-    check_complete,
-    errors_in,
-    text_of,
+from .document import MOST, Document, as_count, changed, check_complete, errors_in, text_of
+from .errors import (
+    GraphQLError,
+    IncompleteListError,
+    NotAListError,
+    QueryComplexityError,
+    RateLimitedError,
+    SettingError,
 )
-from .errors import GraphQLError, IncompleteListError, NotAListError, SettingError
-from .styles import LIMIT, PaginationStyle, check_cursor
+from .styles import LIMIT, Again, PaginationStyle, check_cursor
+
+#: The codes of IRIS for a window without points, and for a query with too many points.
+RATE_LIMITED = "RATE_LIMITED"
+QUERY_COMPLEXITY_REACHED = "QUERY_COMPLEXITY_REACHED"
+#: A walk is paced if fewer than this number of pages can be paid for.
+LOW = 10
 
 #: Strings, comments, and the whitespace of GraphQL, to which commas belong.
 _STRING = r'"""(?:\\"""|[^"]|"(?!""))*"""|"(?:\\.|[^"\\\n\r])*"'
@@ -34,8 +41,18 @@ _IGNORED = re.compile(rf"(?P<string>{_STRING})|(?:#[^\n\r]*|[\s,\ufeff]+)+", re.
 _OPERATION = re.compile(r"\b(?:query|subscription)\b ?(\w*) ?\(")
 _VARIABLE = re.compile(r"\$ ?(\w+) ?:")
 _DEFAULT = re.compile(r"[\s\w\[\]!]*=")
+_DEFAULT_SIZE = re.compile(r"\$ ?first ?:[\s\w\[\]!]*= ?(\d{1,16})(?![\w.])")
 #: Arguments by which a query may begin in the middle of a list.
 _LATER = re.compile(r"\b(?:before|last|offset|skip) ?:|\bafter ?: ?\"")
+#: A selection of `rateLimit`, perhaps with another name, and a member inside.
+_BUDGET = re.compile(r"(?:\b(\w+) ?: ?)?\brateLimit(?! ?:)[^{}]*\{([^{}]*)\}")
+_BUDGET_MEMBER = re.compile(r"(?:\b(\w+) ?: ?)?\b(cost|remaining|resetIn)\b(?! ?:)")
+#: A number in a message, perhaps with separators of thousands, and words about numbers.
+_NUMBER = re.compile(
+    r"(?<!\w)(?<!\d[.,])(\d{1,3}(?:[,.'\u2019_ \xa0\u202f]\d{3})+|\d+)(?:[.,]\d+)?(?!\w)"
+)
+_ABOUT_LIMIT = re.compile(r"limit|max|allow|most|exceed|greater|higher|above|threshold", re.I)
+_ABOUT_COST = re.compile(r"complex|cost|point|actual|estimat|got|score", re.I)
 
 
 @dataclass(frozen=True)
@@ -44,20 +61,25 @@ class Query:
 
     :ivar text: without strings, comments and superfluous whitespace.
     :ivar variables: the declared variables, each with a flag: True if the variable has a default.
+    :ivar default_size: the default of `$first`, or None if the default is no number.
     """
 
     text: str
     variables: Mapping[str, bool]
+    default_size: int | None = None
 
     @classmethod
     def of(cls, source: str, operation: str | None = None) -> Query:
         """Reads the query `source`; of several operations only the operation `operation`."""
         text = _IGNORED.sub(lambda found: '""' if found["string"] else " ", source)
         variables: dict[str, bool] = {}
+        size = None
         for header in _OPERATION.finditer(text):
             if not operation or header[1] == operation:
-                variables.update(_declared(_within_parentheses(text, header.end())))
-        return cls(text, variables)
+                definitions = _within_parentheses(text, header.end())
+                variables.update(_declared(definitions))
+                size = size or _DEFAULT_SIZE.search(definitions)
+        return cls(text, variables, int(size[1]) if size else None)
 
     @property
     def begins_later(self) -> bool:
@@ -68,6 +90,39 @@ class Query:
     def asks_for_last(self) -> bool:
         """Whether the text asks for the last items."""
         return re.search(r"\blast ?:", self.text) is not None
+
+    @property
+    def budgets(self) -> list[Budget]:
+        """Where the response says how many points are left."""
+        return [
+            Budget(found[1] or "rateLimit", {name: alias for alias, name in members if alias})
+            for found in _BUDGET.finditer(self.text)
+            for members in [_BUDGET_MEMBER.findall(found[2])]
+        ] or [Budget("rateLimit", {})]
+
+
+class Budget(NamedTuple):
+    """The names in a response for `rateLimit { cost remaining resetIn }`."""
+
+    name: str
+    members: Mapping[str, str]
+
+    def pause(self, data: Document) -> float:
+        """Seconds to wait before the next page: 0 unless fewer than `LOW` pages can be paid for.
+
+        Only positive numbers count. Without any point left, the next response is `RATE_LIMITED`,
+        and says how long to wait.
+        """
+        told = data.get(self.name)
+        if not isinstance(told, dict):
+            return 0.0
+        cost, remaining, reset_in = (
+            _positive(told.get(self.members.get(each, each)))
+            for each in ("cost", "remaining", "resetIn")
+        )
+        if not (cost and remaining and reset_in) or remaining >= LOW * cost:
+            return 0.0
+        return reset_in / 1000 / max(1.0, remaining // cost)
 
 
 def is_graphql(call: Call) -> bool:
@@ -87,28 +142,29 @@ def variables_of(call: Call) -> dict[str, Any]:
 
 
 class Connection(PaginationStyle):
-    """A connection: edges, or nodes, and a pageInfo."""
+    """A connection: edges, or nodes, and a pageInfo.
 
-    names = ("endCursor",)
+    A smaller page keeps its cursor, so the size belongs to a position, and not to the list.
+    """
 
-    def __init__(self, call: Call, query: Query, document: Document) -> None:
-        paths = list(_paths_of_connections(document.get("data")))
-        if len(paths) != 1:
-            raise NotAListError(
-                f"the response holds {len(paths)} connections. Ask for one connection, with "
-                "edges { node { ... } } and pageInfo { hasNextPage endCursor }",
-                keys=tuple(document),
-            )
-        self._names = paths[0]
+    names = ("endCursor", "first")
+
+    def __init__(self, call: Call, document: Document, items_path: str | None) -> None:
+        self._names = _path_of_connection(document, items_path)
         super().__init__(".".join(("data", *self._names)))
-        self._query = query
+        self._query = query_of(call)
+        self._is_named = items_path is not None
         self._count = as_count(self._connection(document).get("totalCount"))
+        info = self._connection(document)["pageInfo"]
+        counts = (self._count, as_count(info.get("count")))
         read = call.position.get("read")
-        begins_later = query.begins_later or variables_of(call).get("after")
-        self._is_counted = self._count is not None and (read is not None or not begins_later)
+        begins_later = self._query.begins_later or variables_of(call).get("after")
+        self._is_counted = counts != (None, None) and (read is not None or not begins_later)
         self._items = read or 0
-        self.total = max((self._count or 0) - self._items, 0) if self._is_counted else None
+        known = self._is_counted and self._count is not None
+        self.total = max((self._count or 0) - self._items, 0) if known else None
         self._history = CursorHistory()
+        self._budgets = self._query.budgets
 
     @classmethod
     def prepared(cls, call: Call) -> Call | None:
@@ -123,23 +179,48 @@ class Connection(PaginationStyle):
 
     @classmethod
     def moved(cls, call: Call, position: Position) -> Call:
-        variables = {**variables_of(call), "after": position["endCursor"]}
+        variables = variables_of(call)
+        if "endCursor" in position:
+            variables["after"] = position["endCursor"]
+        if "first" in position:
+            asked = _size_of(call)
+            variables["first"] = min(asked or position["first"], position["first"])
         return replace(call.with_json(variables=variables), position=position)
 
     @classmethod
-    def unmoved(cls, call: Call, position: Position) -> Call:  # noqa: ARG003
+    def unmoved(cls, call: Call, position: Position) -> Call:
         if not is_graphql(call):
             return call
-        return call.with_json(variables={**variables_of(call), "after": None})
+        # Each page begins at a cursor, so the list is the same for every size of pages.
+        variables = variables_of(call)
+        if "endCursor" in position:
+            variables["after"] = None
+        size = variables.pop("first", None)
+        kept = {} if size is None or as_count(size) is not None else {"first": size}
+        return call.with_json(variables={**variables, **kept})
+
+    @classmethod
+    def again(cls, call: Call, document: Any) -> Again | None:
+        errors = errors_in(document)
+        if QUERY_COMPLEXITY_REACHED in map(_code_of, errors):
+            smaller = _halved(call)
+            reason = "the query costs too many points"
+            return None if smaller is None else Again(smaller, 0.0, reason)
+        wait = _seconds_to_wait(errors)
+        return None if wait is None else Again(call, wait, "GraphQL has no points left")
+
+    @classmethod
+    def check_errors(cls, call: Call, document: Any, response: Response) -> None:
+        """:raises GraphQLError: for a response with errors, even beside a part of the data."""
+        errors = errors_in(document)
+        if errors:
+            raise _error_of(call, errors, response)
 
     @classmethod
     def recognised(
-        cls,
-        call: Call,
-        document: Document,
-        items_path: str | None,  # noqa: ARG003
+        cls, call: Call, document: Document, items_path: str | None
     ) -> Connection | None:
-        return cls(call, query_of(call), document) if is_graphql(call) else None
+        return cls(call, document, items_path) if is_graphql(call) else None
 
     def items(self, document: Document) -> list[Any]:
         connection = self._connection(document)
@@ -163,21 +244,54 @@ class Connection(PaginationStyle):
     def following(self, call: Call, document: Document, items: list[Any]) -> Position | None:
         self._items += len(items)
         connection = self._connection(document)
+        self._check_total(connection)
+        if not self._is_named:
+            self._check_inner_lists(items)
+        info = connection["pageInfo"]
+        if self._has_next_page(call, document, info):
+            size = {name: call.position[name] for name in ("first",) if name in call.position}
+            read = {"read": self._items} if self._is_counted else {}
+            return {"endCursor": self._cursor(call, document, info), **size, **self._facts, **read}
+        self._check_whole(info)
+        return None
+
+    def is_full(self, call: Call, items: list[Any]) -> bool:
+        return len(items) == _size_of(call)
+
+    def pause(self, document: Document) -> float:
+        data = document.get("data")
+        known = data if isinstance(data, dict) else {}
+        return max(each.pause(known) for each in self._budgets)
+
+    def _check_total(self, connection: Document) -> None:
         count = as_count(connection.get("totalCount"))
         if count != self._count:
             raise changed(
                 "the list changed during the reading: totalCount was "
                 f"{self._count}, and is {count}. Read the list from the beginning"
             )
-        if self._has_next_page(call, document, connection["pageInfo"]):
-            cursor = self._cursor(call, document, connection["pageInfo"])
-            read = {"read": self._items} if self._is_counted else {}
-            return {"endCursor": cursor, **self._facts, **read}
+
+    def _check_inner_lists(self, items: list[Any]) -> None:
+        """A caller with `items_path` reads the inner lists by separate queries."""
+        inner = _unfinished_connection(items)
+        if inner is not None:
+            raise IncompleteListError(
+                f"an item has a list of its own with more pages ({text_of(inner)}). Ask for "
+                "larger pages of the inner list, or read the inner list with a query of its own "
+                f"and pass items_path={self._path!r} for the outer list"
+            )
+
+    def _check_whole(self, info: Document) -> None:
         if self._is_counted and self._items < (self._count or 0):
             raise IncompleteListError(
                 f"the last page came after {self._items} items of {self._count}"
             )
-        return None
+        # IRIS does not say whether the count is for the page or for the list.
+        count = as_count(info.get("count")) or 0
+        if self._is_counted and self._items < count:
+            raise IncompleteListError(
+                f"the last page came after {self._items} items, and its pageInfo counts {count}"
+            )
 
     def _has_next_page(self, call: Call, document: Document, info: Document) -> bool:
         has_next = info.get("hasNextPage")
@@ -200,7 +314,7 @@ class Connection(PaginationStyle):
         if "after" not in self._query.variables:
             raise NotAListError(
                 "the list has more pages, and the query has no variable for them. "
-                "Declare $after: String in the query, and use after: $after",
+                "Declare $after: Cursor in the query, and use after: $after",
                 keys=tuple(document),
             )
         cursor = info.get("endCursor")
@@ -211,45 +325,102 @@ class Connection(PaginationStyle):
 
     def _connection(self, document: Document) -> Document:
         check_complete(document, self._path)
-        found: Any = document.get("data")
-        for name in self._names:
-            found = found.get(name) if isinstance(found, dict) else None
+        found = _at(document.get("data"), self._names)
         if not _is_connection(found):
             raise IncompleteListError("the page has no connection at the path of the first page")
         return found  # type: ignore[no-any-return]
 
 
-def check_errors(call: Call, document: Any, response: Response) -> None:
-    """:raises GraphQLError: for a GraphQL response with errors, even beside a part of the data."""
-    errors = errors_in(document) if is_graphql(call) else ()
-    if not errors:
-        return
+def _error_of(call: Call, errors: tuple[Document, ...], response: Response) -> GraphQLError:
+    """The error for the errors in a response."""
     codes = ", ".join(text_of(_code_of(each) or each.get("message")) for each in errors)
-    raise GraphQLError(
-        f"GraphQL answered with errors: {text_of(codes)}",
-        errors=errors,
-        retryable="RATE_LIMITED" in map(_code_of, errors),
-        response=response,
-    )
+    told = f"GraphQL answered with errors: {text_of(codes)}"
+    context: Document = {"errors": errors, "response": response}
+    found = {_code_of(each): each for each in reversed(errors)}
+    if RATE_LIMITED in found:
+        wait = _seconds_to_wait(errors)
+        when = "" if wait is None else f". Points are back in {wait:.1f} s: continue then"
+        return RateLimitedError(f"{told}{when}", retry_after=wait, retryable=True, **context)
+    if QUERY_COMPLEXITY_REACHED in found:
+        cost, limit = points_in(found[QUERY_COMPLEXITY_REACHED].get("message"))
+        points = "" if cost is None or limit is None else f" ({cost} points, limit {limit})"
+        told = f"{told}{points}. {_advice(call)}"
+        return QueryComplexityError(told, complexity=cost, limit=limit, **context)
+    return GraphQLError(told, **context)
 
 
-def seconds_to_wait(call: Call, document: Any) -> float | None:
-    """Seconds until GraphQL has points again; None if the response asks for no wait."""
-    errors = errors_in(document) if is_graphql(call) else ()
-    waits = [
-        each["extensions"].get("resetIn") for each in errors if _code_of(each) == "RATE_LIMITED"
-    ]
-    milliseconds = [
-        wait for wait in waits if isinstance(wait, (int, float)) and not isinstance(wait, bool)
-    ]
-    # An int of hundreds of digits is no float.
-    return min(max(0, *milliseconds), sys.maxsize) / 1000 if milliseconds else None
+def _advice(call: Call) -> str:
+    """Why a page was not asked for again with half the size."""
+    if "first" not in query_of(call).variables:
+        return "Declare $first in the query and use first: $first, so that pages can be smaller"
+    if _size_of(call) is None:
+        return "Pass a whole number as the variable first, so that pages can be smaller"
+    return "Pages cannot be smaller: ask for fewer fields, or for smaller inner lists"
+
+
+def _seconds_to_wait(errors: tuple[Document, ...]) -> float | None:
+    """Seconds until GraphQL has points again; None if the errors do not say."""
+    told = [each["extensions"].get("resetIn") for each in errors if _code_of(each) == RATE_LIMITED]
+    # NaN and infinity are no times; an int of hundreds of digits is no float.
+    waits = [each for each in told if _is_number(each) and abs(each) < float("inf")]
+    return min(max(0, *waits), sys.maxsize) / 1000 if waits else None
+
+
+def _halved(call: Call) -> Call | None:
+    """The same page with half the items; None if the size is unknown or 1."""
+    size = _size_of(call)
+    if "first" not in query_of(call).variables or size is None or size < 2:
+        return None
+    half = {"first": size // 2}
+    smaller = call.with_json(variables={**variables_of(call), **half})
+    return replace(smaller, position={**call.position, **half})
+
+
+def _size_of(call: Call) -> int | None:
+    """The number of items per page in a call; None if `first` is no whole number."""
+    variables = variables_of(call)
+    return as_count(variables.get("first", query_of(call).default_size))
+
+
+def points_in(message: Any) -> tuple[int | None, int | None]:
+    """The points of a query and the limit, as an error message tells them in words."""
+    text = message[:1000] if isinstance(message, str) else ""
+    cost = limit = None
+    others: list[int] = []
+    end = 0
+    for found in _NUMBER.finditer(text):
+        words, end = text[end : found.start()], found.end()
+        number = int(re.sub(r"\D", "", found[1])[:17])
+        if number > MOST:
+            continue
+        if limit is None and _ABOUT_LIMIT.search(words):
+            limit = number
+        elif cost is None and _ABOUT_COST.search(words):
+            cost = number
+        else:
+            others.append(number)
+    if len(others) == 1 and (cost is None) != (limit is None):
+        cost, limit = (others[0], limit) if cost is None else (cost, others[0])
+    elif len(others) == 2 and cost is None and limit is None:
+        cost, limit = others
+    if cost is not None and limit is not None and cost < limit:
+        return limit, cost  # a refused query costs more than the limit
+    return cost, limit
 
 
 def _code_of(error: dict[str, Any]) -> Any:
     extensions = error.get("extensions")
     code = extensions.get("code") if isinstance(extensions, dict) else None
     return code if isinstance(code, str) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _positive(value: Any) -> float:
+    """`value` as a float for calculations; 0 for everything but a positive number."""
+    return float(min(value, 1e300)) if _is_number(value) and value > 0 else 0.0
 
 
 def _declared(definitions: str) -> dict[str, bool]:
@@ -279,8 +450,43 @@ def _is_connection(value: Any) -> bool:
     )
 
 
+def _path_of_connection(document: Document, items_path: str | None) -> tuple[str, ...]:
+    """The way from the data to the connection, as names.
+
+    :param items_path: the path of the connection, or of its edges or nodes; None for the only one.
+    :raises NotAListError: if the path leads to no connection, or the response has several.
+    """
+    data = document.get("data")
+    paths = sorted(_paths_of_connections(data))
+    if items_path is None:
+        if len(paths) == 1:
+            return paths[0]
+        told = f"the response holds {len(paths)} connections"
+    else:
+        for path in (items_path, re.sub(r"\.(?:edges|nodes)$", "", items_path)):
+            top, *names = path.split(".")
+            if top == "data" and _is_connection(_at(data, names)):
+                return tuple(names)
+        told = f"the response holds no connection at {items_path!r}"
+    known = text_of(" or ".join(repr(".".join(("data", *path))) for path in paths[:10]))
+    advice = (
+        f"Name the list to read: items_path={known}"
+        if paths
+        else "Ask for one connection, with "
+        "edges { node { ... } } and pageInfo { hasNextPage endCursor }"
+    )
+    raise NotAListError(f"{told}. {advice}", keys=tuple(document))
+
+
+def _at(value: Any, names: Iterable[str]) -> Any:
+    """The value behind `names`, as the query spells them; None if there is no such value."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
 def _paths_of_connections(data: Any) -> Iterator[tuple[str, ...]]:
-    """Where the connections are; connections inside the nodes of a connection do not count."""
+    """Where the connections are; connections inside the items of a connection do not count."""
     waiting: list[tuple[tuple[str, ...], Any]] = [((), data)]
     while waiting:  # no recursion: a response may be nested 900 levels deep
         path, value = waiting.pop()
@@ -288,3 +494,17 @@ def _paths_of_connections(data: Any) -> Iterator[tuple[str, ...]]:
             yield path
         elif isinstance(value, dict):
             waiting.extend(((*path, name), each) for name, each in value.items())
+
+
+def _unfinished_connection(items: list[Any]) -> str | None:
+    """The name of an unfinished connection inside the items."""
+    waiting: list[tuple[str, Any]] = [("", items)]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(name, each) for each in value if isinstance(each, (dict, list))]
+            continue
+        if _is_connection(value) and value["pageInfo"].get("hasNextPage") is True:
+            return name
+        waiting += [each for each in value.items() if isinstance(each[1], (dict, list))]
+    return None

@@ -11,7 +11,7 @@ from typing import Any
 from .call import FACTS, Call, Position
 from .document import Document
 from .errors import SettingError
-from .graphql import Connection
+from .graphql import Connection, is_graphql
 from .styles import REST_STYLES, PaginationStyle
 
 #: In the order of recognition. The last style accepts every response with a list.
@@ -29,6 +29,11 @@ def first_call(
     call = Call.of(method, url, arguments, session_params)
     prepared = (style.prepared(call) for style in STYLES)
     return next((each for each in prepared if each is not None), call)
+
+
+def style_asked(call: Call) -> type[PaginationStyle]:
+    """The style that knows the errors in responses to a call."""
+    return Connection if is_graphql(call) else PaginationStyle
 
 
 def style_of(call: Call, document: Document, items_path: str | None) -> PaginationStyle:
@@ -50,7 +55,7 @@ def style_of(call: Call, document: Document, items_path: str | None) -> Paginati
     return style
 
 
-def style_at(position: Position) -> type[PaginationStyle]:
-    """The pagination style of a position."""
+def style_at(call: Call, position: Position) -> type[PaginationStyle]:
+    """The pagination style of a position in the list of `call`."""
     named = (style for style in STYLES if set(style.names) & position.keys())
-    return next(named, PaginationStyle)
+    return next(named, style_asked(call))

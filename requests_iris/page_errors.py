@@ -19,7 +19,10 @@ from .errors import ListError
 _List = TypeVar("_List", bound=ListError)
 
 #: Members of a ListError. A property in the class of the cause must not hide a ListError's member.
-_OWN = ("pages_read", "items_read", "resume", "keys", "errors", "retryable", "request", "response")
+_OWN = (
+    *("pages_read", "items_read", "resume", "keys", "errors", "retryable", "request", "response"),
+    *("retry_after", "complexity", "limit"),
+)
 
 
 def caused_by(error: _List, cause: BaseException) -> _List:

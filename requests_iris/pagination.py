@@ -11,8 +11,8 @@ import logging
 import re
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from inspect import signature
@@ -23,21 +23,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from requests import HTTPError, JSONDecodeError, RequestException, Response
 
 from .call import Call, Position
-from .clock import Clock, Interrupt, given_up
+from .clock import Clock
+from .decoding import json_of
 from .document import Document, changed
 from .during import During
 from .errors import IncompleteListError, ListError, QuotaExceededError, SettingError
-from .graphql import check_errors, seconds_to_wait
 from .hints import headers_leading_on
-from .known_styles import first_call, style_of
+from .known_styles import first_call, style_asked, style_of
 from .page_errors import caused_by
 from .problems import problem_of
 from .progress import Progress, progress_of
-from .resume import PagePoints, Point, Start, end_of, resume_point, resumed
+from .resume import PagePoints, Point, Start, end_of, resumed
+from .retry import DEFAULT_RETRY
 from .slots import walk_has_begun
-from .styles import PaginationStyle
+from .styles import Again, PaginationStyle
 from .text import one_line
 from .walk import Portion, Walk
+from .workers import workers
 
 __all__ = ["Page", "Progress", "begin", "items", "pages", "progress_of", "responses"]
 
@@ -46,8 +48,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("requests_iris")
 
-#: Longest wait in seconds after GraphQL has used up its points.
-LONGEST_WAIT = 120.0
+#: Default of the longest wait in seconds.
+LONGEST_WAIT: float = DEFAULT_RETRY.backoff_max
 #: How often one page waits for points.
 WAITS = 5
 #: Characters of a network error in a message.
@@ -60,8 +62,31 @@ _PRIVATE = re.compile(r"\?\S+|(?<=//)[^/\s]*@")
 Request = Callable[..., Response]
 #: Called with the response of the first page, and the URLs of all pages after the first.
 Afford = Callable[[Response, Iterable[str]], None]
+#: A call, and the page that the call brought.
+_Answer = tuple[Call, Response, Document]
 #: A call under way, or waiting for a worker.
-_Begun = tuple[Call, Future[tuple[Response, Document]]]
+_Begun = tuple[Call, Future[_Answer]]
+
+
+class _Waits(NamedTuple):
+    """How a walk waits, as in :func:`begin`."""
+
+    sleep: Callable[[float], object]
+    longest: float
+    on_rate_limited: Callable[[float], object] | None
+
+    def before(self, again: Again, left: int) -> bool:
+        """Waits before the same page is sent again; False if the page must not be sent again.
+
+        :param left: how many waits are left for the page.
+        """
+        if self.on_rate_limited is not None:
+            self.on_rate_limited(again.wait)
+        if not left or again.wait > self.longest:
+            return False
+        log.warning("%s: the same page is sent again in %.1f s", again.reason, again.wait)
+        self.sleep(again.wait)
+        return True
 
 
 class Page(NamedTuple):
@@ -92,6 +117,8 @@ def pages(
     resume: Mapping[str, Any] | None = None,
     session_params: Collection[str] = (),
     sleep: Callable[[float], object] = Clock.sleep,
+    longest_wait: float = LONGEST_WAIT,
+    on_rate_limited: Callable[[float], object] | None = None,
 ) -> Generator[Page, None, None]:
     """Every page of a list, in order: the pages of :func:`begin`."""
     return begin(
@@ -104,6 +131,8 @@ def pages(
         resume=resume,
         session_params=session_params,
         sleep=sleep,
+        longest_wait=longest_wait,
+        on_rate_limited=on_rate_limited,
     )[0]
 
 
@@ -117,8 +146,11 @@ def begin(
     max_workers: int = 1,
     resume: Mapping[str, Any] | None = None,
     whole_pages: bool = False,
+    is_later: bool = False,
     session_params: Collection[str] = (),
     sleep: Callable[[float], object] = Clock.sleep,
+    longest_wait: float = LONGEST_WAIT,
+    on_rate_limited: Callable[[float], object] | None = None,
     afford: Afford | None = None,
 ) -> tuple[Generator[Page, None, None], Start]:
     """The pages of a list, in order, and where the reading begins.
@@ -127,7 +159,13 @@ def begin(
 
     :param arguments: all remaining arguments of `request`, for every page.
     :param whole_pages: whether to refuse a resume point inside a page.
+    :param is_later: whether the list continues an earlier list. A failure of the first request is a
+        ListError then.
     :param session_params: names of parameters that `request` adds to every URL.
+    :param sleep: waits so many seconds, on the clock of the session.
+    :param longest_wait: the longest wait in seconds.
+    :param on_rate_limited: called with the seconds until the server has points again, before the
+        wait or the error, and perhaps in a worker thread.
     :param afford: called once if the first page shows which pages follow.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
@@ -149,7 +187,8 @@ def begin(
             "resume is inside a page, so pages() would repeat items. Continue with items()",
             setting="resume",
         )
-    reading = _Reading(request, call, start, sleep, afford)
+    waits = _Waits(sleep, longest_wait, on_rate_limited)
+    reading = _Reading(request, call, start, waits, is_later=is_later, afford=afford)
     return reading.pages(max_workers), start
 
 
@@ -214,7 +253,9 @@ class _Reading:
         request: Request,
         call: Call,
         start: Start,
-        sleep: Callable[[float], object],
+        waits: _Waits,
+        *,
+        is_later: bool,
         afford: Afford | None,
     ) -> None:
         self._request = request
@@ -222,7 +263,8 @@ class _Reading:
         self._call = call  # of the caller, also after a resume point
         self._start = start
         self._skipped = start.items
-        self._sleep = sleep
+        self._waits = waits
+        self._is_later = is_later or bool(start.resume)
         self._style: PaginationStyle | None = None
         self._pages = 0
         self._items = 0
@@ -248,19 +290,17 @@ class _Reading:
         """The first page shows the style; then the workers read as many pages at once.
 
         If each page names only the next page, the next page is read while the caller uses the page
-        before. If the reading ends early, waiting calls are dropped. The reading waits for calls
-        under way, but without retries and without their pauses.
+        before.
         """
         page, following = self._next(call, partial(self.read, call))
         calls = self._calls_ahead(call) if following else None
         if following and (refusal := self._refusal(call, page)):
             yield page
             self._refuse(following, refusal)
-        over = Interrupt(given_up.get())  # closing the walk ends the pauses of the workers too
-        pool = ThreadPoolExecutor(
-            max_workers, "iris-pages", initializer=given_up.set, initargs=(over,)
-        )
-        try:
+        if following and (refusal := self._refusal(call, page)):
+            yield page
+            self._refuse(following, refusal)
+        with workers(max_workers) as pool:
             if calls is not None:
                 begun = ((each, pool.submit(self.read, each)) for each in calls)
                 # Two calls per worker: a worker never waits while the caller uses a page. All are
@@ -275,12 +315,6 @@ class _Reading:
                 yield page
                 page, following = self._next(following, future.result)
             yield page
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # first: no call may begin any more
-            over.set()
-            # The garbage collector may close the reading in a worker, which cannot join itself.
-            with suppress(RuntimeError):
-                pool.shutdown()
 
     def _calls_ahead(self, call: Call) -> Iterator[Call] | None:
         style = self._style
@@ -318,21 +352,12 @@ class _Reading:
             yield page
             del page
 
-    def read(self, call: Call) -> tuple[Response, Document]:
-        """Sends a call, and waits if GraphQL asks for a wait."""
-        for waits_left in range(WAITS, -1, -1):
-            # in the worker's thread: a new thread begins with the defaults of context variables
-            with During(walk_has_begun, bool(self._pages or self._start.resume)):
-                response = self._request(call.method, call.url, **call.arguments)
-            document, fault = _json_of(response)
-            wait = seconds_to_wait(call, document)
-            if wait is None or wait > LONGEST_WAIT or not waits_left:
-                break
-            log.warning("GraphQL has no points left: the same page is sent again in %.1f s", wait)
-            self._sleep(wait)
+    def read(self, call: Call) -> _Answer:
+        """A page, with the call that brought the page: the page may be smaller than in `call`."""
+        call, response, document, fault = self._sent(call)
         try:
-            check_errors(call, document, response)
-            return response, _checked(document, response, fault)
+            style_asked(call).check_errors(call, document, response)
+            return call, response, _checked(document, response, fault)
         except ListError as error:
             error.retryable = error.retryable or _may_come_later(response)
             cause = fault if response.ok else HTTPError()
@@ -340,21 +365,43 @@ class _Reading:
                 raise
             raise caused_by(error, cause) from None
 
-    def _next(
-        self, call: Call, fetch: Callable[[], tuple[Response, Document]]
-    ) -> tuple[Page, Call | None]:
+    def _sent(self, call: Call) -> tuple[Call, Response, Any, Exception | None]:
+        """Sends a call, and again if the response asks for a wait or for a smaller page."""
+        if call.pause:
+            log.info("the next page is read in %.1f s, because few points are left", call.pause)
+            self._waits.sleep(call.pause)
+        waits_left = WAITS
+        while True:
+            # in the worker's thread: a new thread begins with the defaults of context variables
+            with During(walk_has_begun, bool(self._pages or self._is_later)):
+                response = self._request(call.method, call.url, **call.arguments)
+            document, fault = _json_of(response)
+            again = style_asked(call).again(call, document)
+            if again is None:
+                break
+            if again.call is not call:
+                log.info("%s: pages have half the items from now on", again.reason)
+                call = again.call
+            elif self._waits.before(again, waits_left):
+                # A server that says "now" is believed once.
+                waits_left = waits_left - 1 if again.wait else 0
+            else:
+                break
+        return call, response, document, fault
+
+    def _next(self, call: Call, fetch: Callable[[], _Answer]) -> tuple[Page, Call | None]:
         """The next page in order, checked, and the call for the following page."""
         with self._noting(call):
-            response, document = fetch()
+            call, response, document = fetch()
         # A page that does not fit may fit later, so the error keeps the resume point before the
         # page. Only after a change of the list, or in a circle of pages, continuing would not help.
         with self._noting(call, response):
             call = replace(call, asked=(response.history or [response])[0].url)
-            if self._style is None:
-                self._style = style_of(call, document, self._call.items_path)
-            found = self._style.items(document)
-            position = self._style.following(call, document, found)
-            self._check_skipped(found)
+            style = self._style or style_of(call, document, self._call.items_path)
+            self._style = style
+            found = style.items(document)
+            position = style.following(call, document, found)
+            self._check_skipped(call, found, position)
             if position is None and response.status_code == 206:
                 raise IncompleteListError("the last page has status 206 (Partial Content)")
             names = headers_leading_on(response.headers, call.asked) if position is None else []
@@ -362,32 +409,35 @@ class _Reading:
                 raise IncompleteListError(
                     f"the last page has a {one_line(names[0])} header to a next page"
                 )
-        page = self._page(call, response, found, position)
+        points = self._points(style, call, len(found), position)
+        left = found[self._skipped :] if self._skipped else found
+        total = None if style.total is None else style.total - self._start.items
+        page = Page(response, left, total, style.whole_total, points.after)
         self._pages += 1
-        self._items += len(page.items)
-        self._skipped = 0
-        return page, None if position is None else self._style.moved(call, position)
+        self._items += len(left)
+        self._skipped = max(self._skipped - len(found), 0)
+        if position is None:
+            return page, None
+        pause = min(style.pause(document), self._waits.longest)
+        return page, replace(style.moved(call, position), pause=pause)
 
-    def _page(
-        self, call: Call, response: Response, items: list[Any], position: Position | None
-    ) -> Page:
-        style, skipped = cast("PaginationStyle", self._style), self._skipped
-        here = Point(self._call, call.position or style.first(call))
+    def _points(
+        self, style: PaginationStyle, call: Call, items: int, position: Position | None
+    ) -> PagePoints:
+        """The resume points inside a page, and after the page."""
+        here = Point(self._call, {**style.first(call), **call.position})
         if position is None:
             following = end_of(self._call, style.whole_total)
         else:
             following = Point(self._call, position)
-        return Page(
-            response,
-            items[skipped:] if skipped else items,
-            None if style.total is None else style.total - self._start.items,
-            style.whole_total,
-            PagePoints(here, following, skipped, len(items)).after,
-        )
+        return PagePoints(here, following, self._skipped, items)
 
-    def _check_skipped(self, items: list[Any]) -> None:
+    def _check_skipped(self, call: Call, items: list[Any], following: Position | None) -> None:
         """:raises IncompleteListError: if the page of a resume point has lost items."""
-        if len(items) < self._skipped:
+        if len(items) >= self._skipped:
+            return
+        style = cast("PaginationStyle", self._style)
+        if following is None or not style.is_full(call, items):
             raise changed(
                 f"the list has changed since the resume point: {self._skipped} items of the page "
                 f"were handed out, and the page has {len(items)} items now. Read the list from "
@@ -405,7 +455,7 @@ class _Reading:
             self._note(error, call)
             raise
         except RequestException as error:
-            is_first = not (self._pages or self._start.resume)
+            is_first = not (self._pages or self._is_later)
             if is_first or response is not None:
                 raise  # as with plain requests, or for a resume point of a different style
             incomplete = _incomplete(error)
@@ -422,7 +472,7 @@ class _Reading:
         """The resume point before a page: the beginning, the passed point, or the position."""
         if not self._pages:
             return self._start.resume
-        return resume_point(self._call, call.position)
+        return Point(self._call, call.position).at(self._skipped)
 
     def _note(self, error: ListError, call: Call) -> None:
         error.args = (f"page {self._pages + 1} of the list, {call}: {error}",)
@@ -448,7 +498,7 @@ def _incomplete(error: RequestException) -> IncompleteListError:
 def _json_of(response: Response) -> tuple[Any, Exception | None]:
     """The JSON of a response, or None and the error."""
     try:
-        return response.json(), None
+        return json_of(response), None
     except (ValueError, RecursionError) as error:
         return None, error
 

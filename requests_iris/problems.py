@@ -15,7 +15,7 @@ class Problem:
     """The error object of a response of IRIS. All text is printable and on one line.
 
     :ivar status: the HTTP status.
-    :ivar code: the kind of the error, such as ``constraint_violation``: programs branch on it.
+    :ivar code: the kind of the error for programs, for example ``constraint_violation``.
     :ivar message: the server's explanation for a person.
     :ivar violations: pairs of a field and the server's complaint about the field.
     """
@@ -33,7 +33,7 @@ class Problem:
 def problem_of(response: Response) -> Problem | None:
     """The error object of a response.
 
-    :returns: None for a response below 400, and for a response without an error object.
+    :returns: None if the status is below 400, or the body contains no error object.
     """
     if response.ok:
         return None

@@ -1,4 +1,4 @@
-"""How a new token is got: from the store, by a refresh token, by a sign-in, or not at all."""
+"""The order of renewal: the token store, the refresh token, the sign-in, an error."""
 
 from __future__ import annotations
 
@@ -31,34 +31,35 @@ from .token_endpoint import Send, TokenEndpoint
 
 log = logging.getLogger("requests_iris")
 
-#: Seconds for which refused credentials are not sent again.
+#: Seconds from a refusal until the same credentials are sent again.
 REFUSAL_LASTS = 60.0
-#: Seconds of a Retry-After that are believed at most.
+#: The longest Retry-After that a session obeys, in seconds.
 RETRY_AFTER_AT_MOST = 15 * 60.0
-#: Seconds to wait for a store's lock beyond `token_timeout`, for which another process may hold it.
+#: Another process may hold a store's lock for `token_timeout` seconds. A session waits longer, by
+#: these seconds.
 LOCK_MARGIN = 15.0
 
 #: Asks for a token until a deadline on the monotonic clock.
 Ask = Callable[[float], Token]
-#: What a grant is made of besides the credentials: a scope, or a token to refresh.
+#: The argument of a grant beside the credentials: a scope, or a token to refresh.
 Subject = TypeVar("Subject")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who asks for a token, for which scope, and by which grant."""
+    """The credentials, the scope and the grant of a token request."""
 
     credentials: Credentials
     scope: tuple[str, ...]
     grant: Grant
 
     def key(self, token_url: str) -> str | None:
-        """Where a store keeps the token. None for a session without client or user."""
+        """The key of the token in a store. None for a session without client or user."""
         names = self._names
         return None if names is None else key_of(self.grant.name, token_url, *names)
 
     def former_key(self, token_url: str) -> str | None:
-        """Where releases without the client_credentials grant kept the token."""
+        """The key in releases without the client_credentials grant."""
         names = None if self.grant.is_key else self._names
         return None if names is None else key_of(token_url, *names)
 
@@ -74,10 +75,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class _Pause:
-    """Until `until`, on the monotonic clock, `error` is raised again without a request.
+    """Until `until`, on the monotonic clock, the session raises `error` without a token request.
 
-    :ivar who: whose requests are not sent; None for everybody's.
-    :ivar grants: the grants that are not used.
+    :ivar who: the identity that must pause. None means every identity.
+    :ivar grants: the grants that must pause, for a single identity.
     """
 
     error: TokenError
@@ -90,10 +91,10 @@ class _Pause:
 
 
 class Renewal:
-    """Gets new tokens. One thread at a time is in here, the leader of a single flight.
+    """Gets new tokens. A single thread at a time calls a Renewal: the leader of a single flight.
 
     :param endpoints: the token endpoint for each grant that signs in.
-    :param token_timeout: seconds for all token requests of one renewal, with their pauses.
+    :param token_timeout: seconds for all token requests of one renewal, with all pauses.
     :param count: called with the name of a counter.
     """
 
@@ -113,16 +114,16 @@ class Renewal:
         self._sharing = Sharing(store, clock)
         self._clock = clock
         self._count = count
-        #: Tokens that a store may still hold, and that an API has rejected.
+        #: The last tokens rejected by an API. A store may still hold a rejected token.
         self.rejected: deque[Bearer] = deque(maxlen=16)
-        #: What the token endpoint asked for with a Retry-After, and its last refusal.
+        #: The pause after a Retry-After of the token endpoint, and the pause after a refusal.
         self._retry_after: _Pause | None = None
         self._refusal: _Pause | None = None
         self._found: Token | None = None
         #: Whether the token endpoint has ever issued a token to this session.
         self._has_issued = False
         self._warned_of_url = False
-        #: The age of the token that is replaced, for the log.
+        #: The age of the token before this renewal, for the log.
         self.age_before = "none"
 
     @property
@@ -140,13 +141,13 @@ class Renewal:
         self._refusal = None
 
     def is_from_store(self, token: Token) -> bool:
-        """Whether the token is the last one that was taken from the store."""
+        """Whether `token` is the token last taken from the store."""
         return token is self._found
 
     def renew(self, who: Identity, held: Token | None, send: Send, *, wait: bool) -> Token:
         """The token that another process has stored, or else a new token.
 
-        :param held: the token that must be replaced, if there is one.
+        :param held: the token to replace. None if the session has no token.
         :param wait: whether to wait for the store's lock.
         :raises Busy: if another process renews, and `wait` is false.
         """
@@ -169,7 +170,7 @@ class Renewal:
             return found
 
     def sign_in(self, who: Identity, send: Send) -> Token:
-        """A new token by the grant that signs in, whatever token is held."""
+        """A new token by password or client credentials."""
         return self._with_store_lock(
             who, lambda by: self._by_sign_in(who, send, by), self.lock_wait
         )
@@ -177,9 +178,10 @@ class Renewal:
     def refresh(
         self, who: Identity, held: Token | None, refresh_token: Secret | None, send: Send
     ) -> Token:
-        """A new token by the refresh_token grant, of `refresh_token` or else of the last token.
+        """A new token by the refresh_token grant.
 
-        :raises SettingError: if there is no refresh token.
+        :param refresh_token: by default the refresh token issued last.
+        :raises SettingError: without a refresh token.
         """
 
         def ask(deadline: float) -> Token:
@@ -188,7 +190,7 @@ class Renewal:
                 token = replace(token, refresh_token=refresh_token)
             if token.refresh_token is None:
                 raise SettingError(
-                    "There is no refresh token. Add offline_access to scope, and sign in.",
+                    "The session has no refresh token. Add offline_access to scope, and sign in.",
                     setting="scope",
                 )
             return self._by_refresh_token(who, token, send, deadline)
@@ -204,10 +206,10 @@ class Renewal:
     ) -> Token:
         """Calls `ask` with the store's lock held, and stores the new token.
 
-        Without the lock nothing is stored: the token could replace a newer one.
+        Without the lock nothing is stored, because the token could replace a newer token.
 
-        :param wait: seconds to wait for the lock. The deadline of `ask` is counted from then.
-        :param stop: asked from time to time while waiting; true ends the wait with `Busy`.
+        :param wait: seconds to wait for the lock. The time of `ask` begins after the wait.
+        :param stop: called from time to time during the wait. True ends the wait with `Busy`.
         """
         url = self._endpoint_of(who).url
         key = who.key(url)
@@ -226,7 +228,7 @@ class Renewal:
         1. The token that another process has stored while this process waited for the lock.
         2. The refresh_token grant, with the refresh token that was issued last.
         3. After a refusal, the store once more: a process without the lock may have been faster.
-        4. The sign-in. A network fault never leads to the password.
+        4. The sign-in. After a network fault the session does not sign in.
 
         An API key signs in at once, because an API key has no refresh token.
         """
@@ -245,7 +247,7 @@ class Renewal:
             return self._from_store(who, held) or self._by_sign_in(who, send, deadline)
 
     def _from_store(self, who: Identity, held: Token | None) -> Token | None:
-        """The stored token, if it was not rejected, and expires later than the token held."""
+        """The stored token, if the token was not rejected and expires later than `held`."""
         token = self._sharing.load(who.key(self._endpoint_of(who).url))
         if (
             token is None
@@ -264,7 +266,7 @@ class Renewal:
         return held.bearer in self.rejected or token.expiring_at > held.expiring_at
 
     def _last_issued(self, who: Identity, held: Token | None) -> Token | None:
-        """The token held or the stored token: the one that expires later has the refresh token."""
+        """`held` or the stored token. The later token has the refresh token that is still valid."""
         stored = self._sharing.load(who.key(self._endpoint_of(who).url))
         if stored is None or stored.refresh_token is None:
             return held
@@ -295,7 +297,7 @@ class Renewal:
         send: Send,
         deadline: float,
     ) -> Token:
-        """Asks for a token by one grant. Requests are counted, and refusals remembered."""
+        """Asks for a token by `grant`. Counts the requests, and remembers a refusal."""
 
         def counting(request: PreparedRequest, timeout: float) -> Response:
             self._count(grant)
@@ -316,14 +318,14 @@ class Renewal:
         log.info(
             "New token %s by the %s grant in %.2f s (token before: %s), %s.",
             *(token.fingerprint, grant, self._clock.monotonic() - start, self.age_before),
-            "valid until an API rejects it"
+            "valid until an API rejects the token"
             if token.expires_in is None
             else f"valid for {token.expires_in:g} s",
         )
         return token
 
     def _warn_of_url(self, url: str) -> None:
-        """Warns once if an API key signs in where an API User does."""
+        """Warns once if an API key signs in at the URL for API Users."""
         if not self._warned_of_url and urlsplit(url).path.rstrip("/").endswith("/token"):
             self._warned_of_url = True
             log.warning(

@@ -31,6 +31,8 @@ class Point:
     :param position: the page, as in :attr:`Call.position`.
     """
 
+    __slots__ = ("_call", "_hash", "_position")
+
     def __init__(self, call: Call, position: Position) -> None:
         self._call = call
         self._position = position
@@ -75,9 +77,13 @@ class PagePoints(NamedTuple):
     items: int
 
     def after(self, items: int) -> dict[str, Any]:
-        """The resume point after `items` more items."""
+        """The resume point after `items` more items.
+
+        If an earlier run has handed out more items than the page has now, because pages were
+        larger, the resume point is inside a following page.
+        """
         done = self.skipped + items
-        return self.page.at(done) if done < self.items else self.following.at()
+        return self.page.at(done) if done < self.items else self.following.at(done - self.items)
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,7 @@ def resumed(call: Call, resume: Any) -> Start:
     if "finished" in found:
         return Start(call, found, is_finished=True)
     page = _page_of(found)
-    return Start(style_at(page).moved(call, page), found, found.get("items", 0))
+    return Start(style_at(call, page).moved(call, page), found, found.get("items", 0))
 
 
 def _page_of(resume: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +155,7 @@ def _is_plain(value: Any) -> bool:
 
 def _hash_of(call: Call, position: Position) -> Any:
     """A hash of a page and its list."""
-    there = style_at(position).unmoved(call, position)
+    there = style_at(call, position).unmoved(call, position)
     # Parameters with the same name keep their order: the order of two `sort` has a meaning.
     query = sorted(parse_qsl(urlsplit(there.url).query, True), key=itemgetter(0))
     # JSON may change the order of the members of a position.

@@ -22,8 +22,8 @@ from urllib.parse import quote_plus
 class Secret(str):
     """A password, client secret or token, or a text with a secret inside.
 
-    On the wire a Secret is a str like any other. Its ``repr``, slices and encodings show no
-    character of the secret. ``str(secret)`` is the plain text.
+    requests sends a Secret as any str. The ``repr`` of a Secret, a slice or an encoded Secret shows
+    no character of the secret. ``str(secret)`` is the plain text.
     """
 
     __slots__ = ()
@@ -39,7 +39,7 @@ class Secret(str):
 
 
 class SecretBytes(bytes):
-    """A :class:`Secret` after ``encode``, as urllib3 and http.client hold it."""
+    """The bytes of a :class:`Secret`, as urllib3 and http.client hold the secret."""
 
     __slots__ = ()
 
@@ -54,9 +54,9 @@ class SecretBytes(bytes):
 class Bearer(Secret):
     """The value of an ``Authorization`` header set by a session of this library.
 
-    On the wire a Bearer is a str like any other. Its ``repr``, and so the repr of a request's
-    headers, shows a fingerprint. A pickle holds the fingerprint only: a Response is pickled with
-    its request.
+    requests sends a Bearer as any str. The ``repr`` of a Bearer, or of headers with a Bearer, shows
+    a fingerprint. A pickle holds the fingerprint only, because a pickled Response contains the
+    request.
     """
 
     __slots__ = ()
@@ -99,7 +99,7 @@ class RedactedBearer(Bearer):
         return isinstance(other, Bearer) and self.fingerprint == other.fingerprint
 
     def __ne__(self, other: object) -> bool:
-        return not self == other  # str defines __ne__, so __eq__ alone is not enough
+        return not self == other  # str defines __ne__, and would ignore __eq__ above
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
@@ -115,9 +115,9 @@ def fingerprint(secret: str) -> str:
 
 
 class Concealed:
-    """A box around an object that may contain a secret, such as a token as a dict.
+    """A box around an object that may contain a secret, for example a dict with a token.
 
-    The box shows nothing of its content. Only `reveal()` returns the content.
+    The ``repr`` of the box hides the content. Only `reveal()` returns the content.
 
     :ivar kind: the name of the content's type, for an error message.
     """
@@ -139,12 +139,12 @@ class Concealed:
 def concealed(value: Any) -> Any:
     """`value` in a form that a traceback can show: None, a :class:`Secret`, or :class:`Concealed`.
 
-    A function that takes a secret conceals the argument in its first statement. So no later failure
-    can show the secret among the local variables of that function or of the functions it calls.
+    A function with a secret as an argument conceals the argument in the first statement. Then a
+    later failure cannot show the secret among the local variables of the frames.
     """
     if value is None or isinstance(value, (Secret, Concealed)):
         return value
-    # not str(value), which is another text for an enumeration
+    # str(value) would be the name of a member for an enumeration
     return Secret(str.__str__(value)) if isinstance(value, str) else Concealed(value)
 
 
@@ -175,7 +175,7 @@ def forget_all(error: BaseException) -> None:
 
 
 def frames_behind(error: BaseException) -> Iterator[FrameType]:
-    """The frames in the tracebacks of an error, its causes and its contexts."""
+    """The frames in the tracebacks of an error, and of all causes and contexts."""
     for link in _links(error):
         traceback = link.__traceback__
         while traceback is not None:
@@ -184,7 +184,7 @@ def frames_behind(error: BaseException) -> Iterator[FrameType]:
 
 
 def _links(error: BaseException) -> Iterator[BaseException]:
-    """An error, its causes and its contexts. A program can make a circle of them."""
+    """An error, with all causes and contexts. A program can link errors in a circle."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:
@@ -201,7 +201,7 @@ def _clear(frame: FrameType) -> None:
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """`text` with each secret replaced by ``[secret]``, in whatever spelling.
+    """`text` with each secret replaced by ``[secret]``, in every spelling.
 
     If `text` was decoded with a wrong charset, secrets cannot be found, and the result is "".
     """
@@ -214,8 +214,8 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
 
 #: Characters of a text decoded with a wrong charset, such as GB18030 read as UTF-8.
 _MISREAD = re.compile(r"[\x00-\x08\x0e-\x1f\ufffd]")
-#: Any number of backslashes, since some formats double each backslash. The branches exclude each
-#: other, so a long run of backslashes matches in linear time.
+#: Any number of backslashes, since some formats double each backslash. No text fits two branches.
+#: Therefore a long run of backslashes matches in linear time.
 _BACKSLASHES = r"(?:\\|\\u005c|%5c|&#x5c;|&#92;)+"
 
 
@@ -245,13 +245,13 @@ def _pattern_of(character: str) -> str:
 def _escaped(spelling: str) -> str:
     """A pattern of a spelling. JSON within JSON doubles each backslash of the spelling.
 
-    The number is bounded: a long run of backslashes must not take long to read.
+    The number of backslashes is bounded, because a long run must not take long to search.
     """
     return re.escape(spelling).replace("\\\\", r"\\{1,8}")
 
 
 def _spellings(character: str) -> list[str]:
-    """The longest spelling first. Otherwise a part of an escape would stay behind."""
+    """All spellings, the longest first. Otherwise a part of an escape would stay in the text."""
     code = ord(character)
     spellings = {
         *(character, quote_plus(character), f"\\{character}"),

@@ -6,8 +6,9 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from datetime import datetime, timedelta
 from functools import partial, wraps
 from http.cookiejar import CookieJar
 from operator import itemgetter
@@ -62,7 +63,9 @@ from .permission import (
 )
 from .quota import Quota, QuotaView
 from .resume import Start
+from .retry import retry_of
 from .secret import Bearer, Concealed, concealed, forget_sent
+from .series import series
 from .settings import Settings, checked_token, checked_updater, kind_of
 from .slots import NO_SLOT, Slots, current_slot, walk_has_begun
 from .source import TokenSource, Updater
@@ -582,9 +585,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
 
         :param url: the list; joined to `base_url` if `url` begins with one slash.
         :param method: "POST" for a list with a filter in the body, and for GraphQL. A GraphQL query
-            must declare ``$after``.
+            must declare ``$after``. If the query declares ``$first``, pages can become smaller.
         :param items_path: the path to the items in an unusual response: names with dots between the
-            names, such as ``"data.assets"``.
+            names, such as ``"data.assets"``. In GraphQL, the path of the connection to read.
         :param max_workers: the number of pages to read at the same time. With cursors and GraphQL,
             more than 1 means: the next page is read ahead. Closing the walk early waits for the
             requests on the way. Failed requests are not retried then.
@@ -601,6 +604,10 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         :raises ListError: during iteration, if the list cannot be read to the end. If a page
             failed, the error is also the exception that plain requests would have raised, such as a
             ConnectionError. If the first request fails, you get the exception of :meth:`request`.
+        :raises RateLimitedError: if GraphQL has no points left for longer than ``backoff_max`` of
+            `retry`, by default 120 seconds. A shorter time is waited for.
+        :raises QueryComplexityError: if a GraphQL query costs too many points, and a page cannot be
+            smaller.
         """
         walk = self._begin(url, method, items_path, max_workers, resume, True, request_arguments)
         return responses(*walk)
@@ -640,6 +647,61 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         walk = self._begin(url, method, items_path, max_workers, resume, False, request_arguments)
         return items(walk[0], told, walk[1])
 
+    def series(
+        self,
+        pin: str,
+        data_point: str,
+        since: datetime,
+        until: datetime,
+        *,
+        account: str | None = "15143/-3",
+        lookback: timedelta | None = None,
+        max_workers: int | None = 1,
+        resume: Mapping[str, Any] | None = None,
+        **request_arguments: Unpack[RequestArguments],
+    ) -> Walk[Any]:
+        """Reads an AEMP series (ISO 15143-3) item by item: one data point of one machine.
+
+        IRIS serves at most 14 days at once. The walk reads the series in windows of 14 days, with
+        all pages of each window. An item at the end of a window and at the start of the next window
+        comes once. IRIS decides whether items exactly at `since` and `until` belong to the series.
+        The times in the requests are whole seconds: `since` is rounded down, and `until` is rounded
+        up.
+
+        :param pin: the machine, as IRIS names the machine. A PIN may have any character.
+        :param data_point: such as ``"CumulativeOperatingHours"`` or ``"Distance"``.
+        :param since: the beginning, a datetime with a time zone.
+        :param until: the end, a datetime with a time zone.
+        :param account: the account in the path.
+        :param lookback: moves the beginning back, to read late data again. Default: not at all.
+        :param max_workers: the number of pages to read at the same time, also of later windows.
+        :param resume: a resume point (:attr:`Walk.resume`) of the same call, with the same `since`,
+            `until` and `lookback`.
+        :param request_arguments: arguments of :meth:`request` for every page: ``params``,
+            ``headers``, ``timeout`` and so on.
+        :raises SettingError: at once, for an unusable argument, such as a datetime without a time
+            zone.
+        :raises TypeError: at once, for an unknown argument.
+        :raises ListError: during iteration, if the series cannot be read to the end. A 404 is an
+            :class:`IncompleteListError`. If the first request fails, you get the exception of
+            :meth:`request`.
+        """
+        refuse_former(request_arguments, workers="max_workers")
+        return series(
+            self._page_request(),
+            pin,
+            data_point,
+            since,
+            until,
+            account=account,
+            lookback=lookback,
+            max_workers=1 if max_workers is None else max_workers,
+            resume=resume,
+            arguments=request_arguments,
+            session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
+            afford=partial(self._afford_first, request_arguments),
+        )
+
     def _begin(
         self,
         url: _t.UriType,
@@ -651,15 +713,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         arguments: Mapping[str, Any],
     ) -> tuple[Generator[Page, None, None], Start]:
         refuse_former(arguments, key="items_path", workers="max_workers")
-
-        @wraps(self.request)
-        def read(method: str, url: _t.UriType, **passed: Any) -> Response:
-            # not by idempotent=True: a class of the caller before ours may not know the argument
-            with During(_page_call, method):
-                return self.request(method, url, **passed)
-
         return begin(
-            read,
+            self._page_request(),
             url,
             arguments,
             method="GET" if method is None else method,
@@ -668,18 +723,56 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             resume=resume,
             whole_pages=whole_pages,
             session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
-            afford=None if self._quota is None else self._afford,
+            sleep=self.clock.sleep,
+            longest_wait=self._longest_wait,
+            on_rate_limited=partial(self._out_of_points, method, url),
+            afford=self._afford,
         )
+
+    def _page_request(self) -> Callable[..., Response]:
+        """:meth:`request` for the pages of a list, also of a list that is read by POST."""
+
+        @wraps(self.request)
+        def read(method: str, url: _t.UriType, **passed: Any) -> Response:
+            # not by idempotent=True: a class of the caller before ours may not know the argument
+            with During(_page_call, method):
+                return self.request(method, url, **passed)
+
+        return read
+
+    @property
+    def _longest_wait(self) -> float:
+        """Seconds that a walk waits at most if GraphQL has no points left."""
+        return retry_of(self.retry).backoff_max if self._quota is None else self._quota.max_wait
+
+    def _out_of_points(self, method: str | None, url: Any, seconds: float) -> None:
+        """Notes that GraphQL has no points, for rules of the user that limit GraphQL."""
+        whole = self._counted(url)
+        if self._quota is not None and whole is not None:
+            owner, method = self._source.owner, method or "GET"
+            self._quota.blocked(owner, method, whole, retry_after=seconds, clock=self.clock)
 
     def _afford(self, first: Response, urls: Iterable[str]) -> None:
         """Checks before a long walk whether the quota can afford all pages after the first page.
 
         :raises QuotaExceededError: with the time from which the pages are affordable.
         """
-        request = first.request
-        if self._quota is not None and self._signer.has_signed(request):
-            pages = [str(joined(self.base_url, url)) for url in urls]
-            self._quota.check(self._source.owner, request.method or "GET", pages, clock=self.clock)
+        if self._quota is not None and self._signer.has_signed(first.request):
+            self._check_quota(first.request.method or "GET", urls)
+
+    def _afford_first(self, arguments: Mapping[str, Any], urls: Iterable[str]) -> None:
+        """As :meth:`_afford`, before the first request.
+
+        :param arguments: of the request. The quota does not count the caller's authentication.
+        """
+        own = arguments.get("auth") or arguments.get("withhold_token") or self.auth
+        if not own and not authorization_of({**self.headers, **(arguments.get("headers") or {})}):
+            self._check_quota("GET", urls)
+
+    def _check_quota(self, method: str, urls: Iterable[str]) -> None:
+        if self._quota is not None:
+            pages = [each for each in map(self._counted, urls) if each is not None]
+            self._quota.check(self._source.owner, method, pages, clock=self.clock)
 
     @property
     def bearer(self) -> BearerAuth:

@@ -17,9 +17,6 @@ from typing import Generic, TypeVar
 
 from .clock import Clock
 
-#: Seconds between two looks of a waiting thread. An interrupt can swallow the wake-up.
-LOOK_AGAIN = 0.5
-
 Result = TypeVar("Result")
 
 # A context variable and not a thread id: a part of the leader's work runs in a second thread.
@@ -45,7 +42,7 @@ class Signal:
             left = deadline - clock.monotonic()
             if left <= 0:
                 return False
-            if self._gate.acquire(timeout=min(left, LOOK_AGAIN)):
+            if self._gate.acquire(timeout=min(left, clock.look_again)):
                 self.wake()  # the next thread
         return True
 

@@ -1,7 +1,7 @@
 """The token in use: fresh, expiring or expired, and renewed in time.
 
-A request with a fresh token takes no lock and does no I/O. The token is an immutable value that is
-replaced in one assignment.
+A request with a fresh token takes no lock and does no I/O. The token is an immutable value.
+A new token replaces the former token in one assignment.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ Result = TypeVar("Result")
 
 log = logging.getLogger("requests_iris")
 
-#: Seconds for one token request, with its retries and pauses.
+#: Seconds for one token request, with all retries and pauses.
 TOKEN_TIMEOUT = 30.0
-#: Seconds before an early renewal that failed is tried again, and up to 30 % more.
+#: Seconds from a failed early renewal to the next early renewal. Up to 30 % are added at random.
 EARLY_RENEWAL_PAUSE = 30.0
-#: Seconds beyond a deadline that waiting threads allow for the work of the processor.
+#: Seconds that a waiting thread adds to a deadline, because a busy machine is slow.
 GRACE = 1.0
-#: What is counted: token requests by grant, tokens issued, resends after a 401, waits for a token.
+#: The counters: token requests by grant, tokens issued, resends after a 401, waits for a token.
 COUNTERS = (*GRANTS, "tokens", "replays", "waits")
-#: Errors that the token endpoint or the network caused. Every thread that waits gets them.
+#: Errors that the token endpoint or the network caused. Every waiting thread raises a copy.
 SHARED = (TokenRefusedError, TokenResponseError, TokenUnreachableError)
-#: The same without refusals, for a renewal with credentials that only one caller has named.
+#: The errors to share if one caller passed the credentials: a refusal concerns the caller only.
 SHARED_UNLESS_REFUSED = (TokenResponseError, TokenUnreachableError)
 
 #: Called with each new token, as a dict.
@@ -64,10 +64,10 @@ Updater = Callable[[dict[str, Any]], object]
 
 @dataclass(frozen=True)
 class _Held:
-    """The token in use, with its times worked out once.
+    """The token in use, with the times computed in advance.
 
-    :ivar number: how many tokens the token endpoint had issued with this token; 0 for a token that
-        was assigned or comes from a store.
+    :ivar number: the tokens issued to this session are numbered from 1. An assigned token and a
+        token from a store have the number 0.
     """
 
     token: Token
@@ -78,9 +78,9 @@ class _Held:
 
 
 def _with_few_frames(method: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Removes our own frames behind an error of this library.
+    """Removes the frames of `method` from the traceback of an error of this library.
 
-    The message says what happened and what to do. The frames of a renewal say nothing to a user.
+    The message names the fault and the remedy. The frames of a renewal do not help a user.
     """
 
     @functools.wraps(method)
@@ -94,16 +94,16 @@ def _with_few_frames(method: Callable[Arguments, Result]) -> Callable[Arguments,
 
 
 class TokenSource:
-    """Holds the token of a session, and renews it.
+    """Holds the token of a session, and renews the token.
 
-    Threads may share it: `_held` is replaced in one assignment, `_guard` covers each change that
-    depends on the value before, and neither is kept during I/O.
+    Threads may share a TokenSource. `_held` is replaced in a single assignment. `_guard` is held
+    while a change depends on the value before, and never during I/O.
 
-    :ivar credentials: who signs in. Can be replaced at any time.
-    :ivar scope: the words of the scope that is asked for.
+    :ivar credentials: the credentials of the next token request. Can be replaced at any time.
+    :ivar scope: the words of the scope in token requests.
     :ivar grant: how the session signs in.
-    :ivar updater: called with each new token, as a dict, by the thread that renewed.
-    :ivar issued: how many tokens the token endpoint has issued.
+    :ivar updater: called with each new token, as a dict, in the thread that renewed the token.
+    :ivar issued: number of tokens that the token endpoint has issued.
     :ivar rejections: the kinds of path whose 401s are final.
     """
 
@@ -151,7 +151,7 @@ class TokenSource:
         register(self)
 
     def reset_after_fork(self) -> None:
-        """In a forked child there are no other threads, so no lock is held."""
+        """A forked child has a single thread, so the child begins with free locks."""
         self._guard = threading.Lock()
         self._flights.reset_after_fork()
         self.rejections.reset_after_fork()
@@ -205,14 +205,14 @@ class TokenSource:
 
     @property
     def token(self) -> Token | None:
-        """The token held, whatever its age."""
+        """The token in use, of any age."""
         held = self._held
         return held.token if held else None
 
     @token.setter
     def token(self, token: Token | None) -> None:
         if token is not None and self.grant.is_key:
-            token = replace(token, refresh_token=None)  # an API key has no use for one
+            token = replace(token, refresh_token=None)  # an API key has no refresh token
         self._hold(token)
         self._renewal.forget_refusal()
 
@@ -226,7 +226,7 @@ class TokenSource:
 
     @property
     def age(self) -> str:
-        """``none``, ``rejected``, ``expired``, ``expiring`` or ``fresh``."""
+        """``fresh``, ``expiring``, ``expired``, ``rejected``, or ``none`` without a token."""
         held, now = self._held, self._clock.time()
         if held is None:
             return "none"
@@ -249,9 +249,9 @@ class TokenSource:
         return self._renew_or_wait(send)
 
     def reject(self, bearer: Bearer, url: str) -> bool:
-        """Records that an API answered 401 to `bearer`. Returns whether a new token can help.
+        """Records that an API rejected `bearer`. Returns whether a new token can help.
 
-        A token that has replaced `bearer` is left alone.
+        If a newer token has replaced `bearer`, the newer token stays in use.
         """
         if self.rejections.are_final(url):
             return False
@@ -263,20 +263,21 @@ class TokenSource:
         return True
 
     def accept(self, url: str) -> None:
-        """Records that an API accepted a token. A look at one attribute for nearly all requests."""
+        """Records that an API accepted a token. Nearly always a single test of an empty set."""
         if self.rejections:
             self.rejections.forget(url)
 
     def reject_resend(self, bearer: Bearer, url: str, issued_before: int) -> bool:
-        """Records that a resend with `bearer` was rejected. Returns whether another can help.
+        """Records that a resend with `bearer` was rejected. Returns whether a second can help.
 
-        Another resend can help if `bearer` was not brand-new, such as a token from a store.
+        A second resend can help if the token was issued before the first request was sent, as a
+        token from a store may be.
 
         :param issued_before: :attr:`issued` when the rejected request was sent.
         """
         held = self._held
         if held is None or held.bearer != bearer:
-            return held is not None  # another thread has replaced the token
+            return held is not None  # a different thread has replaced the token
         is_new = held.number > issued_before
         if is_new:
             self.rejections.add(url, bearer, self.grant.name)
@@ -284,10 +285,11 @@ class TokenSource:
 
     @_with_few_frames
     def sign_in(self, credentials: Credentials, grant: Grant, send: Send) -> Token:
-        """A new token by `grant`, whatever token is held.
+        """A new token by `grant`, even if the session has a fresh token.
 
-        Credentials and grant are used from then on, unless they are refused. The grant is not
-        used either if a credential is missing.
+        Afterwards the session uses `credentials` and `grant`. If the token endpoint refuses, the
+        session keeps the former credentials and grant. If a credential is missing, the session
+        keeps the former grant.
         """
 
         def renew() -> Token:
@@ -306,7 +308,10 @@ class TokenSource:
 
     @_with_few_frames
     def refresh(self, refresh_token: Secret | None, send: Send) -> Token:
-        """A new token by the refresh_token grant, of `refresh_token` or else of the last token."""
+        """A new token by the refresh_token grant.
+
+        :param refresh_token: by default the refresh token issued last.
+        """
         return self._run_exclusively(
             lambda: self._renewal.refresh(self._identity, self.token, refresh_token, send)
         )
@@ -317,11 +322,11 @@ class TokenSource:
 
     @_with_few_frames
     def _renew_or_wait(self, send: Send) -> Bearer:
-        """The header, if the token is expiring, expired or missing.
+        """The ``Authorization`` header, if the token is expiring, expired or missing.
 
         1. An expiring token is used during a renewal, and shortly after a failed renewal.
-        2. Otherwise one thread renews the token,
-        3. and the threads that need a new token wait for that thread.
+        2. Otherwise one thread renews the token.
+        3. The threads without an unexpired token wait for the renewing thread.
         """
         deadline = self._clock.monotonic() + 2 * self._renewal.seconds
         while True:
@@ -335,7 +340,7 @@ class TokenSource:
                 if bearer is not None:
                     return bearer
             elif flight.is_own and held:
-                return held.bearer  # the updater sends a request: with the token just issued
+                return held.bearer  # the updater sends a request, which carries the new token
             else:
                 self.count("waits")
                 token = self._result_of(flight)
@@ -343,22 +348,19 @@ class TokenSource:
                     return token.bearer
                 self._wait_until_ended(flight)
             if self._clock.monotonic() > deadline:
-                raise TokenTimeoutError(
-                    "Other threads began to renew the token, and none succeeded in time. "
-                    "Try again later."
-                )
+                raise TokenTimeoutError("No thread could renew the token in time. Try again later.")
 
     def _lead(self, held: _Held | None, unexpired: _Held | None, send: Send) -> Bearer | None:
-        """Renews. While the old token is unexpired, a failure is only logged.
+        """Renews the token. If the present token is unexpired, a failure is only logged.
 
-        Returns None if another thread was faster.
+        Returns None if a different thread was faster.
         """
         try:
             token = self._renew_exclusively(held, early=unexpired is not None, send=send)
         except Busy:
             log.debug("Another process renews the token.")
         except IrisError as error:
-            # also raised if the renewal succeeded, and the updater failed
+            # the renewal may have succeeded, and the updater failed
             if unexpired is None or self.token is not unexpired.token:
                 raise
             log.warning("Token %s was not renewed early: %s", unexpired.token.fingerprint, error)
@@ -374,7 +376,7 @@ class TokenSource:
             try:
                 return self._renewal.renew(self._identity, known, send, wait=False)
             except BaseException:
-                # before the flight ends: the next thread must already see the pause
+                # The pause begins before the flight ends, so that the next thread sees the pause.
                 pause = EARLY_RENEWAL_PAUSE * random.uniform(1, 1.3)  # noqa: S311
                 self._early_from = self._clock.monotonic() + pause
                 raise
@@ -382,7 +384,7 @@ class TokenSource:
         return self._fly(renew, lambda: self._held is held, SHARED)
 
     def _run_exclusively(self, renew: Callable[[], Token]) -> Token:
-        """Carries out a renewal that a caller asked for, after a renewal that is under way."""
+        """Calls `renew` as the leader. A running renewal ends first."""
         deadline = self._clock.monotonic() + 2 * self._renewal.seconds
         while True:
             token = self._fly(renew, lambda: True, SHARED_UNLESS_REFUSED)
@@ -400,10 +402,10 @@ class TokenSource:
         still_needed: Callable[[], bool],
         shared: tuple[type[Exception], ...],
     ) -> Token | None:
-        """Renews as the leader, and calls the updater. Returns None if another thread leads.
+        """Renews as the leader, and calls the updater. Returns None if a different thread leads.
 
-        The updater is called last: it may wait for a thread that waits for the token. A token from
-        the store is not passed to the updater.
+        The updater is called last, because the updater may wait for a thread that waits for the
+        token. A token from the store is not passed to the updater.
         """
 
         def work(flight: Flight[Token]) -> None:
@@ -424,14 +426,14 @@ class TokenSource:
         if self._renewal.is_from_store(token):
             self._hold(token)
             return
-        self.issued += 1  # only the leader changes it
+        self.issued += 1  # only the leader changes `issued`
         self._hold(token, self.issued)
         self._renewal.forget_refusal()
         self.count("tokens")
         is_news = known is None or known.scope != token.scope
         if is_news and token.scope and set(token.scope) != set(self.scope):
             log.warning(
-                "The granted scope is %r, and %r was asked for.",
+                "The token endpoint granted the scope %r. The session asked for %r.",
                 " ".join(token.scope),
                 " ".join(self.scope),
             )
@@ -442,14 +444,14 @@ class TokenSource:
         return not (held and held.token is token and held.expired_at == -math.inf)
 
     def _result_of(self, flight: Flight[Token]) -> Token | None:
-        """The token of another thread's renewal; None if that thread was interrupted.
+        """The new token of a different thread, or None after an interrupt in the renewing thread.
 
         :raises TokenError: as a copy for this thread, if the token endpoint or the network failed.
         """
         if flight.is_own:
             raise TokenError(
-                "A token request needs a token itself. Send it without this session, or to a host "
-                "that is not in allowed_hosts."
+                "A token request needs a token itself. Send token requests without this session, "
+                "or to a host that is not in allowed_hosts."
             )
         if not flight.settled.wait(self._clock, flight.deadline + GRACE):
             raise TokenTimeoutError(
@@ -460,13 +462,19 @@ class TokenSource:
         return flight.result
 
     def _wait_until_ended(self, flight: Flight[Token]) -> None:
-        """Waits until the updater has returned, too. Not for ever: it may wait for this thread."""
+        """Waits for the end of a renewal, with the updater.
+
+        The wait is bounded, because the updater may wait for this thread.
+        """
         if flight.is_own:
-            raise TokenError("A token_updater cannot renew the token that it is called with.")
+            raise TokenError(
+                "token_updater was called with a new token, and tried to renew the token again. "
+                "Renew outside of token_updater."
+            )
         seconds = self._renewal.token_timeout
         if not flight.settled.wait(self._clock, flight.deadline + GRACE) or not flight.ended.wait(
             self._clock, self._clock.monotonic() + seconds
         ):
             raise TokenTimeoutError(
-                f"token_updater has not returned for {seconds:g} s. Make it faster."
+                f"token_updater has not returned for {seconds:g} s. Make token_updater faster."
             )

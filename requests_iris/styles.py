@@ -14,8 +14,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from requests import Response
 
 from .call import FACTS, Call, Position
 from .cursor_history import CursorHistory
@@ -45,6 +47,14 @@ _TOLD = {
     "last": "the last page was",
     "read": "the number of items before the page was",
 }
+
+
+class Again(NamedTuple):
+    """A second request for the same page: the call, the seconds to wait before, and the reason."""
+
+    call: Call
+    wait: float
+    reason: str
 
 
 class PaginationStyle:
@@ -85,6 +95,18 @@ class PaginationStyle:
         return replace(call, url=url._replace(query=urlencode(query)).geturl())
 
     # The responses.
+
+    @classmethod
+    def again(cls, call: Call, document: Any) -> Again | None:  # noqa: ARG003
+        """The second request for a page, if a response asks for a wait or for a smaller page.
+
+        :param document: the JSON of the response, of any type.
+        """
+        return None
+
+    @classmethod
+    def check_errors(cls, call: Call, document: Any, response: Response) -> None:
+        """:raises ListError: if the response reports an error in the way of this style."""
 
     @classmethod
     def recognised(
@@ -129,6 +151,18 @@ class PaginationStyle:
             last page.
         """
         raise NotImplementedError
+
+    def pause(self, document: Document) -> float:  # noqa: ARG002
+        """Seconds to wait before the next page. Never raises."""
+        return 0.0
+
+    def is_full(self, call: Call, items: list[Any]) -> bool:  # noqa: ARG002
+        """Whether a page holds all items that the call asks for, and may ask for fewer than before.
+
+        An earlier run may have asked for larger pages, and have handed out more items than the page
+        holds now. The rest of these items is on the following pages.
+        """
+        return False
 
     def ahead(self, call: Call) -> Iterator[Position] | None:  # noqa: ARG002
         """The positions of all pages after the first; None if each page names only the next."""
@@ -263,7 +297,9 @@ class AempLinks(PaginationStyle):
     names = ("number",)
     _RELATIONS = frozenset(("self", "first", "prev", "next", "last"))
     #: The paths of every account, such as ``/aemp/v2/15143/-3/Fleet/1`` or ``/aemp/v2/123/-1/…``.
-    _PATH = re.compile(r"(?:/aemp/(?:v[^/]+/)?[^/]+/-?\d+|/15143/-3)/.+/\d+", re.I)
+    _PATH = re.compile(
+        r"(?:/aemp/(?:v[^/]+/)?[^/]+/(?:-?\d+|[^/]+(?=/fleet/))|/15143/-3)/.+/\d+", re.I
+    )
     #: The path of one machine, perhaps with a serial number of digits. A series has more parts.
     _MACHINE = re.compile(r".*/equipment/(?:id|makemodelserial/[^/]+/[^/]+)/[^/]+", re.I)
 
@@ -358,7 +394,8 @@ class AempLinks(PaginationStyle):
 
     @classmethod
     def _has_path(cls, call: Call) -> bool:
-        path = unquote(call.path)
+        # A slash inside of a PIN stays encoded: the slash does not begin a new segment.
+        path = "%2F".join(map(unquote, re.split("%2F", call.path, flags=re.I)))
         return cls._PATH.search(path) is not None and cls._MACHINE.fullmatch(path) is None
 
     @classmethod

@@ -31,21 +31,21 @@ from .token_response import TokenResponse
 
 log = logging.getLogger("requests_iris")
 
-#: Seconds of the pauses before a token request that failed is retried.
+#: Seconds of the pauses before the first and the second retry of a failed token request.
 PAUSES = (0.5, 1.5)
-#: Bytes of a response that are read. A token takes a twentieth of them.
+#: The session reads no more bytes of a response. A token takes a twentieth.
 RESPONSE_AT_MOST = 64 * 1024
-#: Bytes that are read at once.
+#: Bytes of one read.
 CHUNK = 8192
-#: Seconds that a token request gets at least, whatever the deadline.
+#: The shortest time for a token request in seconds, even after the deadline.
 A_MOMENT = 0.1
 
-#: Sends a request as it is, once, with a timeout in seconds. The response's body is left unread.
+#: Sends a request once and unchanged, with a timeout in seconds. Does not read the response's body.
 Send = Callable[[PreparedRequest, float], Response]
 
 
 class TokenEndpoint:
-    """The token endpoint at `url`. It has no state, so threads may share it."""
+    """The token endpoint at `url`. Threads may share a TokenEndpoint, which has no state."""
 
     def __init__(self, url: str, *, clock: Clock | None = None) -> None:
         self.url = url
@@ -62,7 +62,7 @@ class TokenEndpoint:
         :raises TokenError: if the endpoint gave no token.
         """
         username, password = credentials.user
-        # oauthlib leaves out what is empty
+        # oauthlib omits empty values
         named = (("username", username), ("password", password))
         empty = "&".join(f"{name}=" for name, value in named if not value)
         body = Secret(
@@ -76,7 +76,7 @@ class TokenEndpoint:
     ) -> Token:
         """A token for an API key (RFC 6749 section 4.4). Id and secret travel in the body.
 
-        A refresh token in the response is left out: the API key is the way to the next token.
+        A refresh token in the response is ignored: the next token comes from the API key.
 
         :param deadline: when the call ends at the latest, on the monotonic clock.
         :raises MissingSettingError: if id, secret or scope is missing; nothing has been sent.
@@ -98,8 +98,9 @@ class TokenEndpoint:
     def refresh_grant(
         self, credentials: Credentials, token: Token, send: Send, deadline: float
     ) -> Token:
-        """A token for a refresh token (RFC 6749 section 6), with the scope of that token.
+        """A token for a refresh token (RFC 6749 section 6), with the same scope.
 
+        :param token: the token with the refresh token.
         :param deadline: when the call ends at the latest, on the monotonic clock.
         :raises MissingSettingError: if a credential is missing; nothing has been sent.
         :raises TokenError: if the endpoint gave no token.
@@ -110,9 +111,9 @@ class TokenEndpoint:
         return self._ask(exchange, send, deadline, token)
 
     def _ask(self, exchange: _Exchange, send: Send, deadline: float, known: Token) -> Token:
-        """Sends the request, and retries after a pause while the network or the server fails.
+        """Sends the request, and retries after a pause if the network or the server fails.
 
-        :param known: has the scope and the refresh token that hold if the response names none.
+        :param known: the scope and the refresh token for a response without scope or refresh token.
         """
         for pause in (*PAUSES, math.inf):
             asked_at = self._clock.time()
@@ -130,16 +131,16 @@ class TokenEndpoint:
         left = max(deadline - self._clock.monotonic(), A_MOMENT)
 
         def call() -> TokenResponse | Exception:
-            # an error is returned: raised in another thread, it would lose its own context
+            # An error is returned here, because raising in the caller's thread keeps the context.
             try:
                 response = send(exchange.request(), left)
                 return exchange.read(response)
             except IrisError:
-                raise  # not about the network: the token request would need a token itself
+                raise  # no fault of the network: the token request would need a token itself
             except (RequestException, HTTPError, OSError) as error:
                 return error
             except BaseException as error:
-                forget_sent(error)  # of an adapter, such as a test tool's
+                forget_sent(error)  # the error of an adapter, for example of a test tool
                 raise
 
         answer = call_until(self._clock.monotonic() + left, call, self._clock)
@@ -147,7 +148,7 @@ class TokenEndpoint:
             return answer
         error = answer or TimeoutError("the response did not end in time")
         if isinstance(error, RequestException):
-            error.request = None  # it holds the secrets
+            error.request = None  # the request holds the secrets
         forget_all(error)
         raise self._unreachable(error) from error
 
@@ -165,7 +166,7 @@ class _Exchange:
 
     :param secret: the secret of the body.
     :param scope: the words of the scope in the body.
-    :param is_key: whether the body also identifies the client. Otherwise HTTP Basic does.
+    :param is_key: whether the body identifies the client. Otherwise HTTP Basic does.
     """
 
     def __init__(
@@ -179,18 +180,18 @@ class _Exchange:
         is_key: bool = False,
     ) -> None:
         client_id, client_secret = credentials.client
-        # IRIS wants the plain values, not the form-encoded ones of RFC 6749 section 2.3.1. In
-        # UTF-8 (RFC 7617 section 2.1); requests would write latin-1, and fail beyond latin-1.
+        # IRIS wants the plain values, and not form-encoded values (RFC 6749 section 2.3.1). The
+        # charset is UTF-8 (RFC 7617 section 2.1). requests would fail beyond latin-1.
         basic = Secret(b64encode(f"{client_id}:{client_secret}".encode()).decode())
         self._url, self._body, self._scope, self._is_key = url, body, scope, is_key
         self._authorization = None if is_key else Secret(f"Basic {basic}")
-        # also the password that this request does not send: the server knows it
+        # Also a password that is not in this request: the server knows the password.
         named = (secret, client_secret, Secret(basic.rstrip("=")), credentials.password)
         self._secrets = [text for text in named if text]
         self._hint = credentials.hint()
 
     def request(self) -> PreparedRequest:
-        """A new request each time. It belongs to no session, and takes nothing from one."""
+        """A new request for each attempt. No session adds headers, cookies or authentication."""
         headers: dict[str, str | bytes] = {
             "Accept": "application/json",
             "Content-Type": "application/x-www-form-urlencoded",
@@ -217,7 +218,7 @@ class _Exchange:
 
 
 def _body_of(response: Response) -> bytes:
-    content = BytesIO()  # its repr shows no token
+    content = BytesIO()  # the repr of a BytesIO shows no token
     with response:
         for chunk in response.iter_content(CHUNK):
             content.write(chunk)
@@ -230,13 +231,13 @@ def _pause_before_retry(error: TokenError, pause: float) -> float:
     """Seconds to wait before a retry; infinity if a retry would not help."""
     if not error.retryable:
         return math.inf
-    # jitter: processes that failed together do not come back together
+    # Jitter: processes that failed at the same time retry at different times.
     wait = pause * random.uniform(0.8, 1.2)  # noqa: S311
     return max(wait, getattr(error, "retry_after", None) or 0)
 
 
 def _is_wrong_setting(error: Exception) -> bool:
-    """Whether requests refused a URL, a proxy, a header or a file, so that a retry cannot help."""
+    """Whether requests refused a URL, a proxy, a header or a file. A retry cannot help."""
     return isinstance(error, ValueError) or (type(error) is OSError and error.errno is None)
 
 
@@ -253,9 +254,9 @@ _TIMEOUTS = (Timeout, TimeoutError, Urllib3TimeoutError)
 
 
 def _reason_of(error: BaseException) -> str:
-    """The kind of an error, and the words of the operating system, if there are any.
+    """The kind of an error, and the operating system's message for an error of the system.
 
-    The words of other parts are left out, because they may repeat what was sent.
+    Messages of other errors are omitted, because such a message may quote the request.
     """
     name, cause = type(error).__name__, error
     while not isinstance(cause, OSError) or isinstance(cause, RequestException):

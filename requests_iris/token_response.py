@@ -1,7 +1,7 @@
 """Reads a response of the token endpoint: a token, a refusal, or neither (RFC 6749 section 5).
 
-oauthlib's reader is not used: it takes a scope that differs for an error, and loses status and body
-of a response that is no JSON.
+oauthlib's reader is not used. For oauthlib, a different scope is an error, and a response without
+JSON loses status and body.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .token import Token
 #: Removes the secrets of a token request from a text.
 Redact = Callable[[str], str]
 
-#: 4xx that say something about the way, the URL or the moment, and nothing about the grant.
+#: 4xx about the network, the URL or the moment, and not about the grant.
 NOT_ABOUT_THE_GRANT = {404, 405, 407, 408, 410, 421, 425, 429}
 #: Statuses after which the same request can succeed later.
 PATIENCE = {408, 425, 429}
@@ -39,13 +39,13 @@ TEMPORARY = {"temporarily_unavailable", "server_error", "slow_down"}
 
 
 class TokenResponse:
-    """What the token endpoint answered.
+    """A response of the token endpoint.
 
-    :param content: the body, as far as it was read.
+    :param content: the body, or the beginning of a long body.
     :param redact: removes the secrets of the request from a text of the response.
     :param hint: a likely reason for a refusal, as a sentence, or "".
-    :param scope: the words of the scope that the request asked for.
-    :param is_key: whether an API key asked, and so no user.
+    :param scope: the words of the scope in the request.
+    :param is_key: true if an API key signs in, false if an API User signs in.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class TokenResponse:
 
     @property
     def members(self) -> dict[str, Any]:
-        """The members of the JSON object, which a traceback of this object does not show."""
+        """The members of the JSON object. A traceback does not show the members."""
         members: dict[str, Any] = self._members.reveal()
         return members
 
@@ -90,7 +90,7 @@ class TokenResponse:
 
     @property
     def refuses(self) -> bool:
-        """Whether the endpoint said no to the grant, in whatever words.
+        """Whether the endpoint refused the grant, in any words.
 
         A 4xx refuses with or without an ``error``, unless the status is not about the grant. An
         ``invalid_…`` refuses with any 4xx. An ``error`` in a 2xx or 3xx refuses, too.
@@ -103,9 +103,9 @@ class TokenResponse:
         return says_invalid or self.status not in NOT_ABOUT_THE_GRANT
 
     def for_caller(self) -> Response:
-        """A copy of the response that an error can carry: without secrets, without a connection.
+        """A copy of the response for an error: without secrets, without a connection.
 
-        A body that may hold a token is left out, because the token is no known secret.
+        If the body may hold a token, the copy has no body, because the token is no known secret.
         """
         holds_token = self.status < 300 or re.search(r"(access|refresh)_token\W", self.text)
         told = Response()
@@ -121,7 +121,7 @@ class TokenResponse:
         return told
 
     def _head(self, line: str) -> str:
-        """A line of the response's head. http.client decodes the head as latin-1 always."""
+        """A line of the response's head. http.client always decodes the head as latin-1."""
         as_sent = line.encode("latin-1", "xmlcharrefreplace")  # a mock's text may not be latin-1
         return self.redact(as_sent.decode("utf-8", "replace"))
 
@@ -129,7 +129,7 @@ class TokenResponse:
         """The token of the response.
 
         :param asked_at: when the request was sent, in seconds since the epoch.
-        :param known: has the refresh token and the scope that hold if the response names none.
+        :param known: the scope and the refresh token for a response without scope or refresh token.
         :raises TokenRefusedError: if the endpoint refused the grant.
         :raises TokenResponseError: if the response is neither a token nor a refusal.
         """
@@ -146,7 +146,7 @@ class TokenResponse:
             )
         except ValueError as error:
             why = str(error)
-        # outside of the except block: the frames behind that error show the members
+        # outside of the except block, because the frames of the ValueError show the members
         raise self._unusable(f" ({why})")
 
     def _refusal(self) -> TokenRefusedError:
@@ -166,9 +166,9 @@ class TokenResponse:
         return refusal
 
     def _kind_and_advice(self) -> tuple[type[TokenRefusedError], str]:
-        """The class of a refusal, and what the user can check.
+        """The class of a refusal, and the advice to the user.
 
-        A 401 without an ``error`` concerns an API key, because the request names nothing else.
+        A 401 without an ``error`` refuses the API key, if an API key signs in.
         """
         code = self.error or ("invalid_client" if self.is_key and self.status == 401 else "")
         if code == "invalid_scope" and self.scope:
@@ -213,7 +213,7 @@ _OTHER_REFUSAL_OF_KEYS = (TokenRefusedError, "Check the API key and token_url.")
 
 
 def _oauthlib_error(error: str | None, description: str | None) -> OAuth2Error | None:
-    """The error that oauthlib raises for this response, as the cause of ours."""
+    """The error of oauthlib for the same response. The caller finds the error as the cause."""
     if error is None:
         return None
     try:

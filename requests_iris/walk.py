@@ -190,7 +190,8 @@ class _Reader(Generic[T]):
     """Yields an iterator for each page. The walk chains the iterators.
 
     Threads may share a walk: a lock lets only one thread read a page, and all threads then share
-    the iterator of the page. A list iterator hands out each element once.
+    the iterator of the page. A list iterator hands out each element once. A forked child process
+    has a copy, which hands out the same elements as the walk of the parent process.
     """
 
     def __init__(

@@ -265,12 +265,12 @@ class TestDiscardedResponses:
         discard(response)
         assert response.content == b""
 
-    def test_no_thread_stays(self, iris, sandbox) -> None:
-        before = threading.active_count()
+    def test_the_time_limit_of_a_discarded_body_ends_with_the_body(self, iris, sandbox) -> None:
         sandbox.inject(Fault(status=503), on="api", times=3)
         iris.get("/echo", stream=True).close()
-        assert not [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
-        assert threading.active_count() >= before
+        # The thread of a cancelled timer may take a moment to end on a busy machine.
+        timers = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+        assert all(each.finished.is_set() for each in timers), "a timer waits out its second"
 
 
 def test_the_last_response_of_a_retry_is_read_whole(iris, sandbox) -> None:

@@ -45,6 +45,8 @@ EXAMPLES = [
     errors.NotAListError("m", keys=("a", "b"), **_LIST),
     errors.IncompleteListError("m", retryable=True, **_LIST),
     errors.GraphQLError("m", errors=({"message": "e"},), **_LIST),
+    errors.RateLimitedError("m", retry_after=586.351, retryable=True, **_LIST),
+    errors.QueryComplexityError("m", complexity=480_011, limit=50_000, **_LIST),
     errors.TokenError("m", response=_response(500)),
     errors.TokenRefusedError("m", **_REFUSED),
     errors.InvalidClientError("m", **_REFUSED),

@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"__init__"},
     {"session"},
     {"oauth2", "parameters"},
+    {"series"},
     {"auth", "pagination", "settings"},
     {"source", "resume"},
     {"renewal", "known_styles"},
@@ -29,10 +30,10 @@ LAYERS: list[set[str]] = [
     {"quota"},
     {"stores"},
     {"token", "hosts", "credentials", "call", "hints"},
-    {"problems", "links", "page_errors", "progress", "walk"},
+    {"problems", "links", "page_errors", "progress", "walk", "edges", "workers"},
     {"document", "body", "discard"},
-    {"errors", "clock", "cursor_history", "secret", "forks", "text", "unsent"},
-    {"arguments", "during", "types"},
+    {"errors", "clock", "cursor_history", "secret", "forks", "text", "decoding", "unsent"},
+    {"arguments", "during", "timespans", "types"},
 ]
 #: Names that only the module of the session may use: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}

@@ -83,6 +83,14 @@ def test_the_resume_block_of_the_readme_continues_a_broken_list(
     assert len(found()) == 251
 
 
+def test_the_series_block_of_the_readme_reads_machines_inside_windows(real_hosts: Sandbox) -> None:
+    namespace: dict[str, dict] = {}
+    exec(compile(blocks(README, "AEMP series")[0].text, README.name, "exec"), namespace)
+    assert len(namespace["hours"]) == 2 * (31 * 24 + 1)
+    pins = re.findall(r"/ID/(\w+)/", "\n".join(seen.path for seen in real_hosts.seen))
+    assert pins == ["SN00000001", "SN00000002"] * 8
+
+
 def test_the_first_screen_of_the_readme_has_code() -> None:
     lines = README.read_text("utf-8").splitlines()
     assert any("code-block:: python" in line for line in lines[:15])

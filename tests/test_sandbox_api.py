@@ -13,7 +13,17 @@ import requests
 
 from requests_iris.sandbox import Sandbox
 
-from .support.paths import ASSETS, EVENTS, FLEET, GRAPHQL, JSON, OPERATORS, PLANS, QUERY
+from .support.paths import (
+    ASSETS,
+    EVENTS,
+    EVENTS_BODY,
+    FLEET,
+    GRAPHQL,
+    JSON,
+    OPERATORS,
+    PLANS,
+    QUERY,
+)
 from .support.plain_client import PlainClient
 
 
@@ -308,14 +318,42 @@ class TestGraphql:
 
 class TestOtherForms:
     def test_events_are_a_page_list_by_post(self, client):
-        page = client.post(EVENTS, params={"size": 7, "page": 1}, json={}).json()
+        query = {"size": 7, "page": 1}
+        page = client.post(EVENTS, params=query, json=EVENTS_BODY).json()
         assert (page["numberOfElements"], page["number"], page["totalElements"]) == (7, 1, 250)
-        assert client.post(EVENTS).json()["totalElements"] == 250
 
     def test_events_are_filtered_by_the_body(self, sandbox, client):
         wanted = sandbox.asset_ids[3]
-        page = client.post(EVENTS, json={"assetIds": [wanted]}).json()
+        page = client.post(EVENTS, json={**EVENTS_BODY, "assetIds": [wanted]}).json()
         assert [event["assetId"] for event in page["content"]] == [wanted]
+
+    def test_events_are_of_the_time_in_the_body(self, sandbox, client):
+        for since, until, numbers in [
+            ("2025-01-01T00:03:00Z", "2025-01-01T00:05:00Z", [3, 4]),
+            ("2025-01-01T01:02:00.001+01:00", "2025-01-01T00:04:00.5Z", [3, 4]),
+            ("2024-12-31T23:00:00Z", "2025-01-01T00:01Z", [0]),
+            ("2024-01-01T00:00:00Z", "2024-12-31T00:00:00Z", []),
+            ("2025-01-01T04:09:00Z", "9999-12-31T00:00:00Z", [249]),
+        ]:
+            page = client.post(EVENTS, json={"fromTime": since, "toTime": until}).json()
+            found = [event["assetId"] for event in page["content"]]
+            assert found == [sandbox.asset_ids[number] for number in numbers]
+
+    def test_the_event_log_requires_a_time_range_in_the_body(self, client):
+        for body, fields in [
+            (None, ["fromTime", "toTime"]),
+            ({}, ["fromTime", "toTime"]),
+            ({"fromTime": None, "toTime": None}, ["fromTime", "toTime"]),
+            ({**EVENTS_BODY, "toTime": None}, ["toTime"]),
+            ({**EVENTS_BODY, "fromTime": "2025-01-01"}, ["fromTime"]),
+            ({**EVENTS_BODY, "toTime": "2025-01-01T00:00:00"}, ["toTime"]),
+            ({**EVENTS_BODY, "toTime": "2025-02-30T00:00:00Z"}, ["toTime"]),
+            ({**EVENTS_BODY, "fromTime": 0}, ["fromTime"]),
+            ({**EVENTS_BODY, "assetIds": "x"}, ["assetIds"]),
+        ]:
+            response = client.post(EVENTS, json=body)
+            assert violated(response) == fields
+            assert response.json()["code"] == "constraint_violation"
 
     @pytest.mark.parametrize("body", [b"nonsense", b"7", b"[" * 100_000])
     def test_a_filter_must_be_an_object(self, client, body):

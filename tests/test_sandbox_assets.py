@@ -11,7 +11,7 @@ from requests_iris import IrisSession
 from requests_iris.sandbox import Sandbox
 from requests_iris.sandbox.fleet import Fleet
 
-from .support.paths import ASSETS, EVENTS, FLEET, GRAPHQL, JSON, OPERATORS, PLANS
+from .support.paths import ASSETS, EVENTS, EVENTS_BODY, FLEET, GRAPHQL, JSON, OPERATORS, PLANS
 from .support.plain_client import PlainClient
 
 MINE = [
@@ -88,7 +88,7 @@ def test_graphql_knows_every_member_and_says_null_for_a_missing_one(own, client)
 
 def test_operators_events_and_plans_are_made_up_for_each_asset(own, client) -> None:
     assert len(client.get(OPERATORS).json()["content"]) == 3
-    events = client.post(EVENTS, json={}).json()["content"]
+    events = client.post(EVENTS, json=EVENTS_BODY).json()["content"]
     assert tuple(event["assetId"] for event in events) == own.asset_ids
     assert len(client.get(PLANS).json()["servicePlans"]) == 3
 

@@ -9,7 +9,7 @@ import pytest
 from requests_iris.quota import Pool, RateLimit
 from requests_iris.sandbox import Fault, QuotaCount, Sandbox
 
-from .support.paths import ASSETS, EVENTS, FLEET, GRAPHQL, OPERATORS
+from .support.paths import ASSETS, EVENTS, EVENTS_BODY, FLEET, GRAPHQL, OPERATORS
 from .support.plain_client import PlainClient
 
 QUARTER = 900
@@ -35,7 +35,8 @@ def statuses(client: PlainClient, paths: list[str], method: str = "GET") -> list
     found = []
     for path in paths:
         client.sandbox.clock.advance(0.05)
-        found.append(client.request(method, path).status_code)
+        body = EVENTS_BODY if path == EVENTS else None
+        found.append(client.request(method, path, json=body).status_code)
     return found
 
 

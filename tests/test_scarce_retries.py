@@ -17,7 +17,7 @@ from requests_iris.retry import DEFAULT_RETRY
 from requests_iris.sandbox import Fault, Sandbox
 
 from .support.clocks import SkippingClock
-from .support.paths import EVENTS, FLEET, JSON, OPERATORS
+from .support.paths import EVENTS, EVENTS_BODY, FLEET, JSON, OPERATORS
 
 PAGE = f"{FLEET}/1"
 SERIES = f"{FLEET}/Equipment/ID/a%2Fb/Distance/2025-01-01/2025-01-14/1"
@@ -87,7 +87,7 @@ def test_other_faults_of_a_path_with_a_long_window_keep_the_usual_retries(
     ("asked", "attempts", "seconds"),
     [
         ("7", 2, 7),
-        (in_a_minute(), 2, 60),
+        (in_a_minute, 2, 60),
         ("120", 2, 120),
         ("121", 1, 0),
         ("900", 1, 0),
@@ -99,6 +99,7 @@ def test_other_faults_of_a_path_with_a_long_window_keep_the_usual_retries(
 def test_a_retry_after_within_the_longest_wait_leads_to_one_retry(
     iris, sandbox, clock, asked, attempts, seconds
 ) -> None:
+    asked = asked() if callable(asked) else asked
     sandbox.inject(too_many(asked), on="api", times=9)
     assert iris.get(PAGE).status_code == 429
     assert sandbox.count("api") == attempts
@@ -153,7 +154,9 @@ def test_a_429_follows_the_policy_of_the_user(session, sandbox, name) -> None:
 def test_a_walk_raises_its_error_with_a_resume_point_after_one_429(
     iris, sandbox, method, path, workers
 ) -> None:
-    options = {"method": method, "params": {"size": 50} if method == "POST" else None}
+    options: dict[str, Any] = {"method": method}
+    if method == "POST":
+        options.update(json=EVENTS_BODY, params={"size": 50})
     walk = iris.items(path, **options, max_workers=workers)
     second = path if method == "POST" else f"{FLEET}/2"
     sandbox.inject(too_many(), on="api", path=second, after=int(second == path))

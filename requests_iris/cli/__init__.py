@@ -23,6 +23,7 @@ from .sandbox import sandbox
 
 @click.group(
     cls=EntryPoint,
+    context_settings={"help_option_names": ["-h", "--help"]},  # commands inherit the names
     epilog="""\b
 Exit status:
   0      The work is done, or the reader of the output has closed the pipe.

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 from unicodedata import normalize
 
-from .failures import CannotWrite
+from .failures import CannotHold
 from .json_text import Item, json_text
 
 #: Levels of objects with columns of dotted names. Deeper objects are JSON in a cell.
@@ -33,12 +33,12 @@ def row_of(item: Item) -> dict[str, Any]:
 def cells_of(item: Item) -> dict[str, str]:
     """The cells of a row by column. An object in an object has columns with dotted names.
 
-    :raises CannotWrite: if two members of the item belong into the same column.
+    :raises CannotHold: if two members of the item belong into the same column.
     """
     row: dict[str, str] = {}
     for name, cell in _cells(row_of(item)):
         if name in row:
-            raise CannotWrite(
+            raise CannotHold(
                 f"CSV cannot hold this list, .jsonl can: an item has two values for {name!r}"
             )
         row[name] = cell

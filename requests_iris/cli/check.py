@@ -15,7 +15,7 @@ import click
 from requests import RequestException, Response
 from requests.adapters import HTTPAdapter
 
-from .. import IrisSession
+from .. import IrisSession, problem_of
 from ..credentials import CLIENT, NAMES, blame, from_environment, variable_of
 from ..errors import SettingError
 from ..grants import CLIENT_CREDENTIALS, PASSWORD
@@ -33,6 +33,19 @@ NEEDED = {PASSWORD: NAMES, CLIENT_CREDENTIALS: (*CLIENT, "scope")}
 LOCK_WAIT = 5.0
 #: A larger difference of the clocks, in seconds, needs advice. An HTTP date has whole seconds.
 CLOCKS_APART = 5.0
+#: A cheap page, which most users may read.
+API_PATH = "/api/asset/v1/assets?size=1"
+#: What to do after a status of the API.
+ADVICE = {
+    401: "The API does not accept the token. Check base_url. An API key may need a further scope, "
+    "or the API may not know API keys yet.",
+    403: "The user or key lacks the right for the path. Ask your administrator for the right, or "
+    "name a path with a right.",
+    404: "base_url has no such path, or the object does not exist.",
+    429: "The token works, but the rate limit of the path is used up. Wait, or name another path.",
+}
+SERVER_FAILS = "The server failed. Try again later."
+REQUEST_FAILS = "The API does not take the request. Check the path."
 #: The result if the sign-in works, and no process can share the token.
 STORE_FAILS = "signed in, but the token store fails"
 #: The result if the sign-in works, and no process can share the quota.
@@ -54,6 +67,9 @@ class Report:
     :ivar quota_store: the quota store, if set, without secrets.
     :ivar quota_error: why the quota store cannot be read, in a few words.
     :ivar error: why the sign-in failed, in one line.
+    :ivar api: the path of the API call; None if the API was not called.
+    :ivar api_status: the status of the response, or None without a response.
+    :ivar api_error: why the API call failed, and what to do, in one line.
     """
 
     base_url: str
@@ -70,10 +86,13 @@ class Report:
     quota_store: str | None = None
     quota_error: str | None = None
     error: str | None = None
+    api: str | None = None
+    api_status: int | None = None
+    api_error: str | None = None
 
     @property
     def ok(self) -> bool:
-        return self.error is self.store_error is self.quota_error is None
+        return self.error is self.store_error is self.quota_error is self.api_error is None
 
     @property
     def status(self) -> int:
@@ -83,29 +102,52 @@ class Report:
         return 1 if all(self.settings.values()) else 2
 
 
+def _checked_path(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse a URL: a host outside `allowed_hosts` would see no token."""
+    if value is None or (value.startswith("/") and not value.startswith("//")):
+        return value
+    raise click.BadParameter(
+        f"{one_line(value)} must begin with one slash; the path belongs to base_url", param=param
+    )
+
+
 @click.command(
     cls=Command,
     epilog="""\b
-Example:
+Examples:
   export TRACKUNIT_CLIENT_ID=...  # and CLIENT_SECRET, USERNAME, PASSWORD;
                                   # for an API key CLIENT_SECRET, SCOPE
   requests-iris check && python pipeline.py
+  requests-iris check --api /public/api/operator/operators?limit=1
 
 Exit status: 0 if the settings work; 1 if they fail; 2 if a setting is missing
 or cannot be right; 130 after Ctrl-C.""",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for a program.")
+@click.option(
+    "--api",
+    "path",
+    is_flag=False,
+    flag_value=API_PATH,
+    callback=_checked_path,
+    metavar="[PATH]",
+    help="Also read this path of the API, without retries: only the API tells of a missing right. "
+    f"By default {API_PATH}.",
+)
 @click.pass_obj
-def check(prefix: str, as_json: bool) -> None:
+def check(prefix: str, as_json: bool, path: str | None) -> None:
     """Sign in once, and report whether the settings work.
 
     The report has the grant, the granted scope, the lifetime of the token, the difference of the
     clocks, and whether the token store and the quota store work. If another process holds the lock
-    of the token store, check waits for at most 5 seconds. The API is not called. No secret is
-    printed.
+    of the token store, check waits for at most 5 seconds. No secret is printed.
+
+    The API is called with --api only. The call costs one request of your quota, and a second one
+    after a 401. A page of an AEMP fleet may be read once in 15 minutes, so choose another path, or
+    a time when no program needs that page.
     """
     try:
-        status = _check(prefix, as_json)
+        status = _check(prefix, as_json, path)
     # a setting is wrong, or needs a missing extra
     except (ValueError, ModuleNotFoundError) as error:
         status, told = 2, one_line(error, None)
@@ -115,7 +157,7 @@ def check(prefix: str, as_json: bool) -> None:
     raise click.exceptions.Exit(status)
 
 
-def _check(prefix: str, as_json: bool) -> int:
+def _check(prefix: str, as_json: bool, path: str | None) -> int:
     place = from_environment("token_store", os.environ, prefix)
     try:
         store = _BriefStore(open_store(place)) if place else None
@@ -124,10 +166,14 @@ def _check(prefix: str, as_json: bool) -> int:
         raise
     if store is not None:
         store.try_out()
-    with IrisSession.from_env(prefix, token_store=store) as iris:
+    with IrisSession.from_env(prefix, token_store=store, retry=False) as iris:
         report = examine(iris, prefix)
         if iris._quota is not None:
             report.quota_store, report.quota_error = repr(iris._quota.store), why_unreadable(iris)
+        if path is not None:
+            report.api = path
+            if report.error is None:
+                report.api_status, report.api_error = call_api(iris, path)
     if store is not None:
         report.token_store, report.store_error = repr(store), store.error
     _say(_json(report) if as_json else _text(report, prefix))
@@ -164,6 +210,23 @@ def examine(iris: IrisSession, prefix: str) -> Report:
         report.refresh_token = "refresh_token" in token
     report.clock_difference = clock.difference
     return report
+
+
+def call_api(iris: IrisSession, path: str) -> tuple[int | None, str | None]:
+    """Read `path` once. Return the status, and why the call failed, or None.
+
+    The body is not read beyond the message of an error.
+    """
+    try:
+        with iris.get(path, headers={"Accept": "application/json"}, stream=True) as response:
+            if response.ok:
+                return response.status_code, None
+            told = one_line(problem_of(response) or response.reason)
+            status = response.status_code
+    except RequestException as error:
+        return None, f"the API could not be read: {one_line(error, None)}"
+    advice = ADVICE.get(status) or (SERVER_FAILS if status >= 500 else REQUEST_FAILS)
+    return status, f"the API answered {status} {told}. {advice}"
 
 
 class _BriefStore:
@@ -243,7 +306,8 @@ def _json(report: Report) -> str:
 
 
 def _text(report: Report, prefix: str) -> str:
-    rows = {"base_url": f"{report.base_url} (not tried)", "token_url": report.token_url}
+    tried = "" if report.api_status or report.api_error else " (not tried)"
+    rows = {"base_url": f"{report.base_url}{tried}", "token_url": report.token_url}
     rows["grant"] = report.grant
     for name, there in report.settings.items():
         rows[name] = "set" if there else f"missing: set {variable_of(name, prefix)}"
@@ -257,9 +321,23 @@ def _text(report: Report, prefix: str) -> str:
         rows["token store"] = f"{report.token_store}: {report.store_error or works}"
     if report.quota_store is not None:
         rows["quota store"] = f"{report.quota_store}: {report.quota_error or 'can be read'}"
-    failed = QUOTA_FAILS if report.store_error is None else STORE_FAILS
-    rows["result"] = report.error or ("signed in" if report.ok else failed)
+    if report.api is not None:
+        none = "no response" if report.api_error else "not called"
+        rows["api"] = f"{report.api}: {report.api_status or none}"
+    rows["result"] = _result(report)
     return "\n".join(f"{name:<14} {one_line(value, None)}" for name, value in rows.items())
+
+
+def _result(report: Report) -> str:
+    if report.error is not None:
+        return report.error
+    if report.api_error is not None:
+        return f"signed in, but {report.api_error}"
+    if report.store_error is not None:
+        return STORE_FAILS
+    if report.quota_error is not None:
+        return QUOTA_FAILS
+    return "signed in" if report.api is None else "signed in, and the API can be read"
 
 
 def _rows_of_token(report: Report) -> dict[str, str]:

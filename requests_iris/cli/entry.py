@@ -23,12 +23,10 @@ from typing import Any
 
 import click
 from click.exceptions import NoArgsIsHelpError
-from requests import RequestException
 
-from ..errors import SettingError
 from ..text import one_line
 from . import extras
-from .failures import LONGEST, CannotWrite, Failure, ReaderGone, WrongSetting
+from .failures import LONGEST, Failure, ReaderGone, failure_of
 from .signals import in_main_thread
 from .streams import complain, flush_stdout, occupy_descriptors, usable_streams, writing_stdout
 
@@ -86,7 +84,7 @@ class EntryPoint(Command, click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            raise _failure_of(error) from error
+            raise failure_of(error) from error
 
 
 def _check_extras(arguments: Sequence[str]) -> None:
@@ -105,7 +103,7 @@ def _status_of(run: Callable[[], Any]) -> int:
     except click.ClickException as error:
         return _show(error)
     except Exception as error:
-        return _show(_failure_of(error))
+        return _show(failure_of(error))
     return result if isinstance(result, int) else 0
 
 
@@ -121,28 +119,3 @@ def _hint(error: click.ClickException) -> str:
     if not (isinstance(error, click.UsageError) and error.ctx):
         return ""
     return f" (`{error.ctx.command_path} --help` shows the options)"
-
-
-def _failure_of(error: Exception) -> Failure:
-    """The line for an error of any kind.
-
-    :raises Exception: `error` itself in Python's development mode (``python -X dev``).
-    """
-    if sys.flags.dev_mode:
-        raise error
-    kind = WrongSetting if isinstance(error, SettingError) else Failure
-    return kind(_told(error))
-
-
-def _told(error: Exception) -> str:
-    name = type(error).__name__
-    if isinstance(error, (RequestException, CannotWrite, ModuleNotFoundError)):
-        return str(error) or name
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    # a UnicodeError quotes the wrong text, which may be a secret
-    text = "" if isinstance(error, UnicodeError) else f" ({error})"
-    return (
-        f"{name}{text}. This is an unexpected error in requests-iris. "
-        "`python -X dev -m requests_iris` with the same arguments shows the traceback."
-    )

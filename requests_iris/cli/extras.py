@@ -55,7 +55,7 @@ def _without_prefix(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 
 def _needed(arguments: Sequence[str], prefix: str) -> list[str]:
-    if {"--help", "--version"} & set(arguments) or not arguments:
+    if {"-h", "--help", "--version"} & set(arguments) or not arguments:
         return ["cli"]
     if arguments[0] in SANDBOX_COMMANDS:
         return ["cli", "sandbox"]

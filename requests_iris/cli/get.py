@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
-from requests import Response
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
-from .. import IrisSession, problem_of
-from ..errors import ListError, SettingError
-from ..hosts import check_url
-from ..pagination import Progress
+from .. import IrisSession
 from ..text import one_line
 from .entry import Command
-from .failures import CannotWrite, Failure
-from .json_text import for_terminal, json_text, numbered_texts
+from .export import format_of, print_list, write_list
+from .json_text import json_array, json_lines
+from .request import request_of
+from .response import write_response
 from .signals import KILLS, handling
-from .streams import encoding_of, open_stdout, writing_stdout
-from .writers import FORMATS, Write, is_pipe_or_device, json_lines, replacing
-
-#: Without this header the servers send AEMP lists as XML.
-ASK_FOR_JSON = {"Accept": "application/json"}
+from .streams import open_stdout
+from .writers import FORMATS, is_pipe_or_device
 
 
 def _in_utf8(_: click.Context, param: click.Parameter, value: Any) -> Any:
@@ -48,12 +38,16 @@ Examples:
   requests-iris get /api/asset/v1/assets -p size=5
   requests-iris get /api/asset/v1/assets --all --max-workers 8 -o fleet.parquet
   requests-iris get /public/api/operator/operators --all | head
+  requests-iris get /public/api/eventlog/v3/asset-event/log --all \\
+      --json @filter.json -o events.csv
+  requests-iris get /public/api/operator/operators --all -o people.csv --resume
+  requests-iris get --all --graphql query.graphql -p first=50 -o assets.json
 
 Exit status: 0 if all was written, or the reader of the output has closed the
-pipe; 1 if something failed; 2 if an argument or a setting is wrong or missing;
-130 after Ctrl-C.""",
+pipe; 1 if something failed; 2 if an argument or a setting is wrong or missing,
+or FILE.partial of another run is there; 130 after Ctrl-C.""",
 )
-@click.argument("url", metavar="PATH_OR_URL", callback=_in_utf8)
+@click.argument("url", metavar="[PATH_OR_URL]", required=False, callback=_in_utf8)
 @click.option(
     "-p",
     "--param",
@@ -61,7 +55,26 @@ pipe; 1 if something failed; 2 if an argument or a setting is wrong or missing;
     multiple=True,
     callback=_in_utf8,
     metavar="NAME=VALUE",
-    help="A parameter of the query. You can repeat this option.",
+    help="A parameter of the query, or with --graphql a variable. You can repeat this option.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["GET", "POST"], case_sensitive=False),
+    metavar="GET|POST",
+    help="GET is the default. With --json the default is POST.",
+)
+@click.option(
+    "--json",
+    "body",
+    metavar="JSON",
+    help="The body of a POST: JSON text, @FILE, or @- for standard input.",
+)
+@click.option(
+    "--graphql",
+    "query",
+    metavar="FILE",
+    help="Send the GraphQL query in this file; - is standard input. PATH_OR_URL is then "
+    "/api/graphql/ by default.",
 )
 @click.option("--all", "whole", is_flag=True, help="Read the whole list, item by item.")
 @click.option(
@@ -85,7 +98,13 @@ pipe; 1 if something failed; 2 if an argument or a setting is wrong or missing;
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Write to this file; - is standard output. With --all the ending of the name selects the "
-    "format: .jsonl or .ndjson, .csv, .parquet.",
+    "format: .jsonl or .ndjson, .json, .csv, .parquet.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="With --all and -o: if a run breaks off, the same command with --resume continues the "
+    "list.",
 )
 @click.option(
     "--raw",
@@ -96,19 +115,33 @@ pipe; 1 if something failed; 2 if an argument or a setting is wrong or missing;
 @click.pass_obj
 def get(
     prefix: str,
-    url: str,
+    url: str | None,
     params: tuple[str, ...],
+    method: str | None,
+    body: str | None,
+    query: str | None,
     whole: bool,
     max_workers: int,
     items_path: str | None,
     output: Path | None,
+    resume: bool,
     raw: bool,
 ) -> None:
     """Read from IRIS: one response as JSON, or with --all a whole list.
 
     A path with one slash at the beginning belongs to TRACKUNIT_BASE_URL. A list goes to standard
-    output as JSON Lines, or to a file. The file appears when the list is complete. If a list fails
-    later, a pipe may have received a part of the list. Progress is shown on standard error.
+    output as JSON Lines, or to a file. The file appears when the list is complete; a line on
+    standard error then has the number of items. If a list fails later, a pipe may have received a
+    part of the list. Progress is shown on standard error.
+
+    GraphQL: each -p is a variable that the query declares. A number, true, false or null belongs
+    to the types Int, Float and Boolean, a JSON object to an input type, and all else is text.
+    Errors in the response are an error also if the response has a part of the data.
+
+    --resume keeps the items in FILE.partial, page by page, until the list is complete. The same
+    command then continues a run that broke off by any cause, for example Ctrl-C, a kill, a full
+    disk or a loss of power. Every item is written once. Use --resume from the first run on. If the
+    total number of items changes between the runs, the list must be read from the beginning.
 
     CSV: each member is a column, and the members of an object have names with dots. A spreadsheet
     runs a cell as a formula if the cell begins with =, +, -, @, a tab or a line break. These cells
@@ -121,12 +154,15 @@ def get(
     A response with NaN, or with a number beyond the range of a double (1e999), is refused in every
     format, because the value is lost. The error names the item and the member.
     """
-    _check_url(url)
-    query = [_name_and_value(param) for param in params]
+    request = request_of(url, method, params, body, query)
     if output == Path("-"):
         output = None
+    if resume and (not whole or output is None or is_pipe_or_device(output)):
+        raise click.UsageError("--resume needs --all, and -o with the name of a file")
     if not whole:
         _check_options_of_one_response(max_workers, items_path, output)
+    # before the first request: a wrong name of a file must not cost a whole list
+    write = format_of(output) if whole and output is not None else json_lines
     if output is None:
         open_stdout()
     with (
@@ -135,19 +171,12 @@ def get(
     ):
         if whole:
             walk = {"max_workers": max_workers, "items_path": items_path}
-            _get_list(iris, url, output, raw, params=query, **walk)
+            if output is None:
+                print_list(iris, request, raw=raw, **walk)
+            else:
+                write_list(iris, request, output, write, raw=raw, resume=resume, **walk)
         else:
-            _get_response(iris, url, output, raw, params=query)
-
-
-def _check_url(url: str) -> None:
-    """Refuse a URL with plain HTTP or without a host, for example a path without a slash."""
-    if url.startswith("/") and not url.startswith("//"):
-        return
-    try:
-        check_url(url, setting="a URL")
-    except SettingError as error:
-        raise click.BadParameter(f"{error}; a path must begin with one slash") from None
+            write_response(iris, request, output, raw=raw)
 
 
 def _check_options_of_one_response(
@@ -156,102 +185,7 @@ def _check_options_of_one_response(
     """Refuse options for lists: without --all a .csv file would be one page, and not CSV."""
     if max_workers > 1 or items_path is not None:
         raise click.UsageError("--max-workers and --items-path need --all")
-    if output is not None and output.suffix.lower() in FORMATS:
+    if output is not None and FORMATS.get(output.suffix.lower(), json_array) is not json_array:
         raise click.UsageError(
             f"a {output.suffix} file needs --all; one response is written as JSON"
         )
-
-
-def _get_response(
-    iris: IrisSession, url: str, output: Path | None, raw: bool, **arguments: Any
-) -> None:
-    response = iris.get(url, headers=ASK_FOR_JSON, **arguments)
-    if not response.ok:
-        told = f"{response.status_code} {one_line(problem_of(response) or response.reason)}"
-        raise Failure(f"{one_line(response.url.partition('?')[0])} answered {told}")
-    if output is None:
-        _print([_json_of(response, encoding_of(sys.stdout))], raw)
-    else:
-        text = _json_of(response)
-        with replacing(output) as file:
-            shown = for_terminal(text) if file.isatty() and not raw else text
-            file.write(shown.encode() + b"\n")
-
-
-def _json_of(response: Response, encoding: str = "utf-8") -> str:
-    try:
-        members = response.json()
-    except (ValueError, RecursionError):
-        kind = one_line(response.headers.get("Content-Type", "no type"))
-        raise Failure(f"the response is not JSON, but {kind}") from None
-    try:
-        return json_text(members, encoding, indent=2)
-    except CannotWrite as error:
-        raise CannotWrite(f"The response {error}.") from None
-
-
-def _get_list(
-    iris: IrisSession, url: str, output: Path | None, raw: bool, **arguments: Any
-) -> None:
-    # before the first request: a wrong name of a file must not cost a whole list
-    write = json_lines if output is None else _format_of(output)
-    with _progress() as progress, _naming_options():
-        items = iris.items(url, progress=progress, **arguments)
-        if output is None:
-            _print(numbered_texts(items, encoding_of(sys.stdout)), raw)
-        else:
-            with replacing(output) as file:
-                write(items, file, raw=raw)
-
-
-def _format_of(output: Path) -> Write:
-    ending = output.suffix.lower()
-    if ending not in FORMATS and not is_pipe_or_device(output):
-        raise click.BadParameter(
-            f"{one_line(output.name)} must end in one of {', '.join(FORMATS)}; without -o, or "
-            "with -o -, the list goes to standard output",
-            param_hint="-o",
-        )
-    return FORMATS.get(ending, json_lines)
-
-
-def _print(texts: Iterable[str], raw: bool) -> None:
-    """Print JSON to a terminal, a file or a pipe."""
-    stdout = open_stdout()
-    shown = stdout.isatty() and not raw
-    for text in texts:
-        line = for_terminal(text) if shown else text
-        with writing_stdout():
-            stdout.write(line + "\n")
-    with writing_stdout():
-        stdout.flush()
-
-
-@contextmanager
-def _progress() -> Iterator[Progress | Literal[False]]:
-    """Yield a callable which shows the progress on a terminal, or False without a terminal."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield False
-        return
-    columns = TextColumn("Read"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    # otherwise rich prints standard output on standard error
-    with Bar(*columns, console=console, redirect_stdout=False) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextmanager
-def _naming_options() -> Iterator[None]:
-    """A NotAListError names the argument of items(); a user needs the name of the option."""
-    try:
-        yield
-    except ListError as error:
-        raise Failure(str(error).replace("items_path=", "--items-path")) from error
-
-
-def _name_and_value(param: str) -> tuple[str, str]:
-    name, equals, value = param.partition("=")
-    if not (name and equals):
-        raise click.BadParameter(f"{param!r} is not NAME=VALUE", param_hint="-p")
-    return name, value

@@ -33,12 +33,15 @@ def json_text(item: Item, encoding: str = "utf-8", **layout: Any) -> str:
     return text
 
 
-def numbered_texts(items: Iterable[Item], encoding: str = "utf-8") -> Iterator[str]:
+def numbered_texts(
+    items: Iterable[Item], encoding: str = "utf-8", *, first: int = 1
+) -> Iterator[str]:
     """Yield the JSON of each item.
 
-    :raises CannotWrite: with the number of the item, counted from 1.
+    :param first: the number of the first item.
+    :raises CannotWrite: with the number of the item.
     """
-    for number, item in enumerate(items, 1):
+    for number, item in enumerate(items, first):
         try:
             text = json_text(item, encoding)
         except CannotWrite as error:
@@ -60,10 +63,26 @@ def json_lines(items: Iterable[Item], file: IO[bytes], *, raw: bool = False) -> 
 
     :param raw: whether a terminal gets control characters without escapes.
     """
-    shown = file.isatty() and not raw
+    for text in _shown(items, file, raw):
+        file.write(text + b"\n")
+
+
+def json_array(items: Iterable[Item], file: IO[bytes], *, raw: bool = False) -> None:
+    """Write one JSON array, with a line for each item.
+
+    :param raw: whether a terminal gets control characters without escapes.
+    """
+    before = b"["
+    for text in _shown(items, file, raw):
+        file.write(before + b"\n" + text)
+        before = b","
+    file.write(b"[]\n" if before == b"[" else b"\n]\n")
+
+
+def _shown(items: Iterable[Item], file: IO[bytes], raw: bool) -> Iterator[bytes]:
+    escaped = file.isatty() and not raw
     for text in numbered_texts(items):
-        line = for_terminal(text) if shown else text
-        file.write(line.encode() + b"\n")
+        yield (for_terminal(text) if escaped else text).encode()
 
 
 def _json_escape(character: str) -> str:

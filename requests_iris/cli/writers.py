@@ -1,4 +1,4 @@
-"""The formats of a list: JSON Lines, CSV, Parquet. Each is written item by item.
+"""The formats of a list: JSON Lines, JSON, CSV, Parquet. Each is written item by item.
 
 CSV and Parquet files begin with all columns, and all columns are known only after the last item.
 Therefore the items go through a temporary file, and memory stays flat.
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from .cells import cells_of, quoted, row_of
-from .failures import CannotWrite
-from .json_text import Item, json_lines, json_text
+from .failures import CannotHold, CannotWrite
+from .json_text import Item, json_array, json_lines, json_text
 
 __all__ = ["FORMATS", "CannotWrite", "Write", "is_pipe_or_device", "json_lines", "json_text"]
 __all__ += ["replacing"]
@@ -66,18 +66,40 @@ def _new_file_for(target: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         os.chmod(name, _mode_of(target))
         os.replace(name, target)
+        sync_directory(target.parent)
     except BaseException:
         with suppress(OSError):
             os.unlink(name)
         raise
 
 
-def _file_beside(target: Path) -> tuple[int, str]:
+def sync_directory(directory: Path) -> None:
+    """Put the names of the files in a directory on the disk. Windows and some disks cannot."""
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def check_target(target: Path) -> None:
+    """Ask the system whether `target` may be written, and change nothing.
+
+    :raises CannotWrite: if the directory is missing, or the file is read-only.
+    """
     if not target.parent.is_dir():
         raise CannotWrite(f"there is no directory {target.parent}")
     try:
         with suppress(FileNotFoundError):
-            os.close(os.open(target, os.O_WRONLY))  # asks the system, and changes nothing
+            os.close(os.open(target, os.O_WRONLY))
+    except OSError as error:
+        raise CannotWrite(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _file_beside(target: Path) -> tuple[int, str]:
+    check_target(target)
+    try:
         # only the beginning of a long name, because mkstemp() adds characters to the name
         return tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)
     except OSError as error:  # not the text of the error, which names the file beside the target
@@ -92,13 +114,10 @@ def comma_separated(items: Iterable[Item], file: IO[bytes], *, raw: bool = False
     columns: dict[str, None] = {}  # an ordered set
     safe = str if raw else quoted
 
-    def noted() -> Iterator[Item]:
-        for item in items:
-            yield item
-            # after json_lines() has written the item, or has refused the item with its number
-            columns.update(dict.fromkeys(cells_of(item)))
+    def note(item: Item) -> None:
+        columns.update(dict.fromkeys(cells_of(item)))
 
-    with _spooled(noted()) as read:
+    with _spooled(items, note) as read:
         text = io.TextIOWrapper(file, "utf-8", "backslashreplace", newline="")
         rows = csv.writer(text)
         if columns:
@@ -117,33 +136,51 @@ def parquet(items: Iterable[Item], file: IO[bytes], *, raw: bool = False) -> Non
         raise CannotWrite('Parquet needs pyarrow: pip install "requests-iris[parquet]"') from None
     from .columns import Columns
 
-    with _spooled(map(row_of, items)) as read:
+    with _spooled(items) as read:
         columns = Columns()
         try:
-            for rows in _batches(read()):
+            for rows in _batches(map(row_of, read())):
                 columns.learn(rows)
             with pyarrow.parquet.ParquetWriter(file, columns.schema) as writer:
-                for rows in _batches(read()):
+                for rows in _batches(map(row_of, read())):
                     writer.write_table(columns.table(rows))
         # for example 2**60 in a column with 0.5; or half of a surrogate pair
         except (pyarrow.ArrowException, UnicodeEncodeError) as error:
-            raise CannotWrite(f"Parquet cannot hold this list, .jsonl can: {error}") from error
+            raise CannotHold(f"Parquet cannot hold this list, .jsonl can: {error}") from error
 
 
 #: By the ending of a file's name.
 FORMATS: dict[str, Write] = {
     ".jsonl": json_lines,
     ".ndjson": json_lines,
+    ".json": json_array,
     ".csv": comma_separated,
     ".parquet": parquet,
 }
 
 
 @contextmanager
-def _spooled(items: Iterable[Item]) -> Iterator[Callable[[], Iterator[Item]]]:
-    """Write items to a temporary file, and yield a function which reads all items."""
+def _spooled(
+    items: Iterable[Item], note: Callable[[Item], object] = bool
+) -> Iterator[Callable[[], Iterator[Item]]]:
+    """Yield a function which reads all items, after a temporary file has all items.
+
+    :param items: an object with a true `can_be_read_again` needs no temporary file.
+    :param note: called once for each item.
+    """
+    if getattr(items, "can_be_read_again", False):
+        for item in items:
+            note(item)
+        yield lambda: iter(items)
+        return
+
+    def noted() -> Iterator[Item]:
+        for item in items:
+            yield item
+            note(item)  # after json_lines() has written the item, or has refused the item
+
     with tempfile.TemporaryFile() as spool:
-        json_lines(items, spool)
+        json_lines(noted(), spool)
 
         def read() -> Iterator[Item]:
             spool.seek(0)

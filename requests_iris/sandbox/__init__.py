@@ -26,6 +26,7 @@ try:
     from .fleet import Fleet
     from .ledger import SERVERS, Ledger, Seen
     from .limits import Limits, RetryAfter
+    from .points import Points
     from .problems import Problem
     from .quotas import QuotaCount, Quotas, rules_of
     from .server import HOST, App, Delivery, Request, Server
@@ -48,6 +49,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from werkzeug import Response
@@ -68,9 +70,11 @@ class Sandbox:
     :param machines: (int, default 250) The size of the made-up fleet.
     :param assets: (list of dicts) Your own fleet instead. The API serves each asset unchanged; an
         asset without an ``"id"`` gets a made-up id. Each asset also has a made-up operator and a
-        made-up event, and an entry in the AEMP snapshot: `EquipmentID` is the asset's `id`;
-        `OEMName`, `Model` and `SerialNumber` are the asset's `brand`, `model` and `serialNumber`.
-        GraphQL knows the members of all assets, and says null where an asset lacks a member.
+        made-up event, AEMP series, and an entry in the AEMP snapshot: `EquipmentID` is the asset's
+        `id`; `OEMName`, `Model` and `SerialNumber` are the asset's `brand`, `model` and
+        `serialNumber`. A series is found by the `SerialNumber` or the `EquipmentID`.
+        GraphQL knows the members of all assets, and says null where an asset lacks a member. The
+        plural of a member is a filter, such as ``filters: {brands: ["Nordgrav"]}``.
     :param token_lifetime: (seconds, default 3600) The lifetime of access tokens, which may be a
         fraction, or 0.
     :param client_id: (str) The OAuth client of the API User. Made up by default, as are the next
@@ -112,16 +116,8 @@ class Sandbox:
     # A misspelled attribute, such as `sandbox.machine = 3`, must not be set silently.
     __slots__ = (
         *("_account", "_aemp", "_api", "_authorization", "_ca_file", "_clock", "_faults"),
-        *(
-            "_hostnames",
-            "_ledger",
-            "_limits",
-            "_port",
-            "_process",
-            "_quotas",
-            "_running",
-            "_servers",
-        ),
+        *("_graphql", "_hostnames", "_ledger", "_limits", "_port", "_process", "_quotas"),
+        *("_running", "_servers"),
     )
 
     def __init__(
@@ -177,12 +173,14 @@ class Sandbox:
             clock=self._clock,
         )
         self._aemp = aemp.Habits()
+        self._graphql = Points(self._clock)
         self._api = Api(
             Fleet(250 if machines is None else machines, assets=assets),
             authorization=self._authorization,
             limits=self._limits,
             quotas=self._quotas,
             aemp_habits=self._aemp,
+            points=self._graphql,
             key_paths=checks.scopes_of_paths("key_paths", key_paths),
         )
         self._running = ExitStack()
@@ -536,10 +534,41 @@ class Sandbox:
         """The ids of the whole fleet, to compare a list with."""
         return tuple(asset["id"] for asset in self._api.fleet.assets)
 
+    def add_late_data(self, pin: str, data_point: str, times: Iterable[datetime]) -> None:
+        """Let old items appear in an AEMP series, as if the machine had been in a dead spot.
+
+        Each series has an item per hour, from the beginning of 2025 on, for every data point. The
+        new items come on top, in the order of time.
+
+        :param pin: The `SerialNumber` or `EquipmentID` of a machine in the AEMP snapshot.
+        :param data_point: The name of the series, such as "CumulativeOperatingHours".
+        :param times: The times of the new items: a list of datetimes with a time zone.
+        """
+        machine = self._api.fleet.number_of(checks.text("pin", pin))
+        if machine is None:
+            raise ValueError(f"pin must be of a machine in this fleet, not {pin!r}.")
+        name = checks.text("data_point", data_point)
+        if not name.isidentifier():
+            raise ValueError(f"data_point must be a name, such as Distance, not {name!r}.")
+        self._api.late_data.add(machine, name, checks.times("times", times))
+
     @property
     def aemp(self) -> aemp.Habits:
-        """How the AEMP snapshots are cut and spelled: `next_link`, `lower_case`, `page_size`."""
+        """How the AEMP lists are cut and spelled: `next_link`, `lower_case`, `page_size`."""
         return self._aemp
+
+    @property
+    def graphql(self) -> Points:
+        """The points of GraphQL: `query_limit`, `window_limit`, and `window` in seconds.
+
+        Set new limits at any time::
+
+            sandbox.graphql.query_limit = 200       # 100 assets with id and name cost 305 points
+            sandbox.graphql.window_limit = 1000     # three such pages in ten minutes
+
+        `sandbox.graphql.reset()` sets the published limits of IRIS again, with a new window.
+        """
+        return self._graphql
 
 
 def _given_or_made_up(name: str, value: str | None) -> str:

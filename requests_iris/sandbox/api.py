@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from werkzeug import Response
@@ -16,20 +17,25 @@ from .echo import echo, redirect
 from .fleet import Fleet, Item
 from .keys import scope_for
 from .limits import Limits, TooMany
+from .points import Points
 from .problems import Problem, json_response, violation
 from .quotas import Quotas
 from .server import Request
+from .times import time_of
 
-#: The function behind a route. Its arguments: the request, and the variable parts of the path.
+#: The function of a route. Arguments: the request, and the variable parts of the path.
 Endpoint = Callable[..., Response]
 
+#: The AEMP lists of an account, such as 15143/-3, and a prefix that some clients use.
+_ACCOUNTS = ("/public/api/aemp/v2/<_owner>/<_account>", "/aemp/v2/<_owner>/<_account>")
+_AEMP_SERIES = "Fleet/Equipment/ID/<pin>/<data_point>/<start>/<end>/<int:number>"
 _GRAPHQL = "/api/graphql/"
 _TIME_SERIES = "/api/time-series/v1/assets/<asset_id>/prometheus/api/v1"
 _CHALLENGE = 'Bearer realm="iris"'
 
 
 class Api:
-    """Responds to a request, with one of IRIS's error objects if the request is wrong."""
+    """Responds to a request. The response to a wrong request is an error object of IRIS."""
 
     def __init__(
         self,
@@ -39,16 +45,19 @@ class Api:
         limits: Limits,
         quotas: Quotas,
         aemp_habits: aemp.Habits,
+        points: Points,
         key_paths: Mapping[str, str | None],
     ) -> None:
-        #: The paths that accept tokens of API keys, with the scope that a token needs.
+        #: The paths that accept tokens of API keys, with the necessary scope.
         self.key_paths = key_paths
-        #: Assigned as a whole, and read once by each request, so no thread sees half a change.
+        #: Assigned as a whole, and read once by each request: no thread sees half a change.
         self.fleet = fleet
         self._authorization = authorization
         self._limits = limits
         self._quotas = quotas
         self._aemp_habits = aemp_habits
+        self.late_data = aemp.LateData()
+        self._points = points
         # A missing slash at the end matters to IRIS: IRIS does not redirect to the right path.
         self._routes = Map(self._rules(), redirect_defaults=False, merge_slashes=False)
 
@@ -63,11 +72,12 @@ class Api:
             get("/api/asset/v1/assets", self._assets),
             get("/api/asset/v1/assets/<asset_id>", self._asset),
             get("/public/api/operator/operators", self._operators),
-            get("/public/api/aemp/v2/15143/-3/Fleet/<int:number>", self._snapshot),
+            *(get(f"{account}/Fleet/<int:number>", self._snapshot) for account in _ACCOUNTS),
+            *(get(f"{account}/{_AEMP_SERIES}", self._aemp_series) for account in _ACCOUNTS),
             post(_GRAPHQL, self._graphql),
             post("/public/api/eventlog/v3/asset-event/log", self._events),
             get("/public/api/service/v1/service-plans", self._service_plans),
-            get(f"{_TIME_SERIES}/query_range", self._series),
+            get(f"{_TIME_SERIES}/query_range", self._time_series),
             Rule("/echo", endpoint=echo),
             Rule("/redirect", endpoint=redirect),
         ]
@@ -113,14 +123,19 @@ class Api:
 
     def _find(self, request: Request) -> tuple[Endpoint, dict[str, Any]]:
         try:
-            endpoint, parts = self._routes.bind("").match(request.path, method=request.method)
+            path = "/".join(map(_escaped, request.segments))
+            endpoint, parts = self._routes.bind("").match(path, method=request.method)
         except MethodNotAllowed as error:
             allowed = ", ".join(sorted(error.valid_methods or ()))
             message = f"{request.method} is not allowed here."
             raise Problem(405, "method_not_allowed", message, headers={"Allow": allowed}) from None
         except HTTPException:
             raise Problem(404, "not_found", "The sandbox does not know this path.") from None
-        return endpoint, dict(parts)
+        return endpoint, {
+            name: _unescaped(part) if isinstance(part, str) else part
+            for name, part in parts.items()
+            if not name.startswith("_")
+        }
 
     def _assets(self, request: Request) -> Response:
         return json_response(lists.page(self.fleet.assets, request.args))
@@ -140,21 +155,31 @@ class Api:
     def _snapshot(self, request: Request, number: int) -> Response:
         return aemp.snapshot(self.fleet.equipment, number, request, self._aemp_habits)
 
+    def _aemp_series(self, request: Request, **parts: Any) -> Response:
+        return aemp.series(self.fleet, self.late_data, request, self._aemp_habits, **parts)
+
     def _graphql(self, request: Request) -> Response:
-        return graphql.execute(self.fleet, request)
+        return graphql.execute(self.fleet, request, self._points)
 
     def _events(self, request: Request) -> Response:
-        """The list read by POST, with `{"assetIds": [...]}` in the body and a page in the query."""
-        wanted = _asset_ids(request)
+        """The list read by POST. The body has `fromTime` and `toTime`, the query has the page.
+
+        The body may have `{"assetIds": [...]}`.
+        """
+        body = _json_object(request)
+        since, until = _times(body, "fromTime", "toTime")
+        wanted = _asset_ids(body)
         events = [
-            event for event in self.fleet.events if wanted is None or event["assetId"] in wanted
+            event
+            for event in self.fleet.events_between(since, until)
+            if wanted is None or event["assetId"] in wanted
         ]
         return json_response(lists.page(events, request.args))
 
     def _service_plans(self, _request: Request) -> Response:
         return json_response({"servicePlans": self.fleet.service_plans})
 
-    def _series(self, request: Request, asset_id: str) -> Response:
+    def _time_series(self, request: Request, asset_id: str) -> Response:
         """A series of operating hours: a value for each `step` seconds from `start` to `end`."""
         asset = self._find_asset(asset_id)
         start, end, step = (_seconds(request, field) for field in ("start", "end", "step"))
@@ -170,12 +195,40 @@ def _too_many(request: Request, problem: TooMany) -> Response:
     return graphql.rate_limited(problem) if request.path == _GRAPHQL else problem.response
 
 
-def _asset_ids(request: Request) -> list[str] | None:
+def _escaped(segment: str) -> str:
+    """A decoded segment without a slash, for the routes."""
+    return segment.replace("%", "%25").replace("/", "%2F")
+
+
+def _unescaped(segment: str) -> str:
+    return segment.replace("%2F", "/").replace("%25", "%")
+
+
+def _json_object(request: Request) -> dict[str, Any]:
     try:
-        body = request.json() if request.body else {}
-        return list(body["assetIds"]) if "assetIds" in body else None
+        return dict(request.json() if request.body else {})
     except (ValueError, TypeError):
         raise Problem(400, "invalid_body", "The body must be a JSON object.") from None
+
+
+def _times(body: Mapping[str, Any], *fields: str) -> list[datetime]:
+    """The times in the body.
+
+    :raises Problem: with a violation for each missing field.
+    """
+    if missing := [field for field in fields if body.get(field) is None]:
+        message = "The request is not valid."
+        violations = dict.fromkeys(missing, "must not be null")
+        raise Problem(400, "constraint_violation", message, violations=violations)
+    return [time_of(field, body[field]) for field in fields]
+
+
+def _asset_ids(body: Mapping[str, Any]) -> list[str] | None:
+    if "assetIds" not in body:
+        return None
+    if not isinstance(body["assetIds"], list):
+        raise violation("assetIds", "must be a list")
+    return body["assetIds"]
 
 
 def _metric(request: Request) -> dict[str, str]:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
+
+from ..timespans import in_utc
 
 _Value = TypeVar("_Value")
 
@@ -42,6 +45,14 @@ def seconds(name: str, value: object, *, positive: bool = False) -> float:
     return value
 
 
+def times(name: str, value: object) -> list[datetime]:
+    """A list of datetimes with a time zone. The result is in UTC."""
+    allowed = "a list of datetimes with a time zone"
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be {allowed}, not {value!r}.")
+    return [in_utc(f"each of {name}", each) for each in value]
+
+
 def flag(name: str, value: object) -> bool:
     """True or False."""
     if not isinstance(value, bool):
@@ -50,7 +61,7 @@ def flag(name: str, value: object) -> bool:
 
 
 def text(name: str, value: object) -> str:
-    """A str, which may be empty. The value may be a secret, so the error names the type only."""
+    """A str, even an empty str. The error names the type only, because the value may be secret."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type(value).__name__}.")
     return value
@@ -59,7 +70,7 @@ def text(name: str, value: object) -> str:
 def header_text(name: str, value: object) -> str:
     """A str for an HTTP header: a single line in Latin-1 (RFC 9110 section 5.5).
 
-    A test may want to send control characters, so only line breaks and NUL are refused.
+    Only line breaks and NUL are refused, because a test may want to send control characters.
     """
     line = text(name, value)
     if any(ord(character) > 0xFF or character in "\r\n\0" for character in line):
@@ -86,7 +97,7 @@ def scopes(name: str, value: object) -> tuple[str, ...]:
 
 
 def scope(name: str, value: object) -> str:
-    """One scope: visible ASCII characters without quotes and backslashes."""
+    """A single scope: visible ASCII characters without quotes and backslashes."""
     word = text(name, value)
     if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", word):
         raise ValueError(f"{name} must be one scope, such as asset.view, not {word!r}.")
@@ -94,7 +105,7 @@ def scope(name: str, value: object) -> str:
 
 
 def scopes_of_paths(name: str, value: object) -> dict[str, str | None]:
-    """A dict with the beginnings of paths, and a scope or None for each path."""
+    """A dict from the beginnings of paths to a scope or None."""
     if not isinstance(value, Mapping):
         raise TypeError(f"{name} must be a dict, such as {{'/api/': 'asset.view'}}, not {value!r}.")
     return {

@@ -25,7 +25,11 @@ class MovableClock(Clock):
     A session with this clock does not pause: `sleep` sets the clock forward and returns at once.
     Threads may share a clock: a lock guards `advance`. A copied, pickled or forked clock starts at
     the same time, and is independent afterwards.
+
+    :cvar look_again: a waiting thread sees the moved clock after this number of seconds.
     """
+
+    look_again = 0.02
 
     def __init__(self) -> None:
         self._advanced = 0.0

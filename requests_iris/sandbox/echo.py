@@ -12,7 +12,7 @@ from .server import Request
 
 
 def echo(request: Request) -> Response:
-    """The request as it arrived. An argument that was given several times is a list."""
+    """The request as JSON. The value of a repeated argument is a list."""
     return json_response(
         {
             "method": request.method,

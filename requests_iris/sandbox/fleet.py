@@ -1,6 +1,7 @@
 """The fleet: the same made-up machines each time, or the user's own.
 
-Each machine has an asset, a driver, an event, and an entry in the AEMP snapshot.
+Each machine has an asset, a driver, an event, an entry in the AEMP snapshot, a site, and an item
+per hour in each AEMP series.
 """
 
 from __future__ import annotations
@@ -10,13 +11,20 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..timespans import text_of_time
 from . import checks
 
 #: One item of a list, as in JSON.
 Item = dict[str, Any]
 
+#: The time of the first event and of the first item of every series.
+EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
+#: The time between two items of a series, and between two events.
+PERIOD, BETWEEN_EVENTS = timedelta(hours=1), timedelta(minutes=1)
+#: The number of sites.
+SITES = 9
+
 _NAMESPACE = uuid.UUID("1a2b3c4d-0000-4000-8000-000000000000")
-_EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 _TYPES = ("Excavator", "Wheel loader", "Telehandler", "Roller", "Scissor lift", "Dumper", "Crane")
 _BRANDS = ("Nordgrav", "Tallhaven", "Bergmann & Søn", "Kraftverk")
 _SURNAMES = ("Jensen", "Müller", "Rossi", "Nowak", "García", "Smith", "Virtanen", "Dubois")
@@ -42,9 +50,46 @@ class Fleet:
         #: The names of all members that assets have.
         self.asset_fields = {name for asset in self.assets for name in asset}
         self._assets_by_id = {asset["id"]: asset for asset in self.assets}
+        self._numbers = _numbers_by_pin(self.equipment)
+        #: The sites of GraphQL, each with a ninth of the assets.
+        self.sites = [_site(number, self.assets[number::SITES]) for number in numbers[:SITES]]
+        self._sites_by_asset = {
+            asset["id"]: site for site in self.sites for asset in site["assets"]
+        }
 
     def asset(self, asset_id: str) -> Item | None:
         return self._assets_by_id.get(asset_id)
+
+    def events_between(self, since: datetime, until: datetime) -> list[Item]:
+        """The events from `since` to just before `until`."""
+        first, end = (-((EPOCH - time) // BETWEEN_EVENTS) for time in (since, until))
+        return self.events[max(first, 0) : max(end, 0)]
+
+    def number_of(self, pin: str) -> int | None:
+        """The number of the machine with this `SerialNumber` or `EquipmentID`."""
+        return self._numbers.get(pin)
+
+    def site_of(self, asset: Item) -> Item:
+        """The site where an asset is."""
+        return self._sites_by_asset[asset["id"]]
+
+
+def measurement(machine: int, data_point: str, time: datetime) -> Item:
+    """The item of a series at a time: the same item for the same arguments each time."""
+    hours = (time - EPOCH) / PERIOD
+    value = round(1000 * (machine + 1) + hours / 2, 3)
+    members: dict[str, Item] = {
+        "CumulativeOperatingHours": {"hour": value},
+        "Distance": {"odometer": value, "odometerUnits": "kilometre"},
+    }
+    return {"datetime": text_of_time(time), **members.get(data_point, {"value": value})}
+
+
+def measurement_times(start: datetime, end: datetime) -> list[datetime]:
+    """The times of a series from `start` to `end`: each full hour from `EPOCH` on."""
+    first = max(-((EPOCH - start) // PERIOD), 0)
+    last = (end - EPOCH) // PERIOD
+    return [EPOCH + number * PERIOD for number in range(first, last + 1)]
 
 
 def _own_assets(assets: Iterable[Mapping[str, Any]]) -> list[Item]:
@@ -75,7 +120,7 @@ def _asset(number: int) -> Item:
     return {
         "id": _id("asset", number),
         "name": f"{kind} {number + 1:05}",
-        "description": f"Site {number % 9 + 1}",
+        "description": f"Site {number % SITES + 1}",
         "type": kind,
         "brand": _BRANDS[number % len(_BRANDS)],
         "model": f"M{number % 23 + 100}",
@@ -119,9 +164,24 @@ def _service_plan(number: int) -> Item:
     return {"id": _id("service-plan", number), "name": f"Every {(number + 1) * 250} hours"}
 
 
+def _site(number: int, assets: list[Item]) -> Item:
+    return {"id": _id("site", number), "name": f"Site {number + 1}", "assets": assets}
+
+
 def _id(kind: str, number: int) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{kind}/{number}"))
 
 
+def _numbers_by_pin(equipment: Iterable[Item]) -> dict[str, int]:
+    """Of two machines with the same name, the first machine counts."""
+    numbers: dict[str, int] = {}
+    for number, each in enumerate(equipment):
+        header = each["EquipmentHeader"]
+        for name in ("SerialNumber", "EquipmentID"):
+            if name in header:
+                numbers.setdefault(str(header[name]), number)
+    return numbers
+
+
 def _time(number: int) -> str:
-    return (_EPOCH + timedelta(minutes=number)).isoformat().replace("+00:00", "Z")
+    return text_of_time(EPOCH + number * BETWEEN_EVENTS)

@@ -1,6 +1,6 @@
 """API keys ("API Tokens v2"): oauthlib's server side for client credentials, and its rules.
 
-The client id and the client secret are in the body. There is no user and no refresh token.
+The client id and the client secret are in the body. An API key has no user and no refresh token.
 """
 
 # oauthlib passes more arguments than the rules need.
@@ -20,16 +20,17 @@ from .tokens import Tokens, random_token
 
 #: The path where an API key signs in, and the path where an app signs in.
 KEY_PATH, APP_PATH = "/token/v2", "/apptoken"
-#: The scopes of the sandbox's API key, unless the caller names other scopes.
+#: The scopes of the sandbox's API key, by default.
 SCOPES = (
     *("api.iso15143.snapshot", "api.iso15143.timeseries"),
     *("asset.view", "account.event.view", "site.view"),
 )
-#: The API paths that accept a token of an API key: the beginning of each path, and the scope that a
-#: token needs there. None: every token of an API key may read these paths.
+#: The API paths that accept a token of an API key: the beginning of each path, and the necessary
+#: scope. For paths without a scope, every token of an API key is enough.
 PATHS: Mapping[str, str | None] = {
     "/api/asset/": "asset.view",
     "/public/api/aemp/": "api.iso15143.snapshot",
+    "/public/api/aemp/v2/15143/-3/Fleet/Equipment/": "api.iso15143.timeseries",
     "/public/api/eventlog/": "account.event.view",
     "/echo": None,
     "/redirect": None,
@@ -38,7 +39,7 @@ PATHS: Mapping[str, str | None] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """An API key, with the scopes that its tokens can have."""
+    """An API key, with the scopes that a token can have."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -95,9 +96,9 @@ def _refuse_basic(request: Any) -> None:
 
 
 def scope_for(path: str, paths: Mapping[str, str | None]) -> tuple[bool, str | None]:
-    """Whether an API path accepts tokens of API keys, and the scope that a token needs there.
+    """Whether an API path accepts tokens of API keys, and the necessary scope.
 
-    The longest beginning of the path decides.
+    If several beginnings fit the path, the longest decides.
     """
     fitting = [start for start in paths if path.startswith(start)]
     return (True, paths[max(fitting, key=len)]) if fitting else (False, None)

@@ -116,7 +116,7 @@ class Quotas:
 
     def _matching(self, request: Request, owner: str) -> list[_Allowance]:
         found = []
-        path = request.raw_path.rstrip("/")
+        path = request.encoded_path.rstrip("/")
         for rule, pattern in self._rules:
             match = pattern.search(path) or pattern.search(f"{path}/")
             if match is not None and rule.method in (None, request.method):

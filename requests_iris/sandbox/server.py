@@ -64,8 +64,13 @@ class Request(BareRequest):
         )
         self.body = body
         self.connection_id = connection_id
-        #: The path as the client sent it, still encoded.
-        self.raw_path = path
+        #: The path as the client sent the path, still encoded.
+        self.encoded_path = path
+
+    @property
+    def segments(self) -> list[str]:
+        """The decoded segments of the path. A segment can contain a slash."""
+        return [unquote(segment) for segment in self.encoded_path.split("/")]
 
     @property
     def query(self) -> str:

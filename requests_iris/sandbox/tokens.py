@@ -1,4 +1,4 @@
-"""The access tokens of the sandbox: who may do what with each token, and until when."""
+"""The access tokens of the sandbox: the scopes and the end of each token."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 
 from ..clock import Clock
 
-#: Seconds for which the API accepts a token of lifetime 0, as servers with some leeway do. So a
-#: client that renews before each request succeeds, even on a busy machine.
+#: Seconds for which the API accepts a token of lifetime 0, as servers with some leeway do. A client
+#: that renews before each request succeeds, even on a busy machine.
 ZERO_LIFETIME_GRACE = 60.0
 
 
 @dataclass(frozen=True)
 class Grant:
-    """The scopes of an access token, and its end by the monotonic clock.
+    """The scopes of an access token, and the end on the monotonic clock.
 
-    :ivar is_key: whether the token belongs to an API key, and not to an API User.
+    :ivar is_key: true for a token of an API key, false for a token of an API User.
     """
 
     scopes: tuple[str, ...]
@@ -28,7 +28,7 @@ class Grant:
 class Tokens:
     """The access tokens of all grants.
 
-    :ivar issued: every access token so far, the oldest first.
+    :ivar issued: every access token until now, the oldest first.
     :ivar owners: whose each of these tokens is, also after the token's end: "user" or "key".
     """
 
@@ -47,12 +47,12 @@ class Tokens:
         self.issued.append(token)
 
     def grant(self, token: str) -> Grant | None:
-        """What a token is good for. None for a token that is unknown, or not valid any more."""
+        """The grant of a valid token. None for an unknown or expired token."""
         grant = self._grants.get(token)
         return grant if grant is not None and self._clock.monotonic() < grant.ends else None
 
     def expire(self) -> None:
-        """Let every token expire now."""
+        """Lets every token expire now."""
         for token, grant in self._grants.items():
             self._grants[token] = replace(grant, ends=-math.inf)
 

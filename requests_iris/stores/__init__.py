@@ -47,9 +47,9 @@ class TokenStore(Protocol):
 
     A `key` is a short ASCII text: a hash of grant, user, client and scope.
 
-    A store may also have a method ``delete(key)``, which removes the token of `key`, if there is
-    one. A session calls `delete` while the session holds the lock of another key, to remove an
-    entry that only an earlier release of this library could find.
+    A store may also have a method ``delete(key)``, which removes the token of `key`. A missing
+    token is no error. A session calls `delete` while the session holds the lock of a different key,
+    to remove a token that only an earlier release of this library could find.
     """
 
     def lock(self, key: str, wait: float) -> AbstractContextManager[object]:
@@ -60,7 +60,7 @@ class TokenStore(Protocol):
         """
 
     def load(self, key: str) -> dict[str, Any] | None:
-        """The last saved token of `key`, or None. Also called without the lock."""
+        """The last saved token of `key`, or None without a token. Also called without the lock."""
 
     def save(self, key: str, token: dict[str, Any]) -> None:
         """Keeps `token`, a dict of JSON values. Only called while the lock is held."""
@@ -95,7 +95,7 @@ def open_store(place: TokenStore | str | os.PathLike[str]) -> TokenStore:
 
 
 def key_of(*names: object) -> str:
-    """A key for a store: a hash of the names, such as user, client and scope."""
+    """A key for a store: a hash of names, for example user, client and scope."""
     return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:32]
 
 
@@ -103,7 +103,7 @@ def path_of(url: str) -> Path | None:
     """The path of a file URL without a host, or None."""
     try:
         parts = urlsplit(url)
-    except ValueError:  # such as half an IPv6 address
+    except ValueError:  # for example half an IPv6 address
         return None
     if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
         return None

@@ -36,7 +36,7 @@ SLACK = 10.0
 
 
 class StoreContract:
-    """Subclass this class, and define `make_store`."""
+    """To test a store, subclass StoreContract and define `make_store`."""
 
     def make_store(self, tmp_path: Path) -> TokenStore:
         """A new store object. All objects of a test share the saved tokens."""
@@ -91,7 +91,7 @@ class StoreContract:
         self.save(store, OTHER_KEY, NEWER)
         with store.lock(OTHER_KEY, 5):
             store.delete(KEY)
-            store.delete(KEY)  # an entry that is not there is no error
+            store.delete(KEY)  # a missing entry is no error
         assert (store.load(KEY), store.load(OTHER_KEY)) == (None, NEWER)
         self.save(store, KEY, NEWER)
         assert store.load(KEY) == NEWER
@@ -188,7 +188,7 @@ class StoreContract:
 
 @contextmanager
 def no_file_descriptors() -> Iterator[None]:
-    """A real fault: this process cannot open any more files or connections."""
+    """A real fault: the process cannot open any more files or connections."""
     resource = pytest.importorskip("resource", reason="there are no limits on this system")
     next_one = os.open(os.devnull, os.O_RDONLY)
     os.close(next_one)

@@ -169,20 +169,41 @@ class TestWholeList:
         ids = [json.loads(line)["id"] for line in result.stdout.splitlines()]
         assert tuple(ids) == account.asset_ids
 
-    def test_a_list_is_written_to_json_lines_csv_and_parquet(
+    def test_a_list_is_written_to_json_lines_json_csv_and_parquet(
         self, account: Sandbox, tmp_path: Path
     ) -> None:
-        files = {kind: tmp_path / f"fleet.{kind}" for kind in ("jsonl", "csv", "parquet")}
+        kinds = ("jsonl", "ndjson", "json", "JSON", "csv", "parquet")
+        files = {kind: tmp_path / f"fleet.{kind}" for kind in kinds}
         for file in files.values():
             result = get(ASSETS, "--all", "-o", str(file))
             assert result.exit_code == 0, result.output
-            assert result.output == ""
+            assert (result.stdout, result.stderr) == ("", f"250 items in {file}\n")
+        assert files["ndjson"].read_bytes() == files["jsonl"].read_bytes()
+        assert files["JSON"].read_bytes() == files["json"].read_bytes()
+        items = json.loads(files["json"].read_text("utf-8"))
+        assert tuple(item["id"] for item in items) == account.asset_ids
         lines = files["jsonl"].read_text("utf-8").splitlines()
         assert tuple(json.loads(line)["id"] for line in lines) == account.asset_ids
         with files["csv"].open(newline="", encoding="utf-8") as file:
             assert tuple(row["id"] for row in csv.DictReader(file)) == account.asset_ids
         table = pyarrow.parquet.read_table(files["parquet"])
         assert tuple(table.column("id").to_pylist()) == account.asset_ids
+
+    @pytest.mark.parametrize(("count", "words"), [(0, "0 items"), (1, "1 item"), (2, "2 items")])
+    def test_number_of_items_in_the_file_is_told_on_standard_error(
+        self,
+        account: Sandbox,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        count: int,
+        words: str,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        account.inject(Fault(status=200, body={"items": count * [1]}), on="api")
+        result = get(ASSETS, "--all", "-o", "a\x1b.json")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == f"{words} in a\\x1b.json\n"
+        assert json.loads(Path("a\x1b.json").read_text()) == count * [1]
 
     def test_items_path_names_the_list_in_an_unusual_response(self, account: Sandbox) -> None:
         result = get(
@@ -202,7 +223,7 @@ class TestWholeList:
         result = get(ASSETS, "--all", "-o", str(tmp_path / "fleet.xlsx"))
         assert result.exit_code == 2
         told = " ".join(result.stderr.split())
-        assert "must end in one of .jsonl, .ndjson, .csv, .parquet" in told
+        assert "must end in one of .jsonl, .ndjson, .json, .csv, .parquet" in told
         assert "without -o, or with -o -, the list goes to standard output" in told
         assert account.seen == ()
 
@@ -405,7 +426,7 @@ class TestTextOfTheServer:
         assert result.stdout == ""
         assert os.listdir(tmp_path) == []
 
-    @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+    @pytest.mark.parametrize("suffix", ["jsonl", "json", "csv", "parquet"])
     @pytest.mark.parametrize(
         "item",
         ["[" * 900 + "]" * 900, '{"a":' * 900 + "1" + "}" * 900, "1" * 4000, "1" * 5000, "-1e4000"],
@@ -416,7 +437,8 @@ class TestTextOfTheServer:
     ) -> None:
         account.inject(Fault(status=200, body=f'{{"items": [{{"v": {item}}}]}}'), on="api", times=9)
         result = get(ASSETS, "--all", "-o", str(tmp_path / f"x.{suffix}"))
-        assert result.exit_code == len(result.stderr.splitlines())
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("Error: " if result.exit_code else "1 item in ")
         assert bool(os.listdir(tmp_path)) == (result.exit_code == 0)
 
 

@@ -8,6 +8,7 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from requests_iris import __version__
 from requests_iris.cli import main
@@ -55,6 +56,7 @@ def test_a_missing_extra_is_named_in_one_line(missing, extra):
         (["get", "/x", "--all", "-o", "x.PARQUET"], "", "requests-iris get", "cli,parquet"),
         (["get", "/x", "-ox.parquet"], "rediss://h", "requests-iris get", "cli,parquet,redis"),
         (["--help"], "", "The command line", "cli"),
+        (["sandbox", "-h"], "", "requests-iris sandbox", "cli"),
         ([], "", "The command line", "cli"),
     ],
 )
@@ -97,6 +99,14 @@ def test_every_help_tells_the_exit_status_and_fits_a_terminal(name):
     assert [
         line for line in shown.splitlines() if len(line) > 80 and not re.match(examples, line)
     ] == []
+
+
+@pytest.mark.parametrize("name", [None, *main.commands])
+def test_short_option_h_shows_the_same_help(name):
+    words = [name] if name else []
+    long, short = (CliRunner().invoke(main, [*words, option]) for option in ("--help", "-h"))
+    assert (short.exit_code, short.stdout) == (0, long.stdout)
+    assert "-h, --help" in short.stdout
 
 
 @pytest.mark.parametrize("name", main.commands)

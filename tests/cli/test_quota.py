@@ -16,7 +16,7 @@ from requests_iris import IrisSession
 from requests_iris.cli import main
 from requests_iris.sandbox import Sandbox
 
-from ..support.paths import ASSETS, EVENTS, FLEET
+from ..support.paths import ASSETS, EVENTS, EVENTS_BODY, FLEET
 
 PAGE = f"{FLEET}/1"
 
@@ -29,7 +29,7 @@ def used(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
         monkeypatch.setenv(name, value)
     with IrisSession() as iris:
         assert iris.get(PAGE).ok
-        assert iris.post(EVENTS, json={}).ok
+        assert iris.post(EVENTS, json=EVENTS_BODY).ok
         assert iris.get(ASSETS).ok
     sandbox.forget()
     return place

@@ -17,7 +17,7 @@ import requests
 from requests_iris.cli.demo import ASSETS
 
 from ..readme_commands import README
-from ..support.paths import EVENTS
+from ..support.paths import EVENTS, EVENTS_BODY
 from .run import COMMAND, run
 
 
@@ -88,6 +88,7 @@ def ask_for_events(variables: dict[str, str], token: dict[str, str]) -> int:
     """The status of a request to an API with the rate limit of 2 in 30 minutes."""
     return requests.post(
         variables["TRACKUNIT_BASE_URL"] + EVENTS,
+        json=EVENTS_BODY,
         headers={"Authorization": f"Bearer {token['access_token']}"},
         verify=variables["CURL_CA_BUNDLE"],
         timeout=60,

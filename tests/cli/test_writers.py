@@ -125,7 +125,16 @@ def test_json_lines_hold_the_given_items(suffix: str, tmp_path: Path) -> None:
     assert "é" in text
 
 
-def test_json_lines_are_written_one_by_one(tmp_path: Path) -> None:
+def test_json_file_holds_one_array_with_the_given_items(tmp_path: Path) -> None:
+    text = written(".json", ROWS, tmp_path).read_text("utf-8")
+    assert json.loads(text) == ROWS
+    assert "é" in text
+    assert text.startswith("[\n{")
+    assert text.endswith("\n]\n")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_items_of_json_are_written_one_by_one(suffix: str) -> None:
     """Memory stays flat: no item waits for the next."""
     file = io.BytesIO()
     sizes = []
@@ -135,7 +144,7 @@ def test_json_lines_are_written_one_by_one(tmp_path: Path) -> None:
             sizes.append(len(file.getvalue()))
             yield row
 
-    writers.json_lines(items(), file)
+    FORMATS[suffix](items(), file)
     assert sizes == sorted(set(sizes))
 
 
@@ -216,7 +225,7 @@ def test_an_empty_list_is_a_file(suffix: str, tmp_path: Path) -> None:
     if suffix == ".parquet":
         assert pyarrow.parquet.read_table(target).num_rows == 0
     else:
-        assert target.read_bytes() == b""
+        assert target.read_bytes() == (b"[]\n" if suffix == ".json" else b"")
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -260,7 +269,7 @@ class TestHalfASurrogatePair:
         assert os.listdir(tmp_path) == []
 
 
-FORMATS_TO_TRY = pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+FORMATS_TO_TRY = pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".parquet"])
 
 
 @FORMATS_TO_TRY
@@ -327,5 +336,5 @@ def test_a_file_gets_all_text_unchanged_except_formulas_in_csv(suffix: str, tmp_
         assert cell == rows[0]["name"]
     else:
         text = target.read_text("utf-8")
-        assert json.loads(text) == rows[0]
+        assert json.loads(text) == (rows if suffix == ".json" else rows[0])
         assert "\u202e" in text

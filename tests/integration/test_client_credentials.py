@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.stores import TokenStore, key_of
 
 from ..support.clocks import SkippingClock
+from ..support.processes import context
 from ..support.redis_server import RedisServer
 from .test_processes import forked, needs_fork
 
@@ -34,10 +34,6 @@ ASSETS, OPERATORS = "/api/asset/v1/assets", "/public/api/operator/operators"
 PROCESSES = 8
 #: Seconds after which a process counts as stuck.
 STUCK = 60
-
-# A forked process would inherit locks that threads of the sandbox and of the test hold.
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__, "filelock", "redis"])
 
 
 @pytest.fixture
@@ -80,8 +76,8 @@ def test_programs_with_three_variables_share_a_token_for_more_than_20_minutes(
     environ["TRACKUNIT_TOKEN_STORE"] = place
     programs = []
     for _ in range(PROCESSES):
-        pipe, theirs = _context.Pipe()
-        process = _context.Process(target=read_fleet_twice, args=(environ, theirs))
+        pipe, theirs = context.Pipe()
+        process = context.Process(target=read_fleet_twice, args=(environ, theirs))
         process.start()
         programs.append((pipe, process))
     for pipe, _ in programs:
@@ -292,7 +288,7 @@ class TestRefusals:
         for _ in range(3):
             assert iris.get("/echo").ok
             sandbox.revoke_access_tokens()
-        warned = [r for r in caplog.records if "granted scope" in r.getMessage()]
+        warned = [r for r in caplog.records if "granted the scope" in r.getMessage()]
         assert len(warned) == 1
         assert iris.token["scope"] == ["asset.view"]
 

@@ -14,7 +14,8 @@ from requests_iris.sandbox.fleet import Fleet
 
 from ..support.redis_server import RedisServer
 
-WORKERS = 3
+#: Machines for a task of each worker.
+WORKERS, MACHINES = 3, 3 * dask_assets.BATCH
 
 
 @pytest.fixture
@@ -31,26 +32,28 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         yield cluster
 
 
-@pytest.mark.parametrize(
-    ("assets", "signed_in"),
-    [(2000, True), (200, False)],
-    ids=["token in the pickle", "empty pickle"],
-)
 def test_dask_workers_read_a_fleet_with_one_token_request(
-    redis_server: RedisServer, cluster: LocalCluster, monkeypatch, assets: int, signed_in: bool
+    redis_server: RedisServer, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = [asset["id"] for asset in Fleet(assets).assets]
-    if not signed_in:  # then the workers alone need a token, all at the same time
+    """Both with a token in the pickle and with an empty pickle. A cluster takes long to start."""
+    with Client(cluster) as client:
+        read_fleet(redis_server, client, lists=1)
+        # without the list, the workers alone need a token, all at the same time
+        ids = [asset["id"] for asset in Fleet(MACHINES).assets]
         monkeypatch.setattr(dask_assets, "all_ids", lambda _: ids)
+        read_fleet(redis_server, client, lists=0)
+
+
+def read_fleet(redis_server: RedisServer, client: Client, *, lists: int) -> None:
+    """Reads a new fleet, with a token of its own. `lists`: the requests for pages of the list."""
     with (
-        Sandbox(machines=assets) as sandbox,
-        Client(cluster) as client,
+        Sandbox(machines=MACHINES) as sandbox,
         IrisSession(**sandbox.settings, token_store=redis_server.url) as iris,
     ):
         iris.verify = sandbox.ca_file
         found = dask_assets.read_all(iris, client)
-        assert bool(iris.token) is signed_in
-        assert [asset["id"] for asset in found] == ids
+        assert bool(iris.token) is bool(lists)
+        assert [asset["id"] for asset in found] == list(sandbox.asset_ids)
         assert sandbox.count("token") == 1
         assert sandbox.count("api", 401) == 0
-        assert sandbox.count("api", 200) == assets + (2 if signed_in else 0)  # and the lists
+        assert sandbox.count("api", 200) == MACHINES + lists

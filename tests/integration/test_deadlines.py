@@ -18,9 +18,10 @@ from urllib3 import HTTPConnectionPool
 
 from requests_iris import IrisSession, TokenError, TokenTimeoutError
 from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.source import TOKEN_TIMEOUT
 
 from ..support.adapters import Before
-from ..support.clocks import SkippingClock
+from ..support.clocks import SkippingClock, advanced_after
 from ..support.servers import serving
 from ..support.waiting import HUNG, wait_until
 
@@ -124,14 +125,14 @@ def test_the_deadline_ends_a_token_request_wherever_the_server_dawdles(dawdler) 
     before = threading.active_count()
     with (
         dawdling(dawdler) as url,
-        IrisSession(**user, token_url=url, token_timeout=0.5, base_url=url[:-6]) as iris,
+        IrisSession(**user, token_url=url, token_timeout=0.2, base_url=url[:-6]) as iris,
         ThreadPoolExecutor(8) as pool,
     ):
         start = time.monotonic()
         errors = [pool.submit(iris.get, "/echo") for _ in range(8)]
         for error in errors:
             assert type(error.exception(HUNG)) is TokenTimeoutError
-        assert time.monotonic() - start < 0.5 + 10  # a busy machine; without a deadline, for ever
+        assert time.monotonic() - start < 0.2 + 10  # a busy machine; without a deadline, for ever
     wait_until(lambda: threading.active_count() <= before + 20)
 
 
@@ -143,24 +144,29 @@ class OkThenDawdling(socketserver.StreamRequestHandler):
         self.wfile.write(OK + b"Content-Length: 2\r\n\r\n{}")
         try:
             while self.request.recv(65536):
+                self.server.dawdles.set()  # type: ignore[attr-defined]
                 while True:
                     slowly(b"H")(self.request)
         except OSError:
             self.server.hung_up.set()  # type: ignore[attr-defined]
 
 
-def test_the_deadline_ends_a_token_request_on_a_connection_that_is_used_again() -> None:
+def test_the_deadline_ends_a_token_request_on_a_connection_that_is_used_again(
+    clock: SkippingClock,
+) -> None:
     """The API and the token endpoint share a host, so the API's connection is used again."""
     user = dict.fromkeys(("client_id", "client_secret", "username", "password"), "x")
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), OkThenDawdling) as server:
-        server.daemon_threads, server.hung_up = True, threading.Event()  # type: ignore[attr-defined]
+        server.daemon_threads = True
+        server.dawdles, server.hung_up = threading.Event(), threading.Event()  # type: ignore[attr-defined]
         with serving(server) as address:
             url = f"http://{address}"
-            with IrisSession(
-                **user, token_url=f"{url}/token", token_timeout=1, base_url=url
-            ) as iris:
+            with IrisSession(**user, token_url=f"{url}/token", base_url=url, clock=clock) as iris:
                 assert iris.get("/", withhold_token=True).ok
-                with pytest.raises(TokenTimeoutError):
+                with (
+                    advanced_after(server.dawdles.is_set, clock, TOKEN_TIMEOUT),  # type: ignore[attr-defined]
+                    pytest.raises(TokenTimeoutError),
+                ):
                     iris.get("/")
                 assert server.hung_up.wait(HUNG)  # type: ignore[attr-defined]
                 assert iris.get("/", withhold_token=True).ok
@@ -195,7 +201,7 @@ def test_a_closed_session_keeps_no_connection_after_a_failed_token_request(
 def test_the_deadline_holds_for_a_proxy_that_dawdles(sandbox: Sandbox, dawdler: str) -> None:
     with (
         dawdling(DAWDLERS[dawdler]) as url,
-        IrisSession(**sandbox.settings, token_timeout=0.5) as iris,
+        IrisSession(**sandbox.settings, token_timeout=0.2) as iris,
     ):
         iris.verify, iris.trust_env = sandbox.ca_file, False
         iris.proxies = {"https": url[: -len("/token")]}
@@ -205,7 +211,7 @@ def test_the_deadline_holds_for_a_proxy_that_dawdles(sandbox: Sandbox, dawdler: 
 
 def test_the_deadline_holds_for_an_adapter_that_hangs(sandbox: Sandbox) -> None:
     let_go = threading.Event()
-    with IrisSession(**sandbox.settings, token_timeout=0.5) as iris:
+    with IrisSession(**sandbox.settings, token_timeout=0.2) as iris:
         iris.verify = sandbox.ca_file
         iris.mount(sandbox.token_url, Before(lambda: let_go.wait(HUNG)))
         with pytest.raises(TokenTimeoutError):

@@ -7,23 +7,25 @@ kills. `KILLS=50 pytest tests/integration/test_list_kills.py` makes 50 in each p
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
 import sqlite3
 import time
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from requests_iris import IrisSession
+from requests_iris import IrisSession, Walk
 from requests_iris.sandbox import Fault
+from requests_iris.sandbox.fleet import EPOCH
 
 from ..pagination.lists import LISTS
 from ..support.paths import PLANS
+from ..support.processes import context
 from ..support.waiting import HUNG
 
 KILLS = int(os.environ.get("KILLS", "3"))
@@ -32,13 +34,18 @@ MACHINES = 60
 CALLS: dict[str, dict[str, Any]] = {
     **{name: {"url": url, **arguments} for name, (url, arguments, _) in LISTS.items()},
     "single": {"url": PLANS},
+    # Two windows: the sixth item is at the end of the first, and at the start of the second.
+    "series": {
+        "pin": "SN00000001",
+        "data_point": "Distance",
+        "since": EPOCH + timedelta(hours=5) - timedelta(days=14),
+        "until": EPOCH + timedelta(hours=MACHINES - 1),
+    },
 }
 #: Seconds of a page, and the longest pause before a kill: about the time of a whole list.
 PAGE, LONGEST = 0.004, 0.1
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL here")
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])
 
 
 def export(path: Path, settings: dict[str, Any], call: dict[str, Any], begun: Any) -> None:
@@ -48,7 +55,7 @@ def export(path: Path, settings: dict[str, Any], call: dict[str, Any], begun: An
         iris.verify = ca_file
         ((saved,),) = file.execute("SELECT resume FROM place")
         begun.set()
-        walk = iris.items(**call, resume=json.loads(saved))
+        walk = walk_of(iris, {**call, "resume": json.loads(saved)})
         for item in walk:
             time.sleep(0.0005)  # the work of a program
             with file:
@@ -56,6 +63,10 @@ def export(path: Path, settings: dict[str, Any], call: dict[str, Any], begun: An
                 file.execute("UPDATE place SET resume = ?", [json.dumps(walk.resume)])
         with file:
             file.execute("UPDATE place SET resume = ?", [json.dumps(walk.resume)])
+
+
+def walk_of(iris: IrisSession, call: dict[str, Any]) -> Walk[Any]:
+    return iris.series(**call) if "pin" in call else iris.items(**call)
 
 
 def opened(path: Path) -> sqlite3.Connection:
@@ -81,8 +92,8 @@ def saved_in(path: Path) -> tuple[list[Any], dict[str, Any] | None]:
 
 
 def started(path: Path, settings: dict[str, Any], call: dict[str, Any]) -> Any:
-    begun = _context.Event()
-    process = _context.Process(target=export, args=(path, settings, call, begun), daemon=True)
+    begun = context.Event()
+    process = context.Process(target=export, args=(path, settings, call, begun), daemon=True)
     process.start()
     assert begun.wait(HUNG)
     return process
@@ -94,7 +105,7 @@ def test_a_killed_export_has_every_item_exactly_once(sandbox, iris, tmp_path, na
     plans = {"servicePlans": [{"id": number} for number in range(MACHINES)]}
     reply = plans if name == "single" else {}
     sandbox.inject(Fault(reply=reply, delay=PAGE), on="api", times=1_000_000)
-    whole = list(iris.items(**CALLS[name]))
+    whole = list(walk_of(iris, CALLS[name]))
     settings = {**sandbox.settings, "token": iris.token, "ca_file": sandbox.ca_file}
     kills = lists = 0
     while kills < KILLS:

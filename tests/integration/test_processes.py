@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from requests_iris import FileTokenStore, IrisSession
-from requests_iris.sandbox import Fault, Sandbox
+from requests_iris.sandbox import Sandbox
 
 from ..support.servers import serving
 from ..support.waiting import wait_until
@@ -200,12 +200,29 @@ def held_by_a_thread(lock: Any) -> Iterator[None]:
 @needs_fork
 def test_child_forked_during_a_renewal_gets_a_token(iris: IrisSession, sandbox: Sandbox) -> None:
     """The child has no copy of the thread that renews or of the thread that locks the cookies."""
-    sandbox.inject(Fault(delay=3, status=None), on="token")
+    parent, let_go = os.getpid(), threading.Event()
+
+    class Holding(requests.adapters.HTTPAdapter):
+        """Keeps the parent's connection busy: the body of the response is still unread."""
+
+        def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+            response = super().send(*args, **kwargs)
+            assert os.getpid() != parent or let_go.wait(STUCK)
+            return response
+
+    iris.mount(sandbox.token_url, Holding())
     with ThreadPoolExecutor(1) as pool:
         renewing = pool.submit(echoes, iris, "parent")
         wait_until(lambda: sandbox.count("token") == 1)
-        with held_by_a_thread(iris.cookies._cookies_lock), forked(lambda: echoes(iris, "child")):
+        try:
+            with (
+                held_by_a_thread(iris.cookies._cookies_lock),
+                forked(lambda: echoes(iris, "child")),
+            ):
+                pass
             assert not renewing.done()
+        finally:
+            let_go.set()
         assert renewing.result(STUCK)
     assert sandbox.count("token") == 2
 

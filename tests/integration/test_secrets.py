@@ -6,6 +6,7 @@ import json
 import logging
 import pickle
 import socket
+import time
 import traceback
 import warnings
 from base64 import b64encode
@@ -21,9 +22,10 @@ from requests_iris.secret import Secret
 from requests_iris.source import TOKEN_TIMEOUT
 
 from ..support.adapters import Elsewhere, mounted
-from ..support.clocks import SkippingClock
+from ..support.clocks import SkippingClock, advanced_after
 from ..support.leaks import leaks, shown, told_of
 from ..support.token_endpoints import closed_port, untrusted_certificate
+from ..support.waiting import HUNG
 
 #: Whose frames show nothing.
 QUIET = {"requests_iris", "requests", "urllib3", "http", "ssl", "socket"}
@@ -73,26 +75,40 @@ def test_the_detector_finds_a_planted_leak(leak, secret) -> None:
 
 
 @contextmanager
-def in_force(fault, iris: IrisSession, sandbox: Sandbox) -> Iterator[None]:
-    """The fault at the token endpoint, or at a server in its place."""
+def in_force(fault, iris: IrisSession, sandbox: Sandbox, clock: SkippingClock) -> Iterator[None]:
+    """The fault at the token endpoint, or at a server in its place.
+
+    If the response is slow, the time for the token request ends soon after the request came.
+    """
     if isinstance(fault, Fault):
+        issued = len(sandbox.issued)
         sandbox.inject(fault, on="token", times=9)
-        yield
+
+        def begun() -> bool:
+            if len(sandbox.issued) == issued:
+                return False
+            time.sleep(2 * fault.trickle)  # a few bytes of a body have probably come
+            return True
+
+        with (
+            advanced_after(begun, clock, TOKEN_TIMEOUT)
+            if fault in (FAULTS["hang"], FAULTS["trickle"])
+            else nullcontext()
+        ):
+            yield
         sandbox.clear_faults()
     else:
-        with fault(sandbox) as url, mounted(iris, sandbox.token_url, Elsewhere(url)):
+        server = deaf(clock) if fault is deaf else fault(sandbox)
+        with server as url, mounted(iris, sandbox.token_url, Elsewhere(url)):
             yield
 
 
 @contextmanager
 def session(
-    fault, sandbox: Sandbox, clock: SkippingClock, grant: str = "password"
+    sandbox: Sandbox, clock: SkippingClock, grant: str = "password"
 ) -> Iterator[IrisSession]:
-    """A session that is impatient where the fault is a slow response."""
-    slow = fault in (FAULTS["hang"], FAULTS["trickle"], deaf)
-    timeout = 1.5 if slow else TOKEN_TIMEOUT
     settings = sandbox.settings if grant == "password" else sandbox.key_settings
-    with IrisSession(**settings, clock=clock, token_timeout=timeout) as iris:
+    with IrisSession(**settings, clock=clock) as iris:
         iris.verify = sandbox.ca_file
         yield iris
 
@@ -113,13 +129,13 @@ def test_no_error_log_repr_pickle_or_warning_shows_a_secret(
     text = ""
     with (
         odd_sandbox() as sandbox,
-        session(fault, sandbox, clock, grant) as iris,
+        session(sandbox, clock, grant) as iris,
         warnings.catch_warnings(record=True) as warned,
     ):
         warnings.simplefilter("always")
         for step in (lambda: None, lambda: clock.sleep(3600), sandbox.revoke_access_tokens):
             step()
-            with in_force(fault, iris, sandbox):
+            with in_force(fault, iris, sandbox, clock):
                 try:
                     iris.get("/echo")
                 except IrisError as error:
@@ -145,10 +161,19 @@ def closed_plain_port(sandbox: Sandbox) -> Iterator[str]:
 
 
 @contextmanager
-def deaf(sandbox: Sandbox) -> Iterator[str]:
-    """Takes connections and never answers."""
+def deaf(clock: SkippingClock) -> Iterator[str]:
+    """Takes a request and never answers. The time for the token request ends meanwhile."""
+
+    def hear() -> bool:
+        connections.append(server.accept()[0])
+        return bool(connections[0].recv(1))
+
+    connections: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}/token"
+        server.settimeout(HUNG)
+        with advanced_after(hear, clock, TOKEN_TIMEOUT):
+            yield f"http://127.0.0.1:{server.getsockname()[1]}/token"
+        connections[0].close()
 
 
 def sign_in(iris: IrisSession, sandbox: Sandbox) -> None:
@@ -207,7 +232,7 @@ def test_local_variables_in_a_traceback_show_no_secret(
 ) -> None:
     with (
         odd_sandbox() as sandbox,
-        session(fault, sandbox, clock, grant) as iris,
+        session(sandbox, clock, grant) as iris,
     ):
         iris.fetch_token()
         if fault is None:
@@ -215,7 +240,7 @@ def test_local_variables_in_a_traceback_show_no_secret(
             iris.adapters["https://"].close()
         before = sandbox.refresh_token or ODD
         with (
-            nullcontext() if fault is None else in_force(fault, iris, sandbox),
+            nullcontext() if fault is None else in_force(fault, iris, sandbox, clock),
             pytest.raises(TokenError) as caught,
         ):
             call(iris, sandbox)
@@ -249,7 +274,7 @@ def test_secret_of_a_key_is_removed_from_a_response_that_repeats_the_body(
     spelled, status, clock
 ) -> None:
     """Servers repeat parts of a request in their error pages."""
-    with odd_sandbox() as sandbox, session(None, sandbox, clock, "client_credentials") as iris:
+    with odd_sandbox() as sandbox, session(sandbox, clock, "client_credentials") as iris:
         secret = sandbox.key_settings["client_secret"]
         body = f"client_id=x&client_secret={spelled(secret)}&scope=asset.view"
         for text in (body, json.dumps({"error": "invalid_client", "error_description": body})):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -31,20 +30,17 @@ from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.stores import TokenStore
 
 from ..support.depth import PROFILE, examples
+from ..support.processes import context
 from ..support.redis_server import RedisServer
 from ..support.waiting import HUNG, wait_until
 
 ASSETS = "/api/asset/v1/assets"
 PROCESSES = 16
-#: Seconds after which the lock of a killed process ends.
-LOCK_LASTS = 8
+#: Seconds after which the lock of a killed process ends, for a test that waits for the end.
+LOCK_LASTS = 1.0
 EXPIRIES = 3 if PROFILE == "default" else 10
 #: Actions of sessions with the same store, and events of tokens.
 STEPS = ("all send", "expire", "revoke", "forget", "sign in", "refresh")
-
-# A forked process would inherit locks that threads of the sandbox and of the test hold.
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__, "filelock", "redis"])
 
 
 def work(account: dict[str, Any], ca_file: str, store: TokenStore, pipe: Any) -> None:
@@ -61,9 +57,9 @@ def work(account: dict[str, Any], ca_file: str, store: TokenStore, pipe: Any) ->
 
 class Worker:
     def __init__(self, sandbox: Sandbox, store: TokenStore) -> None:
-        self._pipe, theirs = _context.Pipe()
+        self._pipe, theirs = context.Pipe()
         arguments = (sandbox.settings, sandbox.ca_file, store, theirs)
-        self._process = _context.Process(target=work, args=arguments, daemon=True)
+        self._process = context.Process(target=work, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
 
@@ -131,8 +127,8 @@ class FileToRead(FileTokenStore):
 
 
 class RedisToRead(RedisTokenStore):
-    def __init__(self, url: str) -> None:
-        super().__init__(url, lock_lasts=LOCK_LASTS)
+    def __init__(self, url: str, **settings: float) -> None:
+        super().__init__(url, **settings)
         self.url = url
 
     def refresh_token(self) -> str:
@@ -196,6 +192,8 @@ def test_each_killed_process_costs_at_most_one_sign_in(
 def test_process_killed_during_its_renewal_does_not_block_the_others(
     sandbox: Sandbox, store: FileToRead | RedisToRead, lost: bool
 ) -> None:
+    if isinstance(store, RedisToRead):
+        store = RedisToRead(store.url, lock_lasts=LOCK_LASTS)
     with crew(sandbox, store, 3) as workers:
         workers.all_send()
         assert workers.answers() == {200}

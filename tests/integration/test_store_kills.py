@@ -7,7 +7,6 @@ The default run makes a few kills. `KILLS=500 pytest tests/integration/test_stor
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -20,6 +19,7 @@ import pytest
 from requests_iris import FileTokenStore
 from requests_iris.stores import key_of
 
+from ..support.processes import context
 from ..support.waiting import HUNG, wait_until
 
 KILLS = int(os.environ.get("KILLS", "20"))
@@ -29,8 +29,6 @@ USERS = [key_of(number) for number in range(3)]
 LONGEST = 0.05
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL here")
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__, "filelock"])
 
 
 def count_up(store: FileTokenStore, key: str, begun: Any) -> None:
@@ -43,8 +41,8 @@ def count_up(store: FileTokenStore, key: str, begun: Any) -> None:
 
 
 def start(store: FileTokenStore, key: str) -> Any:
-    begun = _context.Event()
-    process = _context.Process(target=count_up, args=(store, key, begun), daemon=True)
+    begun = context.Event()
+    process = context.Process(target=count_up, args=(store, key, begun), daemon=True)
     process.start()
     assert begun.wait(HUNG)
     return process

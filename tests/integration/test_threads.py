@@ -378,12 +378,18 @@ def test_an_alarm_in_the_renewing_thread_is_raised_there_unchanged(iris, sandbox
 
     sandbox.inject(Fault(delay=STUCK), on="token")
     before = signal.signal(signal.SIGALRM, alarm)
+
+    def strike() -> None:
+        wait_until(lambda: sandbox.count("token") == 1)
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    striking = threading.Thread(target=strike)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        striking.start()
         with pytest.raises(TimeoutError, match="^mine$"):
             iris.get("/echo")
+        striking.join()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert iris.get("/echo").ok
 

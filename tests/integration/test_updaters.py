@@ -14,6 +14,7 @@ from requests_iris import IrisSession, SettingError, TokenError
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..support.clocks import SkippingClock
+from ..support.waiting import wait_until
 
 #: Seconds after which a thread that still waits is taken for stuck.
 STUCK = 30
@@ -103,17 +104,25 @@ def test_a_token_that_is_rejected_while_the_updater_runs_is_renewed_after_the_up
 
 @pytest.mark.parametrize("ask", [IrisSession.fetch_token, lambda iris: iris.get("/echo")])
 def test_an_updater_that_waits_for_a_thread_that_waits_for_the_updater_is_an_error(
-    sandbox: Sandbox, ask: Callable[[IrisSession], object]
+    iris: IrisSession,
+    sandbox: Sandbox,
+    clock: SkippingClock,
+    ask: Callable[[IrisSession], object],
 ) -> None:
     """Not a deadlock: the thread asks for a newer token, which the updater gets after this one."""
-    iris = IrisSession(**sandbox.settings, token_timeout=3)
-    iris.verify = sandbox.ca_file
     errors: list[BaseException | None] = []
 
     def tell(token: dict[str, object]) -> None:
         iris.token_updater = None
         sandbox.revoke_access_tokens()
-        errors.append(ThreadPoolExecutor(1).submit(ask, iris).exception(STUCK))
+        asking = ThreadPoolExecutor(1).submit(ask, iris)
+
+        def has_ended() -> bool:
+            clock.advance(1)
+            return asking.done()
+
+        wait_until(has_ended)
+        errors.append(asking.exception())
 
     iris.token_updater = tell
     assert iris.get("/echo").ok

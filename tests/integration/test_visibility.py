@@ -87,7 +87,7 @@ class TestInfo:
 
     @pytest.mark.parametrize(
         ("says", "valid"),
-        [(120, "for 120 s"), (None, "until an API rejects it"), (1.5, "for 1.5 s")],
+        [(120, "for 120 s"), (None, "until an API rejects the token"), (1.5, "for 1.5 s")],
     )
     def test_the_log_says_how_long_the_token_is_valid(
         self, iris, sandbox, said, says, valid
@@ -167,7 +167,8 @@ class TestWarning:
         iris.fetch_token()
         assert (
             "WARNING",
-            "The granted scope is 'api', and 'api offline_access' was asked for.",
+            "The token endpoint granted the scope 'api'. "
+            "The session asked for 'api offline_access'.",
         ) in said()
         iris.fetch_token()
         assert {level for level, _ in said()} == {"INFO"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import dlt
 import pytest
 from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.sources.helpers.rest_client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import PageNumberPaginator
 
+from examples import dlt_fleet
 from requests_iris.sandbox import Fault
 
 ASSETS = "/api/asset/v1/assets"
@@ -59,3 +62,46 @@ def test_a_failing_page_fails_the_load_of_dlt(pipeline, iris, sandbox) -> None:
     sandbox.inject(Fault(status=400, body="no"), on="api")
     with pytest.raises(PipelineStepFailed, match="400"):
         pipeline.run(dlt.resource(assets_of(client), name="assets"))
+
+
+def test_dlt_loads_a_long_list_in_several_runs_and_repeats_nothing(pipeline, iris, sandbox) -> None:
+    loads = []
+    for _ in range(3):
+        resource = dlt_fleet.assets(iris, most=100)
+        pipeline.run(resource.with_name("assets")).raise_on_failed_jobs()
+        loads.append(len(rows(pipeline, "id")))
+    assert loads == [100, 200, 250]
+    assert sorted(rows(pipeline, "id")) == sorted(sandbox.asset_ids)
+
+
+def test_a_failed_run_of_dlt_changes_neither_the_rows_nor_the_resume_point(
+    pipeline, iris, sandbox
+) -> None:
+    pipeline.run(dlt_fleet.assets(iris, most=100)).raise_on_failed_jobs()
+    sandbox.inject(Fault(status=400, body="no"), on="api")
+    with pytest.raises(PipelineStepFailed, match="400"):
+        pipeline.run(dlt_fleet.assets(iris, most=100))
+    pipeline.run(dlt_fleet.assets(iris, most=1000)).raise_on_failed_jobs()
+    assert sorted(rows(pipeline, "id")) == sorted(sandbox.asset_ids)
+
+
+def test_dlt_reads_each_hour_once_and_late_data_in_the_next_run(pipeline, iris, sandbox) -> None:
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    pins = [asset["serialNumber"] for asset in iris.items(ASSETS)][:2]
+
+    def read_until(end: datetime) -> list[tuple[str, str]]:
+        pipeline.run(dlt_fleet.hours(iris, pins, now=end)).raise_on_failed_jobs()
+        with (
+            pipeline.sql_client() as client,
+            client.execute_query("SELECT pin, datetime FROM hours") as cursor,
+        ):
+            return cursor.fetchall()
+
+    days_before = dlt_fleet.LOOKBACK.days
+    hours = (2 + days_before) * 24 + 1  # the server includes both ends
+    assert len(read_until(first + timedelta(days=2))) == 2 * hours
+    late = first - timedelta(hours=5, minutes=30)
+    sandbox.add_late_data(pins[0], "CumulativeOperatingHours", [late])
+    found = read_until(first + timedelta(days=2, hours=6))
+    assert len(found) == len(set(found)) == 2 * (hours + 6) + 1
+    assert (pins[0], late) in found

@@ -54,6 +54,7 @@ class Shared:
 @pytest.fixture(scope="package")
 def shared_sandbox() -> Iterator[Shared]:
     with Sandbox(machines=MACHINES) as sandbox:
+        sandbox.graphql.window_limit = 10**9  # all tests share the window
         yield Shared(sandbox)
 
 

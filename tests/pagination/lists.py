@@ -10,12 +10,16 @@ from requests_iris.resume import resume_point
 from requests_iris.sandbox import Fault
 from requests_iris.sandbox.fleet import Fleet
 
-from ..support.paths import ASSETS, EVENTS, FLEET, GRAPHQL, OPERATORS, QUERY
+from ..support.paths import ASSETS, EVENTS, EVENTS_BODY, FLEET, GRAPHQL, OPERATORS, QUERY
 
 #: URL, arguments that make pages of ten where the style allows it, and the list of the fleet.
 LISTS = {
     "pages": (ASSETS, {"params": {"size": 10}}, "assets"),
-    "post": (EVENTS, {"method": "POST", "json": {}, "params": [("size", 10)]}, "events"),
+    "post": (
+        EVENTS,
+        {"method": "POST", "json": EVENTS_BODY, "params": [("size", 10)]},
+        "events",
+    ),
     "cursor": (OPERATORS, {"params": "limit=10"}, "operators"),
     "aemp": (f"{FLEET}/1", {}, "equipment"),
     "graphql": (

@@ -14,7 +14,7 @@ from requests_iris import IrisSession, SettingError
 from requests_iris.known_styles import first_call
 from requests_iris.sandbox import Fault
 
-from ..support.paths import ASSETS, EVENTS, QUERY
+from ..support.paths import ASSETS, EVENTS, EVENTS_BODY, QUERY
 from .lists import the_whole
 
 
@@ -181,8 +181,10 @@ def test_pages_of_a_post_list_are_retried_through_a_class_with_requests_signatur
         iris.verify = sandbox.ca_file
         sandbox.inject(Fault(status=503), on="api", path=EVENTS, after=1)
         found = list(
-            iris.items(url, method="POST", json={}, params={"size": 100}, max_workers=workers)
+            iris.items(
+                url, method="POST", json=EVENTS_BODY, params={"size": 100}, max_workers=workers
+            )
         )
         assert len(found) == len(the_whole("events"))
         sandbox.inject(Fault(status=503), on="api", path=EVENTS)
-        assert iris.post(EVENTS, json={}).status_code == 503
+        assert iris.post(EVENTS, json=EVENTS_BODY).status_code == 503

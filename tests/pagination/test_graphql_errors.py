@@ -74,10 +74,12 @@ def test_an_absurd_wait_of_graphql_is_an_error(sandbox, iris) -> None:
 def test_graphql_errors_raise_at_once_even_with_data(sandbox, iris, extensions) -> None:
     errors = [{"message": "no", "extensions": extensions}]
     sandbox.inject(Fault(reply={"errors": errors}), on="api")
+    body = {"query": QUERY, "variables": {"first": 1}}
     with pytest.raises(GraphQLError) as caught:
-        list(iris.items(GRAPHQL, method="POST", json={"query": QUERY}))
+        list(iris.items(GRAPHQL, method="POST", json=body))
     assert caught.value.errors == tuple(errors)
-    assert caught.value.response is not None
+    assert len(caught.value.response.json()["data"]["assets"]["edges"]) == 1
+    assert sandbox.count("api") == 1
 
 
 @pytest.mark.parametrize("errors", [["no"], {"message": "no"}, "no"], ids=str)

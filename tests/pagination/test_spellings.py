@@ -128,7 +128,11 @@ def test_an_aemp_list_may_have_links_that_do_not_lead_on(iris, rel) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/aemp/v2/123/-1/Fleet/1", "/public/api/aemp/v2/15143/-3/Fleet/1", "/aemp/v1/9/-2/Fleet/1"],
+    [
+        *("/aemp/v2/123/-1/Fleet/1", "/aemp/v1/9/-2/Fleet/1", "/AEMP/V2/123/%2D1/fleet/1"),
+        "/public/api/aemp/v2/15143/-3/Fleet/1",
+        "/aemp/v2/123/-1/Fleet/Equipment/ID/A%2f1/Distance/2025-01-01T00%3A00%3A00Z/x/1",
+    ],
 )
 def test_the_aemp_paths_of_every_account_are_aemp(sandbox, iris, path) -> None:
     """Therefore the request has no size, and a page without links is refused."""
@@ -138,7 +142,7 @@ def test_the_aemp_paths_of_every_account_are_aemp(sandbox, iris, path) -> None:
     assert sandbox.seen[-1].query == ""
 
 
-@pytest.mark.parametrize("name", ["ID/4711", "MakeModelSerial/Acme/X1/4711"])
+@pytest.mark.parametrize("name", ["ID/4711", "ID/A%2F4711", "MakeModelSerial/Acme/X1/4711"])
 def test_the_path_of_a_machine_with_a_number_for_a_name_is_no_page(sandbox, iris, name) -> None:
     sandbox.inject(Fault(status=200, body={"Equipment": [1]}), on="api")
     assert list(iris.items(f"/aemp/v2/123/-1/Fleet/Equipment/{name}")) == [1]

@@ -9,13 +9,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from requests_iris.sandbox import Sandbox
+from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.sandbox.fleet import Fleet
 
 from .conftest import EXAMPLES, STUCK, assert_one_token_for_all, output_of
@@ -112,3 +113,22 @@ def test_airflow_tasks_in_separate_processes_share_one_token(
     brands = Counter(asset["brand"] for asset in Fleet(len(fleet.asset_ids)).assets)
     assert summary == brands
     assert_one_token_for_all(fleet, output)
+
+
+def test_a_retry_of_an_airflow_task_continues_its_series(
+    airflow: str, fleet: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.machines = 2
+    monkeypatch.setenv("IRIS_EXPORT", str(tmp_path))
+    start = datetime(2026, 1, 2, tzinfo=UTC)
+    day_before = start - timedelta(days=1)
+    late = [day_before + timedelta(minutes=minute) for minute in range(1, 11)]  # a second page
+    fleet.add_late_data("SN00000001", "CumulativeOperatingHours", late)
+    series = "/public/api/aemp/v2/15143/-3/Fleet/Equipment/ID/SN00000001"
+    fleet.inject(Fault(status=400, body="no"), on="api", path=series, after=1)
+    output_of(*AIRFLOW, "dags", "test", "iris_hours", start.isoformat(), cwd=tmp_path)
+    files = sorted(tmp_path.glob("iris_hours_*.jsonl"))
+    found = {path.name: path.read_text().splitlines() for path in files}
+    assert [len(lines) for lines in found.values()] == [107, 97]
+    assert all(len(set(lines)) == len(lines) for lines in found.values())
+    assert fleet.count("api", 400) == 1

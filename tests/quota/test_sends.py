@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from requests_iris import (
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.transport import IrisAdapter
 
-from ..support.paths import ASSETS, EVENTS, FLEET
+from ..support.paths import ASSETS, EVENTS, EVENTS_BODY, FLEET
 from ..support.redirects import redirect
 from ..support.waiting import HUNG, wait_until
 
@@ -132,9 +133,13 @@ def _own_authentication(iris: IrisSession, _: Sandbox) -> None:
     iris.get("/echo", withhold_token=True)
 
 
-def _walk(iris: IrisSession, _: Sandbox) -> None:
+def _walk(iris: IrisSession, sandbox: Sandbox) -> None:
     assert len(list(iris.items(f"{FLEET}/1"))) == 250
-    assert len(list(iris.items(EVENTS, method="POST", params={"size": 50}))) == 250
+    options = {"method": "POST", "json": EVENTS_BODY, "params": {"size": 50}}
+    assert len(list(iris.items(EVENTS, **options))) == 250
+    year = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 12, 31, tzinfo=UTC)
+    assert list(iris.series(sandbox.asset_ids[0], "Distance", *year))
+    assert list(iris.series(sandbox.asset_ids[0], "Distance", *year, max_workers=3))
 
 
 def _walk_with_workers_and_faults(iris: IrisSession, sandbox: Sandbox) -> None:

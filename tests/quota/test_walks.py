@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import requests
 from requests_iris import IncompleteListError, Pool, QuotaExceededError, RateLimit
 from requests_iris.sandbox import Fault, Sandbox
 
-from ..support.paths import ASSETS, EVENTS, FLEET, JSON, OPERATORS
+from ..support.paths import ASSETS, EVENTS, EVENTS_BODY, FLEET, JSON, OPERATORS
 from ..support.waiting import HUNG, wait_until
 
 PAGE = f"{FLEET}/1"
@@ -178,6 +179,55 @@ def test_aemp_pages_that_are_known_to_have_no_slot_are_refused_after_the_first_p
     assert len(list(iris.items(PAGE, resume=walk.resume))) == 150
 
 
+#: A year has 27 windows of at most 14 days, which share the slots of one rule.
+YEAR = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def windows() -> Any:
+    """A sandbox with the limits of IRIS, and a single page for each window of a series."""
+    with Sandbox(quotas=True) as sandbox:
+        sandbox.aemp.page_size = 500
+        yield sandbox
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_year_of_a_series_takes_the_slot_and_26_of_the_pool(session, windows, workers) -> None:
+    iris, pin = session(windows, clock=windows.clock), windows.asset_ids[0]
+    assert list(iris.series(pin, "Distance", *YEAR, max_workers=workers))
+    state = iris.quota.state(f"{FLEET}/Equipment/ID/{pin}/Distance/a/b/1")
+    assert (state.rule, state.remaining, state.pool_remaining) == ("AEMP series", 0, 50 - 26)
+    assert (windows.count("api"), windows.count("api", 429)) == (27, 0)
+
+
+def test_a_series_that_the_quota_cannot_pay_for_is_refused_before_its_first_request(
+    session, windows
+) -> None:
+    never = session(windows, clock=windows.clock, pool="never")
+    with pytest.raises(QuotaExceededError) as caught:
+        next(never.series(windows.asset_ids[0], "Distance", *YEAR))
+    assert type(caught.value) is QuotaExceededError
+    assert (caught.value.rule, windows.count("api")) == ("AEMP series", 0)
+    iris, pin = session(windows, clock=windows.clock), windows.asset_ids[1]
+    assert list(iris.series(pin, "Distance", *YEAR))
+    windows.clock.advance(901)
+    windows.forget()
+    with pytest.raises(QuotaExceededError) as caught:
+        next(iris.series(pin, "Distance", *YEAR))
+    assert windows.count("api") == 0
+    assert 29 < caught.value.retry_after / 86_400 < 30
+    short = YEAR[0], YEAR[0] + timedelta(days=10)
+    assert list(iris.series(pin, "Distance", *short))
+
+
+def test_a_series_in_slow_steps_is_read_without_the_pool(session, windows) -> None:
+    iris = session(windows, clock=windows.clock, max_wait=901, pool="never")
+    short = YEAR[0], YEAR[0] + timedelta(days=30)
+    assert list(iris.series(windows.asset_ids[0], "Distance", *short))
+    assert 1795 < windows.clock.advanced < 1810
+    assert windows.count("api", 429) == 0
+
+
 def test_requests_that_the_quota_does_not_count_are_not_refused(session, sandbox) -> None:
     iris = session(sandbox, RateLimit("assets", 1, 1000, ASSETS))
     own = {"Authorization": f"Bearer {iris.fetch_token()['access_token']}"}
@@ -273,9 +323,8 @@ def test_closing_an_outer_walk_ends_the_wait_of_a_walk_in_its_hook(session, sand
             list(iris.items(ASSETS, params={"size": 50}))
 
     plain = session(sandbox, RateLimit("other", 9, 100, ASSETS), clock=None)
-    walk = plain.items(
-        EVENTS, method="POST", params={"size": 50}, max_workers=2, hooks={"response": hook}
-    )
+    options = {"method": "POST", "json": EVENTS_BODY, "params": {"size": 50}}
+    walk = plain.items(EVENTS, **options, max_workers=2, hooks={"response": hook})
     next(walk)
     wait_until(lambda: sandbox.count("api") >= 3)
     start = time.monotonic()

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from requests_iris.sandbox import MovableClock
+
+from .waiting import wait_until
 
 
 class SkippingClock(MovableClock):
@@ -15,3 +21,26 @@ class SkippingClock(MovableClock):
     @skipped.setter
     def skipped(self, seconds: float) -> None:
         self.advance(seconds - self.advanced)
+
+
+@contextmanager
+def advanced_after(
+    begun: Callable[[], bool], clock: MovableClock, seconds: float
+) -> Iterator[None]:
+    """Advances `clock` by `seconds` as soon as `begun()` is true, while the block waits.
+
+    So a deadline passes in the middle of a request, on a fast machine and on a slow machine.
+    """
+    over = threading.Event()
+
+    def advance() -> None:
+        wait_until(lambda: begun() or over.is_set())
+        clock.advance(seconds)
+
+    thread = threading.Thread(target=advance)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

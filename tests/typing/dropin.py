@@ -6,6 +6,7 @@ Only type checkers read this file (``tox -e types``). Nothing in this file runs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
@@ -25,6 +26,7 @@ from requests_iris import (
     TokenDict,
     Updater,
     Walk,
+    windows,
 )
 
 
@@ -93,6 +95,20 @@ def listed(iris: IrisSession, saved: dict[str, Any]) -> None:
         resume = error.resume
     for _ in iris.items("/x", items_path="data.x", resume=resume, progress=True, headers={}):
         pass
+
+
+def series_of(iris: IrisSession, pins: list[str], saved: ResumePoint | None) -> ResumePoint | None:
+    since, until = datetime(2025, 1, 1, tzinfo=UTC), datetime.now(UTC)
+    day = timedelta(days=1)
+    pair: tuple[datetime, datetime]
+    for pair in windows(since, until, step=day, lookback=None):
+        for pin in pins:
+            for item in iris.series(pin, "Distance", *pair, account="123/-1", timeout=5):
+                print(item["datetime"])
+    with iris.series(pins[0], "Distance", since, until, lookback=day, resume=saved) as walk:
+        number: int = walk.items_read + walk.pages_read + (walk.total or 0)
+        print(number, walk.finished)
+    return walk.resume
 
 
 def properties(iris: IrisSession) -> tuple[TokenDict, Counters]:

@@ -6,9 +6,11 @@ and for pyright. Both checkers report a comment without an error, so each line m
 
 from __future__ import annotations
 
-from requests_iris import IrisSession
+from datetime import datetime
 
-iris = IrisSession()
+from requests_iris import IrisSession, windows
+
+iris, now = IrisSession(), datetime.now().astimezone()
 
 iris.items("/x", worker=3)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 iris.items("/x", workers=3)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
@@ -25,6 +27,15 @@ iris.pages("/x", params=5)  # type: ignore[arg-type] # pyright: ignore[reportArg
 
 iris.items("/x").finished = True  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
 iris.pages("/x").resum()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+iris.series("x", "y", now)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+iris.series(7, "y", now, now)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+iris.series("x", "y", "z", now)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+iris.series("x", "y", now, now, 5)  # type: ignore[call-arg, arg-type] # pyright: ignore[reportCallIssue]
+iris.series("x", "y", now, now, lookback=6)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+iris.series("x", "y", now, now, items_path="z")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+windows(now, now)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+windows(now, now, step=14)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+windows("x", now, step=now - now)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 iris.get("/x", idempotnt=True)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 iris.get("/x", withhold_token="x")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
