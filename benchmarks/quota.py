@@ -10,9 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median, quantiles
 
+from requests_iris import IrisSession
 from requests_iris.quota import IRIS_RATE_LIMITS, Quota, owner_of
 
+from . import peers
 from .figure import Figure
+from .overhead import Canned
+from .turns import take_turns
 
 THREADS = 12
 #: An AEMP page matches a rule for 15 minutes. The paced rule of the customer is left out, because
@@ -33,6 +37,7 @@ def measure(*, requests: int = 400) -> Iterator[Figure]:
     memory = Quota("memory", LIMITS)
     yield _latency("memory, a limited URL", memory, URL, 1, requests)
     yield _latency("memory, a URL without a rule", memory, UNLIMITED, 1, requests)
+    yield _whole_request()
 
 
 def _latency(
@@ -58,6 +63,27 @@ def _latency(
         value=median(found),
         at_most=at_most,
         details={"p99": f"{quantiles(found, n=100)[98]:.3f} ms"},
+    )
+
+
+def _whole_request(*, rounds: int = 100, calls: int = 100) -> Figure:
+    """The CPU time of a request with a quota, without the network, beside a session without."""
+    token = peers.living_token()
+    sessions = {
+        name: IrisSession(token=token, client_id="client", quota=quota)
+        for name, quota in (("without", False), ("memory", "memory"))
+    }
+    for session in sessions.values():
+        session.mount("https://", Canned())
+    gets = {
+        name: lambda session=session: session.get(UNLIMITED) for name, session in sessions.items()
+    }
+    outcome = take_turns(gets, time.thread_time, rounds=rounds, calls=calls)
+    return Figure(
+        name='one request with quota="memory", of one without',
+        value=outcome.ratio("memory", "without"),
+        at_most=1.05,
+        details={name: f"{outcome.median(name) * 1e6:.0f} us" for name in sessions},
     )
 
 

@@ -84,4 +84,6 @@ def _label(key: str, owner: str) -> str:
     name = owner.partition(":")[2] or owner
     if name and name.casefold() in unquote(key).casefold():
         key = redacted(key, [name])
+    if len(key) <= LABEL and key.isascii() and key.isprintable() and " " not in key:
+        return key  # nearly every key; one_line takes longer than the search for the rules
     return one_line(key, LABEL)
