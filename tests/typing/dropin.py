@@ -15,13 +15,17 @@ from urllib3.util import Retry
 
 from requests_iris import (
     DEFAULT_RETRY,
+    IRIS_RATE_LIMITS,
     Clock,
     Counters,
     FileTokenStore,
     IrisError,
     IrisSession,
     ListError,
+    Pool,
     Progress,
+    Quota,
+    RateLimit,
     ResumePoint,
     TokenDict,
     Updater,
@@ -126,6 +130,17 @@ def properties(iris: IrisSession) -> tuple[TokenDict, Counters]:
     iris.refresh_token(refresh_token=iris.token.get("refresh_token"))
     print(seconds, scope, user, iris.token_store, iris.allowed_hosts, iris.retry, iris.clock)
     return iris.token, iris.counters
+
+
+def quotas() -> tuple[float, int, str]:
+    reports = RateLimit("reports", 2, 1800, "/reports$", pool=Pool(5, 30))
+    quota = Quota("quota.db", limits=(*IRIS_RATE_LIMITS, reports), max_wait=900, pool="never")
+    with IrisSession(quota=quota) as iris, IrisSession(quota="memory"), IrisSession(quota=False):
+        if iris.quota is not None:
+            state = iris.quota.state("/reports", method="POST")
+            if state is not None:
+                return state.retry_after, state.remaining, state.rule
+    return 0.0, 0, ""
 
 
 def caught(error: requests.RequestException) -> bool:
