@@ -118,28 +118,32 @@ def test_an_auth_is_called_before_the_cache_is_read(store, sandbox, iris) -> Non
 PROGRAM = """
 import sys, requests_cache
 requests_cache.install_cache(sys.argv[1], backend="filesystem", allowable_methods=("GET", "POST"))
-from requests_iris import IrisSession
+from requests_iris import IrisSession, Quota, RateLimit
 
-with IrisSession(token_url=sys.argv[2]) as iris:
+quota = Quota("memory", limits=[RateLimit("all", 9, 1000, "/")])
+with IrisSession(token_url=sys.argv[2], quota=quota) as iris:
     iris.verify = sys.argv[3]
     replies = [iris.get("/api/asset/v1/assets") for _ in range(2)]
     print([(reply.status_code, reply.from_cache) for reply in replies])
     iris.refresh_token()
     print(iris.get("/api/asset/v1/assets").from_cache)
+    print(iris.quota.state("/api/asset/v1/assets").remaining)
 """
 
 
 def test_a_cache_installed_before_the_import_of_requests_iris_works_and_keeps_no_secret(
     sandbox, tmp_path
 ) -> None:
-    """Token requests go around the cache, though the cache keeps responses to POST."""
+    """Token requests go around the cache, though the cache keeps responses to POST. A response
+    from the cache takes no slot of a quota.
+    """
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "kept"), sandbox.token_url]
     environ = {**os.environ, **sandbox.environ}
     ran = subprocess.run(
         [*command, sandbox.ca_file], env=environ, capture_output=True, text=True, check=False
     )
     assert ran.stderr == ""
-    assert ran.stdout.splitlines() == ["[(200, False), (200, True)]", "True"]
+    assert ran.stdout.splitlines() == ["[(200, False), (200, True)]", "True", "8"]
     assert sandbox.count("api") == 1
     assert sandbox.count("token") == 2
     kept = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
