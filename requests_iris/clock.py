@@ -10,11 +10,11 @@ from contextvars import ContextVar
 
 
 class Interrupt(threading.Event):
-    """An event that ends the pauses of threads. Setting an Interrupt sets its branches too.
+    """An event to end the pauses of threads. Setting an Interrupt also sets the branches.
 
     Threads may share an Interrupt: a lock guards the list of the branches.
 
-    :param trunk: an Interrupt that also ends the pauses of this Interrupt, or None.
+    :param trunk: the Interrupt with the new Interrupt as a branch, or None.
     """
 
     def __init__(self, trunk: threading.Event | None = None) -> None:

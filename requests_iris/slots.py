@@ -1,4 +1,4 @@
-"""The slots of a send: each attempt that leaves the machine takes one slot of the quota.
+"""The slots of a send: each attempt to reach IRIS takes a slot of the quota.
 
 The session reserves the slot of the first attempt, and hands the slot to the adapter by a context
 variable. The adapter reserves the slot of each retry. A slot counts from the response or the error
@@ -21,8 +21,7 @@ from .errors import QuotaExceededError
 from .quota import Quota, Reservation
 from .unsent import nothing_was_sent
 
-#: Whether this thread requests a page of a walk that has begun: the first page has come, or the
-#: walk was resumed.
+#: Whether the thread requests a page after the first page of a walk, or a page of a resumed walk.
 walk_has_begun: ContextVar[bool] = ContextVar("requests_iris_walk_has_begun", default=False)
 
 
@@ -35,12 +34,12 @@ class User(Protocol):
 
 
 class Slots:
-    """Reserves slots for the requests of one session.
+    """Reserves slots for the requests of a session.
 
     Threads may share the object: a Quota is safe to share, and the object has no other state.
 
     :param quota: grants the slots.
-    :param user: whose slots they are. The owner can change at any time.
+    :param user: the owner of the slots, who can change at any time.
     :param clock: the clock for waits.
     """
 
@@ -52,7 +51,7 @@ class Slots:
         self._clock = clock
 
     def reserve(self, request: PreparedRequest) -> Slot | NoSlot:
-        """Waits until there is a slot for `request`, and reserves the slot.
+        """Waits for a slot for `request`, and reserves the slot.
 
         :raises QuotaExceededError: if the wait is too long.
         """
@@ -68,7 +67,7 @@ class Slots:
         )
 
     def learn(self, slot: Slot, response: Response) -> None:
-        """Notes a 429: the slots of the window are used up, for all who share the quota."""
+        """Notes a 429: the slots of the window are used up, for all users of the quota."""
         if response.status_code == 429:
             wait = seconds_of_retry_after(response, self._clock)
             self._quota.blocked(
@@ -77,7 +76,7 @@ class Slots:
 
 
 class Slot:
-    """The slot of the current attempt of one send. Only the thread of the send uses the Slot."""
+    """The slot of the current attempt of a send. Only the thread of the send uses the Slot."""
 
     __slots__ = ("_is_open", "_reservation", "_slots", "method", "owner", "url")
 
@@ -98,7 +97,7 @@ class Slot:
         return self._reservation.waited
 
     def again(self) -> bool:
-        """Reserves the slot of a retry. Returns whether there is a slot."""
+        """Reserves the slot of a retry. Returns whether the quota has a slot."""
         try:
             self._reserve()
         except QuotaExceededError:
@@ -113,7 +112,7 @@ class Slot:
         """Settles the slot by a response. A second call for the same attempt does nothing."""
         if self._is_open:
             self._is_open = False
-            # a session below ours may be a cache, such as requests-cache's `install_cache`
+            # a class below IrisSession may be a cache, by `install_cache` of requests-cache
             if getattr(response, "from_cache", False):
                 self._reservation.give_back()
             else:
@@ -153,7 +152,7 @@ class Slot:
 
 
 class NoSlot:
-    """Stands for a slot where no quota counts. There is always such a slot, without a wait."""
+    """Stands for a slot where no quota counts. Nothing waits for a NoSlot."""
 
     __slots__ = ()
     waited = 0.0
@@ -183,14 +182,14 @@ class NoSlot:
 
 
 NO_SLOT = NoSlot()
-#: The slot of the request that this thread hands to an adapter.
+#: The slot of the request on the way from the session to the adapter.
 current_slot: ContextVar[Slot | NoSlot] = ContextVar("requests_iris_slot", default=NO_SLOT)
 
 
 def taken() -> Slot | NoSlot:
     """The slot that was handed to the adapter under way, for the first call only.
 
-    The adapter sends other requests too, such as a token request before a retry.
+    The adapter sends further requests, such as a token request before a retry.
     """
     slot = current_slot.get()
     if slot is not NO_SLOT:

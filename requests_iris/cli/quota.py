@@ -1,4 +1,4 @@
-"""`requests-iris quota`: what is left of the rate limits."""
+"""`requests-iris quota`: the remaining slots of the rate limits."""
 
 from __future__ import annotations
 
@@ -50,14 +50,13 @@ no quota store is set, or a setting is wrong.""",
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for a program.")
 @click.pass_obj
 def quota(prefix: str, url: str | None, method: str, as_json: bool) -> None:
-    """Show what is left of IRIS's rate limits, without calling IRIS.
+    """Show the remaining slots of IRIS's rate limits, without calling IRIS.
 
-    With URL, shows the rate limit that allows the fewest requests to URL. A URL that begins with
-    one slash belongs to the base URL. Without URL, shows each rate limit that this user has used.
+    With URL, shows the rate limit with the longest wait for URL. A URL with one slash at the start
+    belongs to the base URL. Without URL, shows each rate limit with a slot in use by the user.
 
-    Reads the quota store that programs share: set the variable TRACKUNIT_QUOTA to a file or to
-    Redis. The quota of a program in memory cannot be seen here. Requests without a quota store,
-    and requests of other programs, are not counted.
+    Reads the quota store in the variable TRACKUNIT_QUOTA: a file, or Redis. A quota in the memory
+    of a program cannot be read here. Requests of programs without the quota store are not counted.
     """
     with IrisSession.from_env(prefix) as iris:
         if iris.quota is None:

@@ -9,9 +9,9 @@ from .quota import Quota, QuotaEntry, QuotaState
 
 
 class QuotaView:
-    """The slots that are left for the user of a session. A view sends nothing, and takes no slot.
+    """The remaining slots of a session's user. A view sends nothing, and takes no slot.
 
-    Threads may share a view, because a view has no state of its own.
+    Threads may share a view, because a view keeps no state.
     """
 
     __slots__ = ("_clock", "_counted", "_owner", "_quota")
@@ -28,11 +28,11 @@ class QuotaView:
         return f"<{type(self).__name__} of {self._quota!r}>"
 
     def state(self, url: str, method: str = "GET") -> QuotaState | None:
-        """What is left for a request, under the rule that allows the fewest requests.
+        """The remaining slots for a request, by the rule with the longest wait.
 
-        :param url: a URL that begins with one slash is joined to the session's ``base_url``.
+        :param url: a URL with one slash at the start is joined to the session's ``base_url``.
         :param method: the HTTP method of the request.
-        :return: None if no rule limits the request, or the URL leads to another host.
+        :return: None if no rule limits the request, or if the host is not an allowed host.
         """
         whole = self._counted(url)
         if whole is None:
@@ -40,5 +40,5 @@ class QuotaView:
         return self._quota.state(self._owner, whole, method, clock=self._clock)
 
     def entries(self) -> list[QuotaEntry]:
-        """Every rate limit that this user has used and whose slots are not all back."""
+        """Every rate limit with a slot in use by the user."""
         return self._quota.entries(self._owner, clock=self._clock)

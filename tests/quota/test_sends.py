@@ -1,4 +1,4 @@
-"""Which requests of a session take slots: the sandbox counts every arrival on its own."""
+"""Which requests of a session take slots. The sandbox counts the arrivals independently."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..support.paths import ASSETS, EVENTS, EVENTS_BODY, FLEET
 from ..support.redirects import redirect
 from ..support.waiting import HUNG, wait_until
 
-#: A rule with so many slots that no request of a test is refused. The window has no end in a test.
+#: A rule with enough slots for every test, and a window longer than every test.
 PLENTY = RateLimit("all", 100_000, 10 * 86_400, "/")
 
 
@@ -36,7 +36,7 @@ def _shared() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def limited(_shared: Sandbox) -> Iterator[Sandbox]:
-    """A sandbox that counts every arrival of a known user, and refuses no request."""
+    """A sandbox which counts every arrival of a known user, and refuses no request."""
     yield _shared
     _shared.clear_faults()
 
@@ -47,7 +47,7 @@ def used(iris: IrisSession, path: str = "/echo") -> int:
 
 
 class Copying(IrisAdapter):
-    """An adapter of a user that sends a copy of the request."""
+    """A user's adapter, which sends a copy of the request."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any):
         return super().send(request.copy(), *args, **kwargs)

@@ -1,4 +1,4 @@
-"""When a slot counts, when a request waits, and what the caller gets without a slot."""
+"""When a slot counts, when a request waits, and the result of a request without a slot."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ..support.leaks import leaks, told_of
 from ..support.paths import FLEET, JSON
 from ..support.redirects import redirect
 
-#: One request in 1000 s: a second request does not wait for so long.
+#: One request in 1000 s. A second request does not wait for 1000 s.
 ONCE = RateLimit("once", 1, 1000, "/echo")
 TWICE = RateLimit("twice", 2, 1000, "/")
 
 
 @pytest.fixture
 def limited() -> Any:
-    """A sandbox with a rule that a session waits for."""
+    """A sandbox with a rule for waits."""
     with Sandbox(quotas=[RateLimit("slow", 1, 100, "/echo")]) as sandbox:
         yield sandbox
 
@@ -226,7 +226,7 @@ class TestUnsentRequests:
     def test_an_error_after_an_error_of_an_earlier_request_is_judged_alone(
         self, session, sandbox, port
     ) -> None:
-        """A call inside an `except` clause has the earlier error as its context."""
+        """A call inside an `except` clause has the earlier error as context."""
         iris = session(sandbox, RateLimit("many", 9, 1000, "/"), retry=0)
         iris.fetch_token()
         sandbox.inject(Fault(drop="before"), on="api")
@@ -267,7 +267,7 @@ class TestUnsentRequests:
 
 
 class TestUnforeseen429:
-    """A 429 in spite of a slot: other programs have used slots."""
+    """A 429 in spite of a slot, because programs without the quota have used slots."""
 
     @pytest.fixture
     def full(self, sandbox) -> Any:
@@ -385,7 +385,7 @@ def test_threads_get_exactly_the_slot_and_the_pool_of_a_url_and_no_429(session) 
 
 
 def test_sessions_with_a_token_only_share_the_slots_of_their_client_or_of_all(sandbox) -> None:
-    """The user of such a token is not known."""
+    """Nobody knows the user of a token."""
     with IrisSession(**sandbox.settings) as other:
         other.verify = sandbox.ca_file
         token = other.fetch_token()

@@ -1,4 +1,4 @@
-"""Walks within a quota: the pool, walks that cannot end, and closing a walk that waits."""
+"""Walks within a quota: the pool, walks without enough slots, and closing a walk in a wait."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGE = f"{FLEET}/1"
 
 @pytest.fixture(scope="module")
 def iris_limits() -> Any:
-    """A sandbox with the limits of IRIS. Its clock moves on with every test."""
+    """A sandbox with the limits of IRIS. Every test moves the clock."""
     with Sandbox(quotas=True) as sandbox:
         yield sandbox
 
@@ -179,7 +179,7 @@ def test_aemp_pages_that_are_known_to_have_no_slot_are_refused_after_the_first_p
     assert len(list(iris.items(PAGE, resume=walk.resume))) == 150
 
 
-#: A year has 27 windows of at most 14 days, which share the slots of one rule.
+#: A year has 27 windows of at most 14 days. The windows share slots.
 YEAR = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -260,7 +260,7 @@ def test_a_resend_without_a_slot_in_a_walk_leaves_a_resume_point(session, sandbo
     assert len(list(iris.items(OPERATORS, params={"limit": 125}, resume=walk.resume))) == 125
 
 
-#: A session waits for so many seconds before the second page.
+#: A session waits for 100 s before the second page.
 SLOW = RateLimit("assets", 1, 100, ASSETS)
 
 
