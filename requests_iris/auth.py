@@ -174,8 +174,7 @@ class Resend:
     :param signer: signs the request again.
     :param position: the position of the body before the first send, from :func:`position_of`.
     :param adapter_send: sends the request again. The default is the adapter of the response.
-    :param slots: reserves a slot for each resend, or None.
-    :param slot: the slot of the first send.
+    :param slot: the slot of the first send. Each resend takes one more slot.
     """
 
     def __init__(
@@ -183,19 +182,18 @@ class Resend:
         signer: Signer,
         position: int | None,
         adapter_send: AdapterSend | None = None,
-        slots: Slots | None = None,
         slot: Slot | NoSlot = NO_SLOT,
     ) -> None:
         self._signer = signer
         self._position = position
         self._adapter_send = adapter_send
-        self._slots = slots
         self._slot = slot
         #: How many tokens were issued before the request was sent.
         self._issued = signer.source.issued
 
     def __call__(self, response: Response, **settings: Any) -> Response:
-        self._slot.answered(response)
+        if self._slot is not NO_SLOT:
+            self._slot.answered(response)
         if 200 <= response.status_code < 300:
             self._signer.source.accept(response.url)
         if response.status_code != 401 or token_on(response.request) is None:
@@ -226,8 +224,8 @@ class Resend:
             return rejected
         discard(rejected)  # before a renewal that may fail
         self._signer.sign(request, proxies)
-        if self._slots is not None:
-            adapter_send = self._with_slot(self._slots, adapter_send, request, rejected)
+        if isinstance(self._slot, Slot):
+            adapter_send = self._with_slot(self._slot.slots, adapter_send, request, rejected)
         source.count("replays")
         start = time.perf_counter()
         response = adapter_send(request, **settings)
@@ -376,7 +374,7 @@ class BearerAuth(AuthBase):
             if self._slots is not None:
                 slot = self._signer.reserve(self._slots, r)
                 slot.settle()  # no error of the request will come here
-            resend = Resend(self._signer, position_of(r.body), slots=self._slots, slot=slot)
+            resend = Resend(self._signer, position_of(r.body), slot=slot)
             r.register_hook("response", resend)
         else:
             r.headers.update(without_tokens(replaced))

@@ -258,7 +258,7 @@ class _Reading:
         is_later: bool,
         afford: Afford | None,
     ) -> None:
-        self._request = request
+        self._request = request if afford is None else partial(self._marked, request)
         self._afford = afford
         self._call = call  # of the caller, also after a resume point
         self._start = start
@@ -325,6 +325,11 @@ class _Reading:
             else (style.moved(call, each) for each in positions)
         )
 
+    def _marked(self, request: Request, *call: Any, **arguments: Any) -> Response:
+        # in the worker's thread: a new thread begins with the defaults of context variables
+        with During(walk_has_begun, bool(self._pages or self._is_later)):
+            return request(*call, **arguments)
+
     def _refusal(self, call: Call, page: Page) -> QuotaExceededError | None:
         """The error if the quota cannot afford the known pages after the first page, or None."""
         calls = self._calls_ahead(call)
@@ -372,9 +377,7 @@ class _Reading:
             self._waits.sleep(call.pause)
         waits_left = WAITS
         while True:
-            # in the worker's thread: a new thread begins with the defaults of context variables
-            with During(walk_has_begun, bool(self._pages or self._is_later)):
-                response = self._request(call.method, call.url, **call.arguments)
+            response = self._request(call.method, call.url, **call.arguments)
             document, fault = _json_of(response)
             again = style_asked(call).again(call, document)
             if again is None:

@@ -136,6 +136,10 @@ def _url(path: str, window: Window) -> str:
     return f"{path}/{start}/{end}/1"
 
 
+def _afford_pages(*_: object) -> None:
+    """Accepts the pages of a window: the quota has accepted the windows already."""
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where a reading stands: in or before a window.
@@ -278,6 +282,7 @@ class _Reading:
             max_workers=self._workers,
             resume=place.page,
             is_later=is_later,
+            afford=None if self._afford is None else _afford_pages,
         )[0]
 
     def _window(

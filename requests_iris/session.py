@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial, wraps
@@ -432,12 +433,10 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
     ) -> Response:
         # reading a list changes nothing on the server, whatever the method
         is_page = method == _page_call.get()
-        in_walk = _page_call.get() is not None and walk_has_begun.get()
         with (
             During(idempotent_call, idempotent or is_page),
+            _NOTHING if self._slots is None else During(walk_has_begun, _is_in_walk()),
             During(_page_call, None),
-            # a hook of the caller may request something else
-            During(walk_has_begun, in_walk),
             During(_withheld_call, withhold_token),
             During(_endless_call, passed.get("timeout", _NOT_PASSED) is None),
         ):
@@ -500,20 +499,23 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             return self._send_unsigned(request if verdict is Verdict.LEAVE else copied, **kwargs)
         slots = self._slots
         slot = NO_SLOT if slots is None else signer.reserve(slots, copied)
-        resend = Resend(signer, position_of(copied.body), self._adapter_send, slots, slot)
+        resend = Resend(signer, position_of(copied.body), self._adapter_send, slot)
+        handing = _NOTHING if slots is None else During(current_slot, slot)
         try:
-            with FirstHook(copied, partial(self._after, resend)), During(current_slot, slot):
+            with FirstHook(copied, partial(self._after, resend)), handing:
                 response = super().send(copied, **kwargs)
         except BaseException as error:
             slot.failed(error)
             forget_sent(error)
             raise
-        slot.answered(response)  # a cache below this class calls no hooks
+        if slots is not None:
+            slot.answered(response)  # a cache below this class calls no hooks
         return with_rejected(response) if response.history else response
 
     def _after(self, resend: Resend, response: Response, **settings: Any) -> Response:
         """The response hook of :meth:`send`."""
-        current_slot.set(NO_SLOT)  # later hooks may send requests of their own
+        if self._slots is not None:
+            current_slot.set(NO_SLOT)  # later hooks may send requests of their own
         replaced = getattr(self.get_adapter, "__func__", None) is not type(self).get_adapter
         with During(stays_in_thread, replaced):
             return resend(response, **settings)
@@ -699,7 +701,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             resume=resume,
             arguments=request_arguments,
             session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
-            afford=partial(self._afford_first, request_arguments),
+            afford=partial(self._afford_first, request_arguments) if self._quota else None,
         )
 
     def _begin(
@@ -725,8 +727,8 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
             sleep=self.clock.sleep,
             longest_wait=self._longest_wait,
-            on_rate_limited=partial(self._out_of_points, method, url),
-            afford=self._afford,
+            on_rate_limited=partial(self._out_of_points, method, url) if self._quota else None,
+            afford=self._afford if self._quota else None,
         )
 
     def _page_request(self) -> Callable[..., Response]:
@@ -887,6 +889,11 @@ class _TokenCall(_RequestsSession):
         """Finds no redirect, because requests reads a redirect's body to the end."""
 
 
+def _is_in_walk() -> bool:
+    """Whether the call is for a page of a walk, not for something else from a hook of the page."""
+    return _page_call.get() is not None and walk_has_begun.get()
+
+
 def _left_alone(request: PreparedRequest) -> PreparedRequest:
     """An ``auth=`` without effect: requests then does not look into netrc."""
     return request
@@ -944,4 +951,6 @@ def _lightened(request: Request, session: requests.Session, prepare: Any) -> Req
     return request
 
 
+#: A block without a change of a context variable. Threads may share the object, which has no state.
+_NOTHING: AbstractContextManager[None] = nullcontext()
 _NOT_PASSED = object()

@@ -78,17 +78,17 @@ class Slots:
 class Slot:
     """The slot of the current attempt of a send. Only the thread of the send uses the Slot."""
 
-    __slots__ = ("_is_open", "_reservation", "_slots", "method", "owner", "url")
+    __slots__ = ("_is_open", "_reservation", "method", "owner", "slots", "url")
 
     def __init__(self, slots: Slots, owner: str, method: str, url: str) -> None:
-        self._slots = slots
+        self.slots = slots
         self.owner = owner
         self.method = method
         self.url = url
         self._reserve()
 
     def _reserve(self) -> None:
-        self._reservation = self._slots.reservation(self)
+        self._reservation = self.slots.reservation(self)
         self._is_open = True
 
     @property
@@ -117,7 +117,7 @@ class Slot:
                 self._reservation.give_back()
             else:
                 self._reservation.settle()
-                self._slots.learn(self, response)
+                self.slots.learn(self, response)
 
     def failed(self, error: BaseException) -> None:
         """Settles the slot by an error. The slot is free if no byte of the request was sent."""

@@ -23,8 +23,8 @@ from .discard import discard
 from .errors import SettingError
 from .hosts import may_see_token, origins_of
 from .quota import IRIS_RATE_LIMITS, RateLimit
-from .retry import NextTry, PolicyTarget, after_error, after_response, longest_window, retry_of
-from .slots import NoSlot, Slot, taken
+from .retry import NextTry, after_error, after_response, longest_window, retry_of
+from .slots import NO_SLOT, NoSlot, Slot, taken
 
 if TYPE_CHECKING:
     from requests import _types as _t
@@ -125,7 +125,7 @@ class IrisAdapter(HTTPAdapter):
         tls: dict[str, Any] = {"verify": verify, "cert": cert, "proxies": proxies}
         slot = taken()
         send = partial(super().send, request, stream=stream, timeout=timeout, **tls)
-        once = partial(slot.settled_by, send)
+        once = send if slot is NO_SLOT else partial(slot.settled_by, send)
         if not self._is_retried(request):
             return once()
         target = partial(self._target, request, **tls)
@@ -135,7 +135,8 @@ class IrisAdapter(HTTPAdapter):
         while True:
             try:
                 response = once()
-                next_try = self._after_response(retries, request, response, target)
+                window = self._window(request) if response.status_code == 429 else 0.0
+                next_try = after_response(retries, method, response, target, window=window)
                 if next_try is None and not stream:
                     _read(response)
             except (ConnectionError, ChunkedEncodingError) as error:
@@ -155,13 +156,8 @@ class IrisAdapter(HTTPAdapter):
         to_api = may_see_token(url, self._api) and url != self._token_url
         return to_api and self._retry.total != 0
 
-    def _after_response(
-        self, retries: Retry, request: PreparedRequest, response: Response, target: PolicyTarget
-    ) -> NextTry | None:
-        method, window = request.method or "", 0.0
-        if response.status_code == 429:
-            window = longest_window(self._limits, method, request.url or "")
-        return after_response(retries, method, response, target, window=window)
+    def _window(self, request: PreparedRequest) -> float:
+        return longest_window(self._limits, request.method or "", request.url or "")
 
     def _can_retry(
         self, request: PreparedRequest, position: int | None, slot: Slot | NoSlot

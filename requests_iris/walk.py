@@ -15,7 +15,6 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 from .clock import Interrupt, given_up
-from .during import During
 from .errors import ListError
 
 if TYPE_CHECKING:
@@ -223,9 +222,13 @@ class _Reader(Generic[T]):
         with self._lock:
             self._owner = threading.get_ident()
             try:
-                # in a worker of a different walk, the different walk ends the pauses
-                with During(given_up, given_up.get() or self._over):
+                if given_up.get() is not None:
+                    return self._next()  # in a worker of a different walk, which ends the pauses
+                before = given_up.set(self._over)
+                try:
                     return self._next()
+                finally:
+                    given_up.reset(before)
             finally:
                 self._owner = None
 

@@ -13,8 +13,6 @@ from ..secret import Secret
 from ..stores import key_of, path_of
 from .ledger import Ledger
 from .memory import MemoryQuotaStore
-from .redis import RedisQuotaStore
-from .sqlite import SqliteQuotaStore
 from .store import QuotaStore
 
 #: The place of the memory of this process.
@@ -48,6 +46,8 @@ def ledger_at(place: QuotaStore | str | os.PathLike[str]) -> Ledger:
         return _at_path(text)
     scheme = Secret(text.partition("://")[0].lower())  # all of "redis:password"
     if scheme in ("redis", "rediss"):
+        from .redis import RedisQuotaStore  # most sessions need neither Redis nor SQLite
+
         return _shared(key_of("redis", str(text)), lambda: RedisQuotaStore(text))
     path = path_of(text) if scheme == "file" else None
     if path is not None:
@@ -64,6 +64,8 @@ def _at_path(path: str | Path) -> Ledger:
         usable = False
     if not usable:
         raise _refused("the path of a file")
+    from .sqlite import SqliteQuotaStore
+
     return _shared(f"file:{file}", lambda: SqliteQuotaStore(file))
 
 
