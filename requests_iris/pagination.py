@@ -33,7 +33,7 @@ from .page_errors import caused_by
 from .problems import problem_of
 from .progress import Progress, progress_of
 from .resume import PagePoints, Point, Start, end_of, resumed
-from .retry import DEFAULT_RETRY
+from .retry import DEFAULT_RETRY, handled_by_caller
 from .styles import Again, PaginationStyle
 from .text import one_line
 from .walk import Portion, Walk
@@ -339,7 +339,7 @@ class _Reading:
             self._waits.sleep(call.pause)
         waits_left = WAITS
         while True:
-            response = self._request(call.method, call.url, **call.arguments)
+            response = self._requested(call)
             document, fault = _json_of(response)
             again = style_asked(call).again(call, document)
             if again is None:
@@ -353,6 +353,15 @@ class _Reading:
             else:
                 break
         return call, response, document, fault
+
+    def _requested(self, call: Call) -> Response:
+        """The response to a call, without a retry if the walk knows better when to send again."""
+        is_handled = partial(_asks_again, call) if style_asked(call).asks_again else None
+        before = handled_by_caller.set(is_handled)
+        try:
+            return self._request(call.method, call.url, **call.arguments)
+        finally:
+            handled_by_caller.reset(before)
 
     def _next(self, call: Call, fetch: Callable[[], _Answer]) -> tuple[Page, Call | None]:
         """The next page in order, checked, and the call for the following page."""
@@ -458,6 +467,11 @@ def _incomplete(error: RequestException) -> IncompleteListError:
         response=response,
     )
     return caused_by(incomplete, error)
+
+
+def _asks_again(call: Call, response: Response) -> bool:
+    """Whether a response says when, or with which size, the same page can be sent again."""
+    return style_asked(call).again(call, _json_of(response)[0]) is not None
 
 
 def _json_of(response: Response) -> tuple[Any, Exception | None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import ssl
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,13 @@ from .errors import SettingError
 #: Returns the URL and the pool that urllib3 passes to a policy. The URL is a path and query, or the
 #: whole URL for a forwarding proxy. Called only if a retry is possible.
 Target = Callable[[], tuple[str, Any]]
+
+#: Whether the caller of this thread handles a response, for example waits as long as the body says.
+#: A retry by the policy would come earlier, and perhaps cost points. The function is called only
+#: before a retry. None: the policy decides alone.
+handled_by_caller: ContextVar[Callable[[Response], bool] | None] = ContextVar(
+    "requests_iris_handled_by_caller", default=None
+)
 
 
 class SteadyRetry(Retry):
@@ -112,6 +120,9 @@ def after_response(
     """
     status, asks = response.status_code, bool(response.headers.get("Retry-After"))
     if not retries.is_retry(method, status, asks):
+        return None
+    is_handled = handled_by_caller.get()
+    if is_handled is not None and is_handled(response):
         return None
     wait = None
     if retries.respect_retry_after_header and not _replaces(retries, "sleep", "sleep_for_retry"):
