@@ -141,8 +141,12 @@ class Budget(NamedTuple):
 
 
 def is_graphql(call: Call) -> bool:
-    """Whether a call is a GraphQL request: a POST with a query as JSON."""
-    return call.method == "POST" and isinstance(call.json.get("query"), str)
+    """Whether a call is a GraphQL request: a POST with a query as JSON.
+
+    The body of a search may have a `query` too. Only GraphQL writes braces.
+    """
+    query = call.json.get("query")
+    return call.method == "POST" and isinstance(query, str) and "{" in query
 
 
 def query_of(call: Call) -> Query:
