@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 from requests import Response, models
@@ -20,7 +19,8 @@ from requests import Response, models
 #: A decoder for bytes in UTF-8.
 Decode = Callable[[bytes], Any]
 
-#: The decoder of the standard library. A program may replace the decoder.
+#: The parts of requests and of the standard library that decode a page. A program may replace them.
+_OWN_JSON, _OWN_TEXT, _OWN_LOADS = Response.json, Response.text, json.loads
 _OWN_DECODER = json._default_decoder  # type: ignore[attr-defined]
 
 #: A document that old versions of msgspec read in a different way: integers beyond 64 bits became
@@ -52,17 +52,13 @@ def _is_decoded_as_usual(response: Response) -> bool:
     """
     kind = type(response)
     return (
-        _is_from(models, getattr(kind, "json", None))
-        and _is_from(models, getattr(getattr(kind, "text", None), "fget", None))
+        issubclass(kind, Response)
+        and kind.json is _OWN_JSON
+        and kind.text is _OWN_TEXT
         and "json" not in vars(response)
-        and _is_from(json, models.complexjson.loads)  # type: ignore[attr-defined]
+        and models.complexjson.loads is _OWN_LOADS  # type: ignore[attr-defined]
         and json._default_decoder is _OWN_DECODER  # type: ignore[attr-defined]
     )
-
-
-def _is_from(module: ModuleType, function: Any) -> bool:
-    """Whether `function` is defined in `module`. A wrapper can copy its name, but not this."""
-    return getattr(function, "__globals__", None) is vars(module)
 
 
 def _is_plain_utf8(response: Response) -> bool:
@@ -74,7 +70,7 @@ def _is_plain_utf8(response: Response) -> bool:
 
 @lru_cache(maxsize=1)  # Two threads may import msgspec twice. This is harmless.
 def _installed() -> Decode | None:
-    """msgspec's decoder, if a suitable version is installed, and nothing about msgspec is broken.
+    """msgspec's decoder, if a suitable version is installed, and nothing is broken or replaced.
 
     A different module of the name msgspec is also possible, for example beside the caller's script.
     """
@@ -82,6 +78,16 @@ def _installed() -> Decode | None:
         import msgspec
 
         decode: Decode = msgspec.json.decode
-        if repr(decode(_PROBE)) == repr(json.loads(_PROBE)):
+        if _is_untouched() and repr(decode(_PROBE)) == repr(json.loads(_PROBE)):
             return decode
     return None
+
+
+def _is_untouched() -> bool:
+    """Whether a program had replaced no part before the import of this module.
+
+    A wrapper can copy the name of a function, but not its globals.
+    """
+    text: Any = _OWN_TEXT
+    parts = ((_OWN_JSON, models), (text.fget, models), (_OWN_LOADS, json))
+    return all(each.__globals__ is vars(module) for each, module in parts)

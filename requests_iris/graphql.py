@@ -145,8 +145,7 @@ def is_graphql(call: Call) -> bool:
 
     The body of a search may have a `query` too. Only GraphQL writes braces.
     """
-    query = call.json.get("query")
-    return call.method == "POST" and isinstance(query, str) and "{" in query
+    return call.method == "POST" and "{" in _text(call.json.get("query"))
 
 
 def query_of(call: Call) -> Query:
@@ -434,6 +433,10 @@ def points_in(message: Any) -> tuple[int | None, int | None]:
     if cost is not None and limit is not None and cost < limit:
         return limit, cost  # a refused query costs more than the limit
     return cost, limit
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _code_of(error: dict[str, Any]) -> Any:

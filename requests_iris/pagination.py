@@ -337,11 +337,11 @@ class _Reading:
         if call.pause:
             log.info("the next page is read in %.1f s, because few points are left", call.pause)
             self._waits.sleep(call.pause)
-        waits_left = WAITS
+        waits_left, style = WAITS, style_asked(call)
         while True:
-            response = self._requested(call)
+            response = self._requested(call, style)
             document, fault = _json_of(response)
-            again = style_asked(call).again(call, document)
+            again = style.again(call, document)
             if again is None:
                 break
             if again.call is not call:
@@ -354,10 +354,11 @@ class _Reading:
                 break
         return call, response, document, fault
 
-    def _requested(self, call: Call) -> Response:
+    def _requested(self, call: Call, style: type[PaginationStyle]) -> Response:
         """The response to a call, without a retry if the walk knows better when to send again."""
-        is_handled = partial(_asks_again, call) if style_asked(call).asks_again else None
-        before = handled_by_caller.set(is_handled)
+        if not style.asks_again:
+            return self._request(call.method, call.url, **call.arguments)
+        before = handled_by_caller.set(partial(_asks_again, call, style))
         try:
             return self._request(call.method, call.url, **call.arguments)
         finally:
@@ -469,9 +470,9 @@ def _incomplete(error: RequestException) -> IncompleteListError:
     return caused_by(incomplete, error)
 
 
-def _asks_again(call: Call, response: Response) -> bool:
+def _asks_again(call: Call, style: type[PaginationStyle], response: Response) -> bool:
     """Whether a response says when, or with which size, the same page can be sent again."""
-    return style_asked(call).again(call, _json_of(response)[0]) is not None
+    return style.again(call, _json_of(response)[0]) is not None
 
 
 def _json_of(response: Response) -> tuple[Any, Exception | None]:

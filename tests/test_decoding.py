@@ -170,6 +170,15 @@ def test_an_unsuitable_msgspec_decodes_no_page(found: Any, monkeypatch: pytest.M
     assert run_path(decoding.__file__)["json_of"](response_of(b"[1]")) == [1]
 
 
+@pytest.mark.parametrize("case", ["Response.json", "Response.text", "json module"])
+def test_a_part_that_was_replaced_before_the_import_decodes_the_page(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    response = response_of(b'{"price": 0.10}')
+    _replace_json(monkeypatch, case, response)
+    assert run_path(decoding.__file__)["json_of"](response) == {"price": "mine"}
+
+
 def test_a_msgspec_that_cannot_be_imported_decodes_no_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
