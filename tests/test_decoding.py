@@ -90,6 +90,23 @@ def test_every_generated_document_gives_the_same_value(
     assert_same(text.encode("utf-8", "surrogatepass"))
 
 
+_DIGITS = st.text("0123456789", min_size=1, max_size=30)
+_NUMBERS = st.tuples(
+    st.sampled_from(["", "-"]),
+    st.just("0") | st.integers(1, 10**30).map(str),
+    st.just("") | _DIGITS.map(".{}".format),
+    st.just("") | st.tuples(st.sampled_from(["e", "E", "e+", "E-"]), _DIGITS).map("".join),
+).map("".join)
+
+
+@settings(max_examples=examples(50))
+@given(st.lists(_NUMBERS, min_size=1, max_size=20))
+def test_every_number_has_the_same_value_and_type(numbers: list[str]) -> None:
+    for number in numbers:  # each for itself: msgspec refuses some numbers
+        assert_same(number.encode())
+    assert_same(f"[{', '.join(numbers)}]".encode())
+
+
 @settings(max_examples=examples(100))
 @given(
     _VALUES.map(lambda value: json.dumps(value, ensure_ascii=False)),

@@ -165,7 +165,7 @@ class TestAWindowWithoutPoints:
         assert tuple(ids(iris.items(GRAPHQL, **TEN))) == sandbox.asset_ids
         assert sandbox.clock.advanced >= 3.5
 
-    def test_a_429_of_a_single_request_is_retried_although_the_body_tells_a_wait(
+    def test_a_429_of_a_list_without_graphql_is_retried_whatever_the_body_says(
         self, sandbox, iris
     ) -> None:
         sandbox.inject(Fault(status=429, body=limited(500_000)), on="api", times=3)
