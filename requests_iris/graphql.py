@@ -42,6 +42,10 @@ _OPERATION = re.compile(r"\b(?:query|subscription)\b ?(\w*) ?\(")
 _VARIABLE = re.compile(r"\$ ?(\w+) ?:")
 _DEFAULT = re.compile(r"[\s\w\[\]!]*=")
 _DEFAULT_SIZE = re.compile(r"\$ ?first ?:[\s\w\[\]!]*= ?(\d{1,16})(?![\w.])")
+#: The arguments of a field, and the two variables of a list in use.
+_ARGUMENTS = re.compile(r"\(([^()]*)\)")
+_FIRST = re.compile(r"\$ ?first\b(?! ?:)")
+_AFTER = re.compile(r"\$ ?after\b(?! ?:)")
 #: Arguments by which a query may begin in the middle of a list.
 _LATER = re.compile(r"\b(?:before|last|offset|skip) ?:|\bafter ?: ?\"")
 #: A selection of `rateLimit`, perhaps with another name, and a member inside.
@@ -59,7 +63,8 @@ _ABOUT_COST = re.compile(r"complex|cost|point|actual|estimat|got|score", re.I)
 class Query:
     """The text of a query and its declared variables.
 
-    :ivar text: without strings, comments and superfluous whitespace.
+    :ivar text: without strings, comments and superfluous whitespace; of several operations only the
+        chosen operation, and all fragments.
     :ivar variables: the declared variables, each with a flag: True if the variable has a default.
     :ivar default_size: the default of `$first`, or None if the default is no number.
     """
@@ -72,6 +77,8 @@ class Query:
     def of(cls, source: str, operation: str | None = None) -> Query:
         """Reads the query `source`; of several operations only the operation `operation`."""
         text = _IGNORED.sub(lambda found: '""' if found["string"] else " ", source)
+        if operation:
+            text = _text_of_operation(text, operation)
         variables: dict[str, bool] = {}
         size = None
         for header in _OPERATION.finditer(text):
@@ -90,6 +97,14 @@ class Query:
     def asks_for_last(self) -> bool:
         """Whether the text asks for the last items."""
         return re.search(r"\blast ?:", self.text) is not None
+
+    @property
+    def shares_first(self) -> bool:
+        """Whether `$first` is also the size of a list other than the list with `$after`."""
+        used = [each for each in _ARGUMENTS.findall(self.text) if _FIRST.search(each)]
+        if "after" not in self.variables:
+            return len(used) > 1
+        return not all(map(_AFTER.search, used))
 
     @property
     def budgets(self) -> list[Budget]:
@@ -126,8 +141,11 @@ class Budget(NamedTuple):
 
 
 def is_graphql(call: Call) -> bool:
-    """Whether a call is a GraphQL request: a POST with a query as JSON."""
-    return call.method == "POST" and isinstance(call.json.get("query"), str)
+    """Whether a call is a GraphQL request: a POST with a query as JSON.
+
+    The body of a search may have a `query` too. Only GraphQL writes braces.
+    """
+    return call.method == "POST" and "{" in _text(call.json.get("query"))
 
 
 def query_of(call: Call) -> Query:
@@ -148,6 +166,7 @@ class Connection(PaginationStyle):
     """
 
     names = ("endCursor", "first")
+    asks_again = True
 
     def __init__(self, call: Call, document: Document, items_path: str | None) -> None:
         self._names = _path_of_connection(document, items_path)
@@ -224,8 +243,13 @@ class Connection(PaginationStyle):
 
     def items(self, document: Document) -> list[Any]:
         connection = self._connection(document)
-        if isinstance(connection.get("nodes"), list):
-            return list(connection["nodes"])
+        nodes, edges = connection.get("nodes"), connection.get("edges")
+        if isinstance(nodes, list):
+            if isinstance(edges, list) and len(edges) != len(nodes):
+                raise IncompleteListError(
+                    f"the page has {len(nodes)} nodes, and {len(edges)} edges"
+                )
+            return list(nodes)
         if not all(isinstance(edge, dict) and "node" in edge for edge in connection["edges"]):
             raise IncompleteListError("the page has an edge without its node")
         return [edge["node"] for edge in connection["edges"]]
@@ -247,6 +271,8 @@ class Connection(PaginationStyle):
         self._check_total(connection)
         if not self._is_named:
             self._check_inner_lists(items)
+        if "first" in call.position and self._query.shares_first:
+            _check_not_cut(items, call.position["first"])
         info = connection["pageInfo"]
         if self._has_next_page(call, document, info):
             size = {name: call.position[name] for name in ("first",) if name in call.position}
@@ -337,15 +363,16 @@ def _error_of(call: Call, errors: tuple[Document, ...], response: Response) -> G
     told = f"GraphQL answered with errors: {text_of(codes)}"
     context: Document = {"errors": errors, "response": response}
     found = {_code_of(each): each for each in reversed(errors)}
-    if RATE_LIMITED in found:
-        wait = _seconds_to_wait(errors)
-        when = "" if wait is None else f". Points are back in {wait:.1f} s: continue then"
-        return RateLimitedError(f"{told}{when}", retry_after=wait, retryable=True, **context)
+    # First the error that stays, however long a caller waits.
     if QUERY_COMPLEXITY_REACHED in found:
         cost, limit = points_in(found[QUERY_COMPLEXITY_REACHED].get("message"))
         points = "" if cost is None or limit is None else f" ({cost} points, limit {limit})"
         told = f"{told}{points}. {_advice(call)}"
         return QueryComplexityError(told, complexity=cost, limit=limit, **context)
+    if RATE_LIMITED in found:
+        wait = _seconds_to_wait(errors)
+        when = "" if wait is None else f". Points are back in {wait:.1f} s: continue then"
+        return RateLimitedError(f"{told}{when}", retry_after=wait, retryable=True, **context)
     return GraphQLError(told, **context)
 
 
@@ -408,6 +435,10 @@ def points_in(message: Any) -> tuple[int | None, int | None]:
     return cost, limit
 
 
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
 def _code_of(error: dict[str, Any]) -> Any:
     extensions = error.get("extensions")
     code = extensions.get("code") if isinstance(extensions, dict) else None
@@ -430,6 +461,22 @@ def _declared(definitions: str) -> dict[str, bool]:
         name: _DEFAULT.match(kind) is not None
         for name, kind in zip(parts[::2], parts[1::2], strict=True)
     }
+
+
+def _text_of_operation(text: str, operation: str) -> str:
+    """The text of one operation, and of all fragments: the text that the server executes."""
+    chosen = re.compile(rf" ?(?:fragment\b|\w+ {re.escape(operation)}\b)")
+    return "".join(filter(chosen.match, _definitions(text))) or text
+
+
+def _definitions(text: str) -> Iterator[str]:
+    """The operations and fragments in the text of a query."""
+    depth = start = 0
+    for found in re.finditer(r"[(){}]", text):
+        depth += 1 if found[0] in "({" else -1
+        if not depth and found[0] == "}":
+            yield text[start : found.end()]
+            start = found.end()
 
 
 def _within_parentheses(text: str, start: int) -> str:
@@ -508,3 +555,27 @@ def _unfinished_connection(items: list[Any]) -> str | None:
             return name
         waiting += [each for each in value.items() if isinstance(each[1], (dict, list))]
     return None
+
+
+def _check_not_cut(items: list[Any], size: int) -> None:
+    """Checks inner lists whose size is `$first`, after `$first` was halved.
+
+    :raises IncompleteListError: if an inner list is full, and does not say whether more follows.
+    """
+    waiting: list[tuple[str, Any]] = [("", items)]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(name, each) for each in value]
+        elif isinstance(value, dict):
+            info = value.get("pageInfo")
+            is_told = isinstance(info, dict) and isinstance(info.get("hasNextPage"), bool)
+            lists = [value.get(each) for each in ("edges", "nodes")]
+            if not is_told and any(isinstance(each, list) and len(each) >= size for each in lists):
+                raise IncompleteListError(
+                    f"an item has a list of its own ({text_of(name)}) that may be cut: the query "
+                    "costs too many points, and a smaller $first is also the size of the inner "
+                    "list. Use a variable of its own for the inner list, or ask for "
+                    "pageInfo { hasNextPage } in the inner list"
+                )
+            waiting += value.items()

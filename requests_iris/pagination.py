@@ -34,7 +34,7 @@ from .page_errors import caused_by
 from .problems import problem_of
 from .progress import Progress, progress_of
 from .resume import PagePoints, Point, Start, end_of, resumed
-from .retry import DEFAULT_RETRY
+from .retry import DEFAULT_RETRY, handled_by_caller
 from .slots import walk_has_begun
 from .styles import Again, PaginationStyle
 from .text import one_line
@@ -297,9 +297,6 @@ class _Reading:
         if following and (refusal := self._refusal(call, page)):
             yield page
             self._refuse(following, refusal)
-        if following and (refusal := self._refusal(call, page)):
-            yield page
-            self._refuse(following, refusal)
         with workers(max_workers) as pool:
             if calls is not None:
                 begun = ((each, pool.submit(self.read, each)) for each in calls)
@@ -375,11 +372,11 @@ class _Reading:
         if call.pause:
             log.info("the next page is read in %.1f s, because few points are left", call.pause)
             self._waits.sleep(call.pause)
-        waits_left = WAITS
+        waits_left, style = WAITS, style_asked(call)
         while True:
-            response = self._request(call.method, call.url, **call.arguments)
+            response = self._requested(call, style)
             document, fault = _json_of(response)
-            again = style_asked(call).again(call, document)
+            again = style.again(call, document)
             if again is None:
                 break
             if again.call is not call:
@@ -391,6 +388,13 @@ class _Reading:
             else:
                 break
         return call, response, document, fault
+
+    def _requested(self, call: Call, style: type[PaginationStyle]) -> Response:
+        """The response to a call, without a retry if the walk knows better when to send again."""
+        if not style.asks_again:
+            return self._request(call.method, call.url, **call.arguments)
+        with During(handled_by_caller, partial(_asks_again, call, style)):
+            return self._request(call.method, call.url, **call.arguments)
 
     def _next(self, call: Call, fetch: Callable[[], _Answer]) -> tuple[Page, Call | None]:
         """The next page in order, checked, and the call for the following page."""
@@ -496,6 +500,11 @@ def _incomplete(error: RequestException) -> IncompleteListError:
         response=response,
     )
     return caused_by(incomplete, error)
+
+
+def _asks_again(call: Call, style: type[PaginationStyle], response: Response) -> bool:
+    """Whether a response says when, or with which size, the same page can be sent again."""
+    return style.again(call, _json_of(response)[0]) is not None
 
 
 def _json_of(response: Response) -> tuple[Any, Exception | None]:

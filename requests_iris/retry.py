@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import ssl
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +32,13 @@ from .quota.rules import RateLimit, Target, matching
 #: Returns the URL and the pool that urllib3 passes to a policy. The URL is a path and query, or the
 #: whole URL for a forwarding proxy. Called only if a retry is possible.
 PolicyTarget = Callable[[], tuple[str, Any]]
+
+#: Whether the caller of this thread handles a response, for example waits as long as the body says.
+#: A retry by the policy would come earlier, and perhaps cost points. The function is called only
+#: before a retry. None: the policy decides alone.
+handled_by_caller: ContextVar[Callable[[Response], bool] | None] = ContextVar(
+    "requests_iris_handled_by_caller", default=None
+)
 
 
 class SteadyRetry(Retry):
@@ -123,6 +131,9 @@ def after_response(
     """
     status, asks = response.status_code, bool(response.headers.get("Retry-After"))
     if not retries.is_retry(method, status, asks):
+        return None
+    is_handled = handled_by_caller.get()
+    if is_handled is not None and is_handled(response):
         return None
     if status == 429 and window > retries.backoff_max and not _is_invited(response, retries):
         return None

@@ -61,10 +61,12 @@ class PaginationStyle:
     """A list after its first response.
 
     :cvar names: names of members, one of which is in every position of this style.
+    :cvar asks_again: whether :meth:`again` may ask for a second request.
     :ivar total: number of items from the first page on, or None if the server does not say.
     """
 
     names: ClassVar[Collection[str]] = ()
+    asks_again: ClassVar[bool] = False
     total: int | None = None
 
     def __init__(self, items_path: str) -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable
+from functools import wraps
+from json import JSONDecoder, loads
+from pathlib import Path
+from runpy import run_path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -13,7 +19,7 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from requests_iris import IrisSession
+from requests_iris import IrisSession, decoding
 from requests_iris.decoding import json_of
 from requests_iris.sandbox import Fault
 
@@ -84,6 +90,23 @@ def test_every_generated_document_gives_the_same_value(
     assert_same(text.encode("utf-8", "surrogatepass"))
 
 
+_DIGITS = st.text("0123456789", min_size=1, max_size=30)
+_NUMBERS = st.tuples(
+    st.sampled_from(["", "-"]),
+    st.just("0") | st.integers(1, 10**30).map(str),
+    st.just("") | _DIGITS.map(".{}".format),
+    st.just("") | st.tuples(st.sampled_from(["e", "E", "e+", "E-"]), _DIGITS).map("".join),
+).map("".join)
+
+
+@settings(max_examples=examples(50))
+@given(st.lists(_NUMBERS, min_size=1, max_size=20))
+def test_every_number_has_the_same_value_and_type(numbers: list[str]) -> None:
+    for number in numbers:  # each for itself: msgspec refuses some numbers
+        assert_same(number.encode())
+    assert_same(f"[{', '.join(numbers)}]".encode())
+
+
 @settings(max_examples=examples(100))
 @given(
     _VALUES.map(lambda value: json.dumps(value, ensure_ascii=False)),
@@ -105,20 +128,81 @@ def test_msgspec_decodes_a_plain_page() -> None:
     assert decoded == [content]
 
 
-@pytest.mark.parametrize("case", ["subclass", "attribute", "Response.json", "json module"])
-def test_a_replaced_json_method_decodes_the_page(
+def _replace_json(monkeypatch: pytest.MonkeyPatch, case: str, response: Any) -> None:
+    """Replaces a part of the decoding. Every replacement reads the price as "mine"."""
+    mine = '{"price": "mine"}'
+    if case == "subclass":
+        response.__class__ = type("Mine", (requests.Response,), {"json": lambda _: loads(mine)})
+    elif case == "text of a subclass":
+        response.__class__ = type("Mine", (requests.Response,), {"text": mine})
+    elif case == "attribute":
+        monkeypatch.setattr(response, "json", lambda: loads(mine))
+    elif case == "Response.json":
+        monkeypatch.setattr(requests.Response, "json", lambda _: loads(mine))
+    elif case == "Response.text":
+        monkeypatch.setattr(requests.Response, "text", property(lambda _: mine))
+    elif case == "json module":
+        wrapper = wraps(json.loads)(lambda _: JSONDecoder().decode(mine))
+        monkeypatch.setattr("requests.models.complexjson.loads", wrapper)
+    else:
+        decoder = JSONDecoder(parse_float=lambda _: "mine")
+        monkeypatch.setattr("json._default_decoder", decoder)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *("subclass", "text of a subclass", "attribute", "Response.json", "Response.text"),
+        *("json module", "decoder of the json module"),
+    ],
+)
+def test_a_replaced_part_of_the_decoding_decodes_the_page(
     case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     response = response_of(b'{"price": 0.10}')
-    if case == "subclass":
-        response.__class__ = type("Mine", (requests.Response,), {"json": lambda _: "mine"})
-    elif case == "attribute":
-        monkeypatch.setattr(response, "json", lambda: "mine")
-    elif case == "Response.json":
-        monkeypatch.setattr(requests.Response, "json", lambda _: "mine")
-    else:
-        monkeypatch.setattr("requests.models.complexjson.loads", lambda _: "mine")
-    assert json_of(response, msgspec.json.decode) == "mine"
+    _replace_json(monkeypatch, case, response)
+    assert json_of(response, msgspec.json.decode) == {"price": "mine"}
+
+
+@pytest.mark.parametrize("encoding", [5, b"utf-8", ["utf-8"]], ids=str)
+def test_an_encoding_that_is_no_text_changes_nothing(encoding: Any) -> None:
+    assert_same(b'{"a": 1}', encoding)
+
+
+def _raised(*_: object) -> Any:
+    raise SystemError("broken")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        *(None, ModuleType("msgspec"), SimpleNamespace(json=SimpleNamespace(decode=_raised))),
+        # as in msgspec 0.17 and earlier
+        SimpleNamespace(json=SimpleNamespace(decode=lambda _: {"a": [2.0**64]})),
+    ],
+    ids=["missing", "a different module", "broken", "old"],
+)
+def test_an_unsuitable_msgspec_decodes_no_page(found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgspec", found)
+    assert run_path(decoding.__file__)["json_of"](response_of(b"[1]")) == [1]
+
+
+@pytest.mark.parametrize("case", ["Response.json", "Response.text", "json module"])
+def test_a_part_that_was_replaced_before_the_import_decodes_the_page(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    response = response_of(b'{"price": 0.10}')
+    _replace_json(monkeypatch, case, response)
+    assert run_path(decoding.__file__)["json_of"](response) == {"price": "mine"}
+
+
+def test_a_msgspec_that_cannot_be_imported_decodes_no_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "msgspec.py").write_text("raise OSError('a library is missing')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "msgspec")
+    assert run_path(decoding.__file__)["json_of"](response_of(b"[1]")) == [1]
 
 
 def test_a_list_with_a_page_beyond_msgspec_is_read_whole(iris: IrisSession, sandbox: Any) -> None:

@@ -50,7 +50,16 @@ def the_whole(name: str, machines: int = 250) -> list[dict]:
 
 
 def walkers() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("iris-pages")]
+    return [thread.name for thread in walking()]
+
+
+def walking() -> list[threading.Thread]:
+    """The worker threads of lists.
+
+    Ctrl-C can prevent the start of a thread. Python then lists the thread for ever, with no ident.
+    """
+    threads = [each for each in threading.enumerate() if each.name.startswith("iris-pages")]
+    return [each for each in threads if each.ident is not None]
 
 
 def answers(sandbox, *bodies) -> str:

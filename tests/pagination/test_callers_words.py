@@ -71,6 +71,14 @@ def test_the_named_operation_counts_among_several_operations() -> None:
         assert first_call("POST", GRAPHQL, {"json": members}).json["variables"] == sent
 
 
+def test_a_search_with_a_query_in_words_is_no_graphql(sandbox, iris) -> None:
+    body = {"query": "excavator first: 5"}
+    page = {"content": [1, 2], "number": 0, "size": 2, "totalElements": 2, "totalPages": 1}
+    sandbox.inject(Fault(status=200, body=page), on="api")
+    assert list(iris.items("/api/asset/v1/search", method="POST", json=body)) == [1, 2]
+    assert [json.loads(seen.body) for seen in sandbox.seen if seen.server == "api"] == [body]
+
+
 @pytest.mark.parametrize("first", [7, None, 0])
 def test_a_variable_of_the_caller_is_kept(first) -> None:
     members = {"query": QUERY, "variables": {"first": first}}

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from requests_iris import GraphQLError, IncompleteListError, NotAListError
+from requests_iris.graphql import Query
 from requests_iris.sandbox import Fault
 
 from ..support.paths import GRAPHQL
@@ -109,6 +110,40 @@ class TestSeveralConnections:
             else:
                 with pytest.raises(IncompleteListError, match="after 3 items.* counts 4"):
                     list(rest)
+
+    def test_nodes_and_edges_that_contradict_are_refused(self, sandbox, iris) -> None:
+        edges = [{"node": 1}, {"node": 2}]
+        answer(sandbox, {"assets": {**connection(1, 2), "edges": edges}})
+        assert list(iris.items(GRAPHQL, **asking("{ assets }"))) == [1, 2]
+        answer(sandbox, {"assets": {**connection(1), "edges": edges}})
+        with pytest.raises(IncompleteListError, match="1 nodes, and 2 edges"):
+            list(iris.items(GRAPHQL, **asking("{ assets }")))
+
+
+class TestSeveralOperations:
+    QUERY = """
+    query Other { assets(last: 5) { nodes { id } } }
+    query Mine($first: Int = 5, $filter: Filter = {name: "}"}) { assets(first: $first) { ...All } }
+    fragment All on Connection { nodes { id } }
+    query Mine2($first: Int = 7) { sites(before: "x") { nodes { id } } }
+    """
+
+    @pytest.mark.parametrize(
+        ("operation", "size", "later"),
+        [("Mine", 5, False), ("Mine2", 7, True), ("Other", None, True)],
+    )
+    def test_the_operation_that_is_executed_decides(self, operation, size, later) -> None:
+        query = Query.of(self.QUERY, operation)
+        assert (query.default_size, query.begins_later) == (size, later)
+        assert "fragment All" in query.text
+
+    def test_the_total_is_checked_although_another_operation_asks_for_the_last_items(
+        self, sandbox, iris
+    ) -> None:
+        answer(sandbox, {"assets": {**connection(1), "totalCount": 5}})
+        body = {"query": self.QUERY, "operationName": "Mine"}
+        with pytest.raises(IncompleteListError, match="after 1 items of 5"):
+            list(iris.items(GRAPHQL, method="POST", json=body))
 
 
 class TestConnectionsInsideItems:

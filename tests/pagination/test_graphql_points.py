@@ -13,13 +13,14 @@ import requests
 
 from requests_iris import (
     DEFAULT_RETRY,
+    Clock,
     IncompleteListError,
     IrisSession,
     QueryComplexityError,
     RateLimitedError,
     pagination,
 )
-from requests_iris.graphql import points_in
+from requests_iris.graphql import Query, points_in
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..support.paths import GRAPHQL, QUERY
@@ -135,6 +136,58 @@ class TestAWindowWithoutPoints:
         for error in (caught.value, copy):
             assert isinstance(error, RateLimitedError)
             assert (error.retry_after, error.response.status_code) == (500, 429)
+
+    @pytest.mark.parametrize("retry_after", [None, "7", "600"])
+    def test_a_429_that_tells_its_wait_is_sent_again_after_exactly_this_wait(
+        self, sandbox, iris, retry_after
+    ) -> None:
+        """A retry of the session would come earlier, and perhaps cost points."""
+        headers = {} if retry_after is None else {"Retry-After": retry_after}
+        fault = Fault(status=429, body=limited(2500), headers=headers)
+        sandbox.inject(fault, on="api", times=3)
+        assert tuple(ids(iris.items(GRAPHQL, **TEN))) == sandbox.asset_ids
+        assert sizes(sandbox) == [10] * 6
+        assert sandbox.clock.advanced == 7.5
+
+    def test_a_429_beyond_the_longest_wait_is_an_error_after_one_request(
+        self, sandbox, iris
+    ) -> None:
+        sandbox.inject(Fault(status=429, body=limited(500_000)), on="api", times=9)
+        with pytest.raises(RateLimitedError):
+            list(iris.items(GRAPHQL, **TEN))
+        assert (sandbox.count("api"), sandbox.clock.advanced) == (1, 0)
+
+    @pytest.mark.parametrize("body", ["", "slow down", [], limited("soon"), limited(None)], ids=str)
+    def test_a_429_that_does_not_tell_its_wait_is_retried_as_in_every_list(
+        self, sandbox, iris, body
+    ) -> None:
+        sandbox.inject(Fault(status=429, body=json.dumps(body)), on="api", times=3)
+        assert tuple(ids(iris.items(GRAPHQL, **TEN))) == sandbox.asset_ids
+        assert sandbox.clock.advanced >= 3.5
+
+    def test_a_429_of_a_list_without_graphql_is_retried_whatever_the_body_says(
+        self, sandbox, iris
+    ) -> None:
+        sandbox.inject(Fault(status=429, body=limited(500_000)), on="api", times=3)
+        list(islice(iris.items("/api/asset/v1/assets"), 1))
+        assert sandbox.count("api") == 4
+
+    def test_interrupted_wait_loses_and_repeats_nothing(self, sandbox, iris) -> None:
+        class Interrupted(Clock):
+            @staticmethod
+            def sleep(seconds: float) -> None:
+                raise KeyboardInterrupt
+
+        sandbox.inject(Fault(status=200, body=limited(2500)), on="api", after=1)
+        found: list = []
+        with IrisSession(**sandbox.settings, clock=Interrupted()) as interrupted:
+            interrupted.verify = sandbox.ca_file
+            walk = interrupted.items(GRAPHQL, **TEN)
+            with pytest.raises(KeyboardInterrupt):
+                found.extend(walk)
+        assert not walk.finished
+        found += iris.items(GRAPHQL, **TEN, resume=walk.resume)
+        assert tuple(ids(found)) == sandbox.asset_ids
 
     def test_others_hear_of_each_wait_before_the_wait_and_before_the_error(
         self, sandbox, iris
@@ -259,6 +312,69 @@ class TestAQueryWithTooManyPoints:
             list(iris.items(GRAPHQL, method="POST", json={"query": query}))
         assert (caught.value.complexity, caught.value.limit) == (305, 50)
         assert sandbox.count("api") == 1
+
+    def test_too_many_points_are_told_also_beside_a_window_without_points(
+        self, sandbox, iris
+    ) -> None:
+        """A wait does not make the query cheaper."""
+        errors = [
+            *limited(2500)["errors"],
+            {"extensions": {"code": "QUERY_COMPLEXITY_REACHED"}},
+        ]
+        sandbox.inject(Fault(status=200, body={"errors": errors}), on="api", times=9)
+        with pytest.raises(QueryComplexityError) as caught:
+            list(iris.items(GRAPHQL, **TEN))
+        assert not caught.value.retryable
+        assert (sizes(sandbox), sandbox.clock.advanced) == ([10, 5, 2, 1], 0)
+
+    #: Each of nine sites has two or three assets.
+    NESTED = """query ($first: Int, $after: String) {
+        sites(first: $first, after: $after) {
+            nodes { assets(first: $first) { INNER { ITEM } } } pageInfo { hasNextPage endCursor }
+        } }"""
+
+    @pytest.mark.parametrize("items_path", [None, "data.sites"])
+    @pytest.mark.parametrize(("inner", "item"), [("nodes", "id"), ("edges", "node { id }")])
+    def test_an_inner_list_is_never_cut_by_a_smaller_first(
+        self, sandbox, iris, inner, item, items_path
+    ) -> None:
+        query = self.NESTED.replace("INNER", inner).replace("ITEM", item)
+        body = {"query": query, "variables": {"first": 20}}
+        whole = list(iris.items(GRAPHQL, method="POST", json=body))
+        largest = max(len(site["assets"][inner]) for site in whole)
+        walk = {"method": "POST", "json": body, "items_path": items_path}
+        sandbox.graphql.query_limit = 400  # pages of 10 sites
+        assert largest < 10
+        assert list(iris.items(GRAPHQL, **walk)) == whole
+        sandbox.graphql.query_limit = 30
+        with pytest.raises(IncompleteListError, match=r"\(assets\) that may be cut"):
+            list(iris.items(GRAPHQL, **walk))
+
+    @pytest.mark.parametrize("inner", ["nodes { id } pageInfo { hasNextPage }", "totalCount"])
+    def test_a_smaller_first_is_allowed_if_inner_lists_tell_whether_more_follows(
+        self, sandbox, iris, inner
+    ) -> None:
+        query = self.NESTED.replace("INNER { ITEM }", inner)
+        body = {"query": query, "variables": {"first": 20}}
+        sandbox.graphql.query_limit = 40
+        walk = iris.items(GRAPHQL, method="POST", json=body, items_path="data.sites")
+        assert len(list(walk)) == 9
+
+    @pytest.mark.parametrize(
+        ("query", "is_shared"),
+        [
+            (QUERY, False),
+            (NESTED, True),
+            (NESTED.replace("assets(first: $first)", 'assets(note: "$first")'), False),
+            (NESTED.replace("assets(first: $first)", "assets # (first: $first)\n"), False),
+            ("query ($first: Int) { assets(first: $first) { id } }", False),
+            ("query ($first: Int) { sites(first: $first) { assets(first: $first) } }", True),
+            ("query ($first: Int, $after: ID) { a(after: $after) { b(first: $first) } }", True),
+            ("query ($first: Int, $after: ID) { a(page: {size: $first, at: $after}) }", False),
+        ],
+    )
+    def test_a_query_shows_whether_first_is_the_size_of_inner_lists(self, query, is_shared) -> None:
+        assert Query.of(query).shares_first is is_shared
 
     @pytest.mark.parametrize("first", ["100", 100.0, True, None, -4, [100]], ids=str)
     def test_a_size_that_is_no_whole_number_is_not_halved(self, sandbox, iris, first) -> None:

@@ -18,7 +18,7 @@ from requests_iris.clock import Clock, given_up
 from requests_iris.sandbox import Fault
 
 from ..support.paths import ASSETS
-from .lists import LISTS, walkers
+from .lists import LISTS, walkers, walking
 
 
 class TestWorkers:
@@ -124,9 +124,8 @@ class TestThreads:
     def _all_end(self) -> Iterator[None]:
         yield
         # a list does not wait for a thread that was interrupted while the thread began
-        for thread in threading.enumerate():
-            if thread.name.startswith("iris-pages"):
-                thread.join(10)
+        for thread in walking():
+            thread.join(10)
         assert walkers() == []
 
     @pytest.mark.parametrize("name", LISTS)
@@ -176,9 +175,8 @@ class TestThreads:
             del walk, circle
             assert gone() is not None
             left.set()
-            for thread in threading.enumerate():
-                if thread.name.startswith("iris-pages"):
-                    thread.join(10)
+            for thread in walking():
+                thread.join(10)
             assert gone() is None
         finally:
             gc.enable()
