@@ -115,6 +115,8 @@ def _span(since: Any, until: Any, lookback: Any) -> Window:
     start = _checked("since", in_utc, "since", since)
     end = _checked("until", in_utc, "until", until)
     start, _ = _checked("lookback", span, start, end, lookback)
+    if start >= end:
+        return start, end  # Rounding could make a second of an empty time.
     second = end.replace(microsecond=0)
     is_whole = end == second or second == _LAST_SECOND
     return start.replace(microsecond=0), second if is_whole else second + timedelta(seconds=1)
@@ -173,7 +175,7 @@ class _Series:
 
     def resume_at(self, place: _Place) -> dict[str, Any] | None:
         """The resume point at a place, as a new dict; None at the beginning."""
-        if place == _Place(0):
+        if place == _Place(0) and self.windows:
             return None
         members: dict[str, Any] = {
             "since": text_of_time(self.start),
@@ -242,6 +244,8 @@ class _Reading:
     def portions(self, place: _Place) -> Generator[Portion, None, None]:
         """The pages of all windows from a place on."""
         is_later = place != _Place(0)
+        if not self._series.windows:
+            yield Portion([], 0, None, partial(self._resume, lambda _: place), pages=0)
         later = range(place.window + 1, self._series.windows)
         with workers(self._workers) as pool:
             ahead = _Ahead(self._request, self._workers, pool)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import stat
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -243,6 +244,12 @@ def _locked(path: Path) -> io.FileIO:
         # without a buffer, because a buffer writes the bytes of a failed write again when closed
         file = io.FileIO(_open(path), "r+")
         try:
+            # reading a pipe, for example of a different user, would wait forever
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise WrongSetting(
+                    f"{one_line(path, None)} is not a file of requests-iris. Delete the file, or "
+                    "choose another name for -o."
+                )
             if not lock(file.fileno()):
                 raise Failure(
                     f"{one_line(path, None)} is in use by another process. Wait until the process "

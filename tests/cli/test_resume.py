@@ -277,6 +277,13 @@ class TestRefusals:
         assert get_all("x.csv", "--resume").exit_code == 1
         assert not Path("victim").exists()
 
+    def test_pipe_in_the_place_of_a_spool_is_refused_at_once(self, account: Sandbox) -> None:
+        os.mkfifo("x.csv.partial")
+        result = get_all("x.csv", "--resume")
+        assert result.exit_code == 2
+        assert "x.csv.partial is not a file of requests-iris. Delete the file" in result.stderr
+        assert account.seen == ()
+
     @pytest.mark.parametrize(
         "arguments",
         [

@@ -109,6 +109,23 @@ class TestWhole:
             ("2025-01-01T00:00:00Z", "2025-01-01T01:00:00Z"),
         ]
 
+    def test_an_empty_time_sends_nothing_and_is_finished(self, sandbox, iris):
+        """Half a second must not be rounded to a whole second."""
+        half = timedelta(seconds=0.5)
+        for since, until, lookback in [
+            (EPOCH, EPOCH, None),
+            (EPOCH + DAY, EPOCH, HOUR),
+            (EPOCH + half, EPOCH + half, None),
+            (EPOCH + half, EPOCH + half / 2, None),
+        ]:
+            call = (PIN, POINT, since, until)
+            walk = iris.series(*call, lookback=lookback)
+            assert (walk.resume, list(walk), walk.finished) == (None, [], True)
+            assert (walk.resume["finished"], walk.pages_read) == (True, 0)
+            again = iris.series(*call, lookback=lookback, resume=passed_on(walk.resume))
+            assert (list(again), again.finished, again.resume) == ([], True, walk.resume)
+        assert sandbox.seen == ()
+
     def test_local_times_become_utc_and_14_local_days_in_autumn_are_two_windows(
         self, sandbox, iris
     ):
