@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
@@ -93,6 +93,7 @@ class Page(NamedTuple):
         say.
     :ivar whole_total: number of items of the whole list, or None if the server does not say.
     :ivar resume: the resume point after so many of the items.
+    :ivar before: the last item of the page that an earlier run has handed out, or nothing.
     """
 
     response: Response
@@ -100,6 +101,7 @@ class Page(NamedTuple):
     total: int | None
     whole_total: int | None
     resume: Callable[[int], dict[str, Any]]
+    before: Sequence[Any] = ()
 
 
 def pages(
@@ -377,7 +379,8 @@ class _Reading:
         points = self._points(style, call, len(found), position)
         left = found[self._skipped :] if self._skipped else found
         total = None if style.total is None else style.total - self._start.items
-        page = Page(response, left, total, style.whole_total, points.after)
+        before = found[self._skipped - 1 : self._skipped] if self._skipped else ()
+        page = Page(response, left, total, style.whole_total, points.after, before)
         self._pages += 1
         self._items += len(left)
         self._skipped = max(self._skipped - len(found), 0)

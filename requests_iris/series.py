@@ -23,7 +23,8 @@ from requests import Response
 
 from .call import Call
 from .clock import given_up
-from .edges import Edges, Sifted, sifted, time_of
+from .document import changed
+from .edges import Edges, Sifted, digest_of, sifted, time_of
 from .errors import ListError, SettingError
 from .known_styles import first_call
 from .pagination import Page, Request, begin
@@ -141,11 +142,14 @@ class _Place:
     :ivar window: the number of the window, from 0; after the last window, the series is finished.
     :ivar page: the resume point in the window; None for the start of the window.
     :ivar edges: what is known of the items at the edges of the window.
+    :ivar last: inside a page, the digest of the last item that was handed out. Late data moves the
+        items of a window, often without a change of the number of pages.
     """
 
     window: int
     page: Mapping[str, Any] | None = None
     edges: Edges = field(default_factory=Edges)
+    last: str | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,7 @@ class _Series:
             members |= {"page": dict(place.page)} if place.page else {}
             members |= {"seen": list(place.edges.seen)} if place.edges.seen else {}
             members |= {"end": list(place.edges.end)} if place.edges.end else {}
+            members |= {"last": place.last} if place.last else {}
         return {**members, "list": self._mark(members)}
 
     @cached_property
@@ -213,7 +218,8 @@ class _Series:
             return _Place(self.windows)
         edges = Edges(tuple(members.get("seen", ())), tuple(members.get("end", ())))
         page = members.get("page")
-        return _Place(members["window"], None if page is None else dict(page), edges)
+        page = None if page is None else dict(page)
+        return _Place(members["window"], page, edges, members.get("last"))
 
     def _why_refused(self, members: Mapping[str, Any]) -> str:
         ours = text_of_time(self.start), text_of_time(self.end)
@@ -284,14 +290,17 @@ class _Reading:
             for page in pages:
                 fill()
                 begun = True
+                _check_before(page, place)
                 items, facts = sifted(page.items, window, place.edges, is_last=is_last)
-                after = partial(_place_after, place, page.resume, facts)
+                kept = [items]
+                after = partial(_place_after, place, page.resume, facts, kept)
                 del page  # A page is not kept during the next request.
                 count = len(items)
                 self._pages += 1
                 self._items += count
                 yield Portion(items, count, None, partial(self._resume, after))
                 del items
+                kept.clear()
                 place = after(count)
         except ListError as error:
             self._note(error, place, begun)
@@ -316,13 +325,27 @@ class _Reading:
         error.resume = cast("ResumePoint | None", resume)
 
 
+def _check_before(page: Page, place: _Place) -> None:
+    """:raises IncompleteListError: if a different item is now before the resume point."""
+    if place.last and page.before and digest_of(page.before[0]) != place.last:
+        raise changed(
+            "the window has changed since the resume point: late data came, or an item was "
+            "changed. Continuing would repeat or miss items"
+        )
+
+
 def _place_after(
-    place: _Place, resume: Callable[[int], Mapping[str, Any]], facts: Sifted, done: int
+    place: _Place,
+    resume: Callable[[int], Mapping[str, Any]],
+    facts: Sifted,
+    kept: list[list[Any]],
+    done: int,
 ) -> _Place:
     """The place after `done` of the items that a page adds.
 
     :param place: the place before the page.
     :param resume: the resume point in the window after so many of the items of the page.
+    :param kept: the list of the items, and after the last item nothing.
     """
     if done == 0 and facts.kept:
         return place
@@ -330,7 +353,8 @@ def _place_after(
     page, edges = resume(read), facts.edges_after(read)
     if "finished" in page:
         return _Place(place.window + 1, edges=edges.next_window())
-    return _Place(place.window, page, edges)
+    last = digest_of(kept[0][done - 1]) if "items" in page and kept and done else None
+    return _Place(place.window, page, edges, last)
 
 
 class _Ahead:

@@ -269,6 +269,23 @@ class TestResume:
         assert found == list(iris.series(PIN, point, SINCE, UNTIL))
         assert found.count(measurement(0, point, EPOCH + 5 * HOUR)) == 3
 
+    @pytest.mark.parametrize("read", [7, 9, 10])
+    def test_late_data_between_two_runs_never_repeats_an_item(self, small, iris, read):
+        """Late data before the resume point moves all later items to the right."""
+        for hours, is_moved in [(5.5, True), (11.5, False)]:
+            call = (PIN, f"Late{read}x{hours * 2:.0f}", SINCE, UNTIL)
+            walk = iris.series(*call)
+            found = list(islice(walk, read))
+            small.add_late_data(*call[:2], [EPOCH + hours * HOUR])
+            rest = iris.series(*call, resume=passed_on(walk.resume))
+            if is_moved:
+                with pytest.raises(IncompleteListError, match="late data came") as caught:
+                    next(rest)
+                assert "again from here on, with since=2025-01-01T05:00:00Z" in str(caught.value)
+                assert caught.value.resume is rest.resume is None
+            else:
+                assert [*found, *rest] == list(iris.series(*call))
+
     def test_a_resume_point_is_a_new_dict_at_each_read(self, small, iris):
         walk = iris.series(PIN, POINT, SINCE, UNTIL)
         next(walk)
