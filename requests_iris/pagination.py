@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
@@ -113,7 +113,7 @@ def pages(
     items_path: str | None = None,
     max_workers: int = 1,
     resume: Mapping[str, Any] | None = None,
-    session_params: Collection[str] = (),
+    session_params: Mapping[str, Any] = MappingProxyType({}),
     sleep: Callable[[float], object] = Clock.sleep,
     longest_wait: float = LONGEST_WAIT,
     on_rate_limited: Callable[[float], object] | None = None,
@@ -145,7 +145,7 @@ def begin(
     resume: Mapping[str, Any] | None = None,
     whole_pages: bool = False,
     is_later: bool = False,
-    session_params: Collection[str] = (),
+    session_params: Mapping[str, Any] = MappingProxyType({}),
     sleep: Callable[[float], object] = Clock.sleep,
     longest_wait: float = LONGEST_WAIT,
     on_rate_limited: Callable[[float], object] | None = None,
@@ -158,7 +158,7 @@ def begin(
     :param whole_pages: whether to refuse a resume point inside a page.
     :param is_later: whether the list continues an earlier list. A failure of the first request is a
         ListError then.
-    :param session_params: names of parameters that `request` adds to every URL.
+    :param session_params: parameters that `request` adds to every URL.
     :param sleep: waits so many seconds, on the clock of the session.
     :param longest_wait: the longest wait in seconds.
     :param on_rate_limited: called with the seconds until the server has points again, before the

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial, wraps
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -58,12 +59,12 @@ def series(
     max_workers: int = 1,
     resume: Mapping[str, Any] | None = None,
     arguments: Mapping[str, Any],
-    session_params: Collection[str] = (),
+    session_params: Mapping[str, Any] = MappingProxyType({}),
 ) -> Walk[Any]:
     """The items of a series. The arguments are checked now, the series is read lazily.
 
     :param arguments: all remaining arguments of `request`, for every page.
-    :param session_params: names of parameters that `request` adds to every URL.
+    :param session_params: parameters that `request` adds to every URL.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
     """

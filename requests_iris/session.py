@@ -672,7 +672,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             max_workers=1 if max_workers is None else max_workers,
             resume=resume,
             arguments=request_arguments,
-            session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
+            session_params=self.params if isinstance(self.params, Mapping) else {},
         )
 
     def _begin(
@@ -695,7 +695,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             max_workers=1 if max_workers is None else max_workers,
             resume=resume,
             whole_pages=whole_pages,
-            session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
+            session_params=self.params if isinstance(self.params, Mapping) else {},
             sleep=self.clock.sleep,
             longest_wait=retry_of(self.retry).backoff_max,
         )
