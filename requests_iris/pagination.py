@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
@@ -97,6 +97,7 @@ class Page(NamedTuple):
         say.
     :ivar whole_total: number of items of the whole list, or None if the server does not say.
     :ivar resume: the resume point after so many of the items.
+    :ivar before: the last item of the page that an earlier run has handed out, or nothing.
     """
 
     response: Response
@@ -104,6 +105,7 @@ class Page(NamedTuple):
     total: int | None
     whole_total: int | None
     resume: Callable[[int], dict[str, Any]]
+    before: Sequence[Any] = ()
 
 
 def pages(
@@ -115,7 +117,7 @@ def pages(
     items_path: str | None = None,
     max_workers: int = 1,
     resume: Mapping[str, Any] | None = None,
-    session_params: Collection[str] = (),
+    session_params: Mapping[str, Any] = MappingProxyType({}),
     sleep: Callable[[float], object] = Clock.sleep,
     longest_wait: float = LONGEST_WAIT,
     on_rate_limited: Callable[[float], object] | None = None,
@@ -147,7 +149,7 @@ def begin(
     resume: Mapping[str, Any] | None = None,
     whole_pages: bool = False,
     is_later: bool = False,
-    session_params: Collection[str] = (),
+    session_params: Mapping[str, Any] = MappingProxyType({}),
     sleep: Callable[[float], object] = Clock.sleep,
     longest_wait: float = LONGEST_WAIT,
     on_rate_limited: Callable[[float], object] | None = None,
@@ -161,7 +163,7 @@ def begin(
     :param whole_pages: whether to refuse a resume point inside a page.
     :param is_later: whether the list continues an earlier list. A failure of the first request is a
         ListError then.
-    :param session_params: names of parameters that `request` adds to every URL.
+    :param session_params: parameters that `request` adds to every URL.
     :param sleep: waits so many seconds, on the clock of the session.
     :param longest_wait: the longest wait in seconds.
     :param on_rate_limited: called with the seconds until the server has points again, before the
@@ -419,7 +421,8 @@ class _Reading:
         points = self._points(style, call, len(found), position)
         left = found[self._skipped :] if self._skipped else found
         total = None if style.total is None else style.total - self._start.items
-        page = Page(response, left, total, style.whole_total, points.after)
+        before = found[self._skipped - 1 : self._skipped] if self._skipped else ()
+        page = Page(response, left, total, style.whole_total, points.after, before)
         self._pages += 1
         self._items += len(left)
         self._skipped = max(self._skipped - len(found), 0)
