@@ -11,8 +11,9 @@ from requests_iris import IrisSession
 
 from ..support.pages import DOCS, pages
 
-#: Secrets, whose values cannot be read, and a method that the package calls in a forked child.
-NO_ENTRY = {"client_secret", "password", "reset_after_fork"}
+#: Secrets, whose values cannot be read; an attribute of OAuth2Session without use; and a method
+#: that the package calls in a forked child.
+NO_ENTRY = {"auto_refresh_kwargs", "client_secret", "password", "reset_after_fork"}
 ENTRY = re.compile(r"^\.\. auto\w+:: (?:requests_iris\.)?(?:\w+\.)*(\w+)", re.MULTILINE)
 
 
