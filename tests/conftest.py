@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from multiprocessing import forkserver
 
 import pytest
 
@@ -23,12 +25,29 @@ if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> None:
-    """Hide the developer's settings: credentials, proxies, netrc, certificates."""
+def pytest_collection_finish() -> None:
+    """Start the fork server, if a test has processes.
+
+    The server keeps the environment of its start for all processes, so the server starts before
+    any test sets a variable such as REQUESTS_CA_BUNDLE.
+    """
+    if "tests.support.processes" in sys.modules:
+        with pytest.MonkeyPatch.context() as patch:
+            hide_settings(patch)
+            forkserver.ensure_running()
+
+
+def hide_settings(patch: pytest.MonkeyPatch) -> None:
+    """Hide the developer's settings: credentials, proxies, certificates."""
     for name in list(os.environ):
         if name.startswith("TRACKUNIT_") or name.lower().endswith(("_proxy", "_ca_bundle")):
-            monkeypatch.delenv(name)
+            patch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> None:
+    """Hide the developer's settings, and the developer's netrc."""
+    hide_settings(monkeypatch)
     monkeypatch.setenv("NETRC", str(tmp_path_factory.getbasetemp() / "no-netrc"))
 
 
