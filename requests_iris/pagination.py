@@ -41,15 +41,13 @@ from .text import one_line
 from .walk import Portion, Walk
 from .workers import workers
 
-__all__ = ["Page", "Progress", "begin", "items", "pages", "progress_of", "responses"]
+__all__ = ["Page", "Progress", "Reading", "Waits", "begin", "items", "progress_of", "responses"]
 
 if TYPE_CHECKING:
     from .types import ResumePoint
 
 log = logging.getLogger("requests_iris")
 
-#: Default of the longest wait in seconds.
-LONGEST_WAIT: float = DEFAULT_RETRY.backoff_max
 #: How often one page waits for points.
 WAITS = 5
 #: Characters of a network error in a message.
@@ -63,17 +61,23 @@ Request = Callable[..., Response]
 #: Called with the response of the first page, and the URLs of all pages after the first.
 Afford = Callable[[Response, Iterable[str]], None]
 #: A call, and the page that the call brought.
-_Answer = tuple[Call, Response, Document]
+_Fetched = tuple[Call, Response, Document]
 #: A call under way, or waiting for a worker.
-_Begun = tuple[Call, Future[_Answer]]
+_Begun = tuple[Call, Future[_Fetched]]
 
 
-class _Waits(NamedTuple):
-    """How a walk waits, as in :func:`begin`."""
+class Waits(NamedTuple):
+    """How a walk waits until GraphQL has points again.
 
-    sleep: Callable[[float], object]
-    longest: float
-    on_rate_limited: Callable[[float], object] | None
+    :ivar sleep: waits so many seconds, on the clock of the session.
+    :ivar longest: the longest wait in seconds.
+    :ivar on_rate_limited: called with the seconds until the server has points again, before the
+        wait or the error, and perhaps in a worker thread.
+    """
+
+    sleep: Callable[[float], object] = Clock.sleep
+    longest: float = DEFAULT_RETRY.backoff_max
+    on_rate_limited: Callable[[float], object] | None = None
 
     def before(self, again: Again, left: int) -> bool:
         """Waits before the same page is sent again; False if the page must not be sent again.
@@ -87,6 +91,10 @@ class _Waits(NamedTuple):
         log.warning("%s: the same page is sent again in %.1f s", again.reason, again.wait)
         self.sleep(again.wait)
         return True
+
+
+#: Waits on the clock of the system, as long as the default retries.
+DEFAULT_WAITS = Waits()
 
 
 class Page(NamedTuple):
@@ -106,36 +114,6 @@ class Page(NamedTuple):
     resume: Callable[[int], dict[str, Any]]
 
 
-def pages(
-    request: Request,
-    url: Any,
-    arguments: Mapping[str, Any] = MappingProxyType({}),
-    *,
-    method: str = "GET",
-    items_path: str | None = None,
-    max_workers: int = 1,
-    resume: Mapping[str, Any] | None = None,
-    session_params: Collection[str] = (),
-    sleep: Callable[[float], object] = Clock.sleep,
-    longest_wait: float = LONGEST_WAIT,
-    on_rate_limited: Callable[[float], object] | None = None,
-) -> Generator[Page, None, None]:
-    """Every page of a list, in order: the pages of :func:`begin`."""
-    return begin(
-        request,
-        url,
-        arguments,
-        method=method,
-        items_path=items_path,
-        max_workers=max_workers,
-        resume=resume,
-        session_params=session_params,
-        sleep=sleep,
-        longest_wait=longest_wait,
-        on_rate_limited=on_rate_limited,
-    )[0]
-
-
 def begin(
     request: Request,
     url: Any,
@@ -148,37 +126,21 @@ def begin(
     whole_pages: bool = False,
     is_later: bool = False,
     session_params: Collection[str] = (),
-    sleep: Callable[[float], object] = Clock.sleep,
-    longest_wait: float = LONGEST_WAIT,
-    on_rate_limited: Callable[[float], object] | None = None,
+    waits: Waits = DEFAULT_WAITS,
     afford: Afford | None = None,
-) -> tuple[Generator[Page, None, None], Start]:
-    """The pages of a list, in order, and where the reading begins.
-
-    The arguments are checked now, the list is read lazily.
+) -> Reading:
+    """Begins to read a list. The arguments are checked now, the list is read lazily.
 
     :param arguments: all remaining arguments of `request`, for every page.
     :param whole_pages: whether to refuse a resume point inside a page.
     :param is_later: whether the list continues an earlier list. A failure of the first request is a
         ListError then.
     :param session_params: names of parameters that `request` adds to every URL.
-    :param sleep: waits so many seconds, on the clock of the session.
-    :param longest_wait: the longest wait in seconds.
-    :param on_rate_limited: called with the seconds until the server has points again, before the
-        wait or the error, and perhaps in a worker thread.
     :param afford: called once if the first page shows which pages follow.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
-    :raises ListError: during the iteration, if the list cannot be read whole.
     """
-    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
-        raise SettingError(
-            f"max_workers must be 1 or more, not {max_workers!r}", setting="max_workers"
-        )
-    if not (items_path is None or isinstance(items_path, str)):
-        raise SettingError(
-            f"items_path must be text or None, not {items_path!r}", setting="items_path"
-        )
+    _check_arguments(max_workers, items_path)
     call = replace(first_call(method, url, arguments, session_params), items_path=items_path)
     signature(request).bind(call.method, call.url, **call.arguments)
     start = Start(call) if resume is None else resumed(call, resume)
@@ -187,30 +149,36 @@ def begin(
             "resume is inside a page, so pages() would repeat items. Continue with items()",
             setting="resume",
         )
-    waits = _Waits(sleep, longest_wait, on_rate_limited)
-    reading = _Reading(request, call, start, waits, is_later=is_later, afford=afford)
-    return reading.pages(max_workers), start
+    return Reading(request, call, start, max_workers, waits, is_later=is_later, afford=afford)
 
 
-def responses(found: Generator[Page, None, None], start: Start | None = None) -> Walk[Response]:
+def _check_arguments(max_workers: Any, items_path: Any) -> None:
+    """:raises SettingError: for a wrong argument."""
+    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
+        raise SettingError(
+            f"max_workers must be 1 or more, not {max_workers!r}", setting="max_workers"
+        )
+    if not (items_path is None or isinstance(items_path, str)):
+        raise SettingError(
+            f"items_path must be text or None, not {items_path!r}", setting="items_path"
+        )
+
+
+def responses(reading: Reading) -> Walk[Response]:
     """The responses of the pages. Closing the walk ends the reading."""
-    return _walk(_portions_of_responses(found), start)
+    return _walk(reading, _portions_of_responses(reading.pages()))
 
 
-def items(
-    found: Generator[Page, None, None],
-    progress: AbstractContextManager[Progress | None],
-    start: Start | None = None,
-) -> Walk[Any]:
+def items(reading: Reading, progress: AbstractContextManager[Progress | None]) -> Walk[Any]:
     """Every item of the pages. One page is kept at a time. Closing the walk ends the reading.
 
     :param progress: entered when the reading begins, and left when the reading ends in any way.
     """
-    return _walk(_portions_of_items(found, progress), start)
+    return _walk(reading, _portions_of_items(reading.pages(), progress))
 
 
-def _walk(portions: Generator[Portion, None, None], start: Start | None) -> Walk[Any]:
-    return Walk.over(portions, start.resume, start.total) if start else Walk.over(portions)
+def _walk(reading: Reading, portions: Generator[Portion, None, None]) -> Walk[Any]:
+    return Walk.over(portions, reading.start.resume, reading.start.total)
 
 
 def _portions_of_responses(
@@ -245,15 +213,19 @@ def _portions_of_items(
             del page
 
 
-class _Reading:
-    """One reading of a list. Workers share `read` only, and `read` changes nothing."""
+class Reading:
+    """One reading of a list, from :func:`begin`. Workers share `read` only, which changes nothing.
+
+    :ivar start: where the reading begins.
+    """
 
     def __init__(
         self,
         request: Request,
         call: Call,
         start: Start,
-        waits: _Waits,
+        max_workers: int,
+        waits: Waits,
         *,
         is_later: bool,
         afford: Afford | None,
@@ -261,7 +233,8 @@ class _Reading:
         self._request = request if afford is None else partial(self._marked, request)
         self._afford = afford
         self._call = call  # of the caller, also after a resume point
-        self._start = start
+        self.start = start
+        self._max_workers = max_workers
         self._skipped = start.items
         self._waits = waits
         self._is_later = is_later or bool(start.resume)
@@ -269,11 +242,15 @@ class _Reading:
         self._pages = 0
         self._items = 0
 
-    def pages(self, max_workers: int) -> Generator[Page, None, None]:
-        if self._start.is_finished:
+    def pages(self) -> Generator[Page, None, None]:
+        """The pages in order.
+
+        :raises ListError: if the list cannot be read whole.
+        """
+        if self.start.is_finished:
             return
-        call = self._start.call
-        yield from self._ahead(call, max_workers) if max_workers > 1 else self._one_by_one(call)
+        read = self._ahead if self._max_workers > 1 else self._one_by_one
+        yield from read(self.start.call)
 
     def _one_by_one(self, call: Call) -> Generator[Page, None, None]:
         while True:
@@ -286,7 +263,7 @@ class _Reading:
             self._refuse(following, refusal)
             call = following
 
-    def _ahead(self, call: Call, max_workers: int) -> Generator[Page, None, None]:
+    def _ahead(self, call: Call) -> Generator[Page, None, None]:
         """The first page shows the style; then the workers read as many pages at once.
 
         If each page names only the next page, the next page is read while the caller uses the page
@@ -297,12 +274,12 @@ class _Reading:
         if following and (refusal := self._refusal(call, page)):
             yield page
             self._refuse(following, refusal)
-        with workers(max_workers) as pool:
+        with workers(self._max_workers) as pool:
             if calls is not None:
                 begun = ((each, pool.submit(self.read, each)) for each in calls)
                 # Two calls per worker: a worker never waits while the caller uses a page. All are
                 # submitted before the caller uses the first page, which may take long.
-                pending = deque(islice(begun, 2 * max_workers))
+                pending = deque(islice(begun, 2 * self._max_workers))
                 yield page
                 del page
                 yield from self._in_order(pending, begun)
@@ -354,7 +331,7 @@ class _Reading:
             yield page
             del page
 
-    def read(self, call: Call) -> _Answer:
+    def read(self, call: Call) -> _Fetched:
         """A page, with the call that brought the page: the page may be smaller than in `call`."""
         call, response, document, fault = self._sent(call)
         try:
@@ -396,7 +373,7 @@ class _Reading:
         with During(handled_by_caller, partial(_asks_again, call, style)):
             return self._request(call.method, call.url, **call.arguments)
 
-    def _next(self, call: Call, fetch: Callable[[], _Answer]) -> tuple[Page, Call | None]:
+    def _next(self, call: Call, fetch: Callable[[], _Fetched]) -> tuple[Page, Call | None]:
         """The next page in order, checked, and the call for the following page."""
         with self._noting(call):
             call, response, document = fetch()
@@ -418,7 +395,7 @@ class _Reading:
                 )
         points = self._points(style, call, len(found), position)
         left = found[self._skipped :] if self._skipped else found
-        total = None if style.total is None else style.total - self._start.items
+        total = None if style.total is None else style.total - self.start.items
         page = Page(response, left, total, style.whole_total, points.after)
         self._pages += 1
         self._items += len(left)
@@ -478,7 +455,7 @@ class _Reading:
     def _resume_before(self, call: Call) -> dict[str, Any] | None:
         """The resume point before a page: the beginning, the passed point, or the position."""
         if not self._pages:
-            return self._start.resume
+            return self.start.resume
         return Point(self._call, call.position).at(self._skipped)
 
     def _note(self, error: ListError, call: Call) -> None:

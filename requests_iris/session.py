@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -42,7 +42,7 @@ from .hosts import (
     why_not_allowed,
 )
 from .oauth2 import NOT_AVAILABLE, OAuth2Interface
-from .pagination import Page, Progress, begin, items, progress_of, responses
+from .pagination import Progress, Reading, Waits, begin, items, progress_of, responses
 from .parameters import (
     Argument,
     SecretArgument,
@@ -63,7 +63,6 @@ from .permission import (
     without_tokens,
 )
 from .quota import Quota, QuotaView
-from .resume import Start
 from .retry import retry_of
 from .secret import Bearer, Concealed, concealed, forget_sent
 from .series import series
@@ -611,8 +610,9 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         :raises QueryComplexityError: if a GraphQL query costs too many points, and a page cannot be
             smaller.
         """
-        walk = self._begin(url, method, items_path, max_workers, resume, True, request_arguments)
-        return responses(*walk)
+        return responses(
+            self._begin(url, method, items_path, max_workers, resume, True, request_arguments)
+        )
 
     def items(
         self,
@@ -646,8 +646,10 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         :meth:`pages` describes the arguments in full, and the exceptions.
         """
         told = progress_of(False if progress is None else progress)
-        walk = self._begin(url, method, items_path, max_workers, resume, False, request_arguments)
-        return items(walk[0], told, walk[1])
+        return items(
+            self._begin(url, method, items_path, max_workers, resume, False, request_arguments),
+            told,
+        )
 
     def series(
         self,
@@ -713,7 +715,7 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         resume: Mapping[str, Any] | None,
         whole_pages: bool,
         arguments: Mapping[str, Any],
-    ) -> tuple[Generator[Page, None, None], Start]:
+    ) -> Reading:
         refuse_former(arguments, key="items_path", workers="max_workers")
         return begin(
             self._page_request(),
@@ -725,9 +727,11 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
             resume=resume,
             whole_pages=whole_pages,
             session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
-            sleep=self.clock.sleep,
-            longest_wait=self._longest_wait,
-            on_rate_limited=partial(self._out_of_points, method, url) if self._quota else None,
+            waits=Waits(
+                self.clock.sleep,
+                self._longest_wait,
+                partial(self._out_of_points, method, url) if self._quota else None,
+            ),
             afford=self._afford if self._quota else None,
         )
 
