@@ -8,7 +8,6 @@ checking pages, and adding the resume point to errors. The meaning of a page is 
 from __future__ import annotations
 
 import logging
-import re
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -20,7 +19,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from requests import HTTPError, JSONDecodeError, RequestException, Response
+from requests import HTTPError, RequestException, Response
 
 from .call import Call, Position
 from .clock import Clock
@@ -30,8 +29,7 @@ from .during import During
 from .errors import IncompleteListError, ListError, QuotaExceededError, SettingError
 from .hints import headers_leading_on
 from .known_styles import first_call, style_asked, style_of
-from .page_errors import caused_by
-from .problems import problem_of
+from .page_errors import caused_by, failed_page, may_come_later, page_of
 from .progress import Progress, progress_of
 from .resume import PagePoints, Point, Start, end_of, resumed
 from .retry import DEFAULT_RETRY, handled_by_caller
@@ -50,11 +48,6 @@ log = logging.getLogger("requests_iris")
 
 #: How often one page waits for points.
 WAITS = 5
-#: Characters of a network error in a message.
-ERROR_LIMIT = 600
-
-#: Private parts of the URLs in an error's text: the query, and the user.
-_PRIVATE = re.compile(r"\?\S+|(?<=//)[^/\s]*@")
 
 #: ``Session.request``.
 Request = Callable[..., Response]
@@ -336,9 +329,9 @@ class Reading:
         call, response, document, fault = self._sent(call)
         try:
             style_asked(call).check_errors(call, document, response)
-            return call, response, _checked(document, response, fault)
+            return call, response, page_of(response, document, fault)
         except ListError as error:
-            error.retryable = error.retryable or _may_come_later(response)
+            error.retryable = error.retryable or may_come_later(response)
             cause = fault if response.ok else HTTPError()
             if cause is None:
                 raise
@@ -442,9 +435,9 @@ class Reading:
             is_first = not (self._pages or self._is_later)
             if is_first or response is not None:
                 raise  # as with plain requests, or for a resume point of a different style
-            incomplete = _incomplete(error)
-            self._note(incomplete, call)
-            raise incomplete from error
+            failed = failed_page(error)
+            self._note(failed, call)
+            raise failed from error
         except RecursionError:
             if response is None:
                 raise
@@ -465,20 +458,6 @@ class Reading:
         error.resume = cast("ResumePoint | None", resume and dict(resume))
 
 
-def _incomplete(error: RequestException) -> IncompleteListError:
-    """The error of a later page without a response, also of the class of the cause."""
-    told = one_line(_PRIVATE.sub("", str(error)), ERROR_LIMIT)
-    # The error of a caller's adapter may have skipped the constructor of its base.
-    request, response = getattr(error, "request", None), getattr(error, "response", None)
-    incomplete = IncompleteListError(
-        f"the page could not be read ({type(error).__name__}: {told})",
-        retryable=bool(getattr(error, "retryable", _may_come_later(response))),
-        request=request,
-        response=response,
-    )
-    return caused_by(incomplete, error)
-
-
 def _asks_again(call: Call, style: type[PaginationStyle], response: Response) -> bool:
     """Whether a response says when, or with which size, the same page can be sent again."""
     return style.again(call, _json_of(response)[0]) is not None
@@ -490,32 +469,3 @@ def _json_of(response: Response) -> tuple[Any, Exception | None]:
         return json_of(response), None
     except (ValueError, RecursionError) as error:
         return None, error
-
-
-def _checked(document: Any, response: Response, fault: Exception | None) -> Document:
-    """:raises IncompleteListError: if the response is no page."""
-    if not response.ok:
-        told = one_line(problem_of(response) or response.reason)
-        raise IncompleteListError(
-            f"the server answered with {response.status_code} {told}", response=response
-        )
-    if not isinstance(document, dict):
-        kind = one_line(response.headers.get("Content-Type", "no content type"))
-        raise IncompleteListError(
-            f"the page is no JSON object, but {kind}{_why(fault)}",
-            retryable=True,
-            response=response,
-        )
-    return document
-
-
-def _why(fault: Exception | None) -> str:
-    """The reason why JSON could not be read, if the response may be JSON."""
-    if isinstance(fault, RecursionError):
-        return " that is nested too deeply"
-    return "" if fault is None or isinstance(fault, JSONDecodeError) else f" ({one_line(fault)})"
-
-
-def _may_come_later(response: Response | None) -> bool:
-    """Whether a later request for the same page may succeed."""
-    return response is None or response.status_code in (408, 429) or response.status_code >= 500

@@ -33,9 +33,9 @@ class Request:
     is_graphql: bool = False
 
     def identity(self, iris: IrisSession, items_path: str | None) -> dict[str, str]:
-        """Hashes of all facts which make this request different from further requests, by name.
+        """Hashes of the request: method, host, path, query, body, list and user.
 
-        A query or a body may have private parts, so the facts themselves are not stored.
+        A query or a body may have private parts, so only hashes are stored.
         """
         url = urlsplit(joined(iris.base_url, self.url))
         query = [*parse_qsl(url.query, True), *self.arguments.get("params", ())]
@@ -85,7 +85,7 @@ def _hash_of(fact: Any) -> str:
 def _check_method(method: str | None, body: str | None, query: str | None) -> None:
     """Refuse a GET with a body: a server may ignore the body, and so the filter in the body."""
     if body is not None and query is not None:
-        raise click.UsageError("--graphql sends a body of its own. Leave out --json")
+        raise click.UsageError("--graphql sends a body. Leave out --json")
     for option, value in (("--json", body), ("--graphql", query)):
         if value is not None and method == "GET":
             raise click.UsageError(f"{option} sends a POST. Leave out --method GET")
