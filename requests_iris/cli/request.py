@@ -85,7 +85,7 @@ def _hash_of(fact: Any) -> str:
 def _check_method(method: str | None, body: str | None, query: str | None) -> None:
     """Refuse a GET with a body: a server may ignore the body, and so the filter in the body."""
     if body is not None and query is not None:
-        raise click.UsageError("--graphql sends a body. Leave out --json")
+        raise click.UsageError("--graphql sends a body of its own. Leave out --json")
     for option, value in (("--json", body), ("--graphql", query)):
         if value is not None and method == "GET":
             raise click.UsageError(f"{option} sends a POST. Leave out --method GET")
