@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"sandbox"},
     {"__init__"},
     {"session"},
+    {"lists"},
     {"oauth2", "parameters"},
     {"series"},
     {"auth", "pagination", "settings"},
