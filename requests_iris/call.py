@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
@@ -40,6 +41,7 @@ class Call:
         page of the caller.
     :ivar asked: the URL as sent, joined to the base URL; empty before the request.
     :ivar items_path: where the items are in a response, if the caller says so.
+    :ivar session_query: the parameters in every request of the session, encoded.
     :ivar sized: whether the caller says how many items a page has, in whatever spelling.
     :ivar pause: seconds to wait before the request.
     """
@@ -50,6 +52,7 @@ class Call:
     position: Position = field(default_factory=dict)
     asked: str = ""
     items_path: str | None = None
+    session_query: str = ""
     sized: bool = False
     pause: float = 0.0
 
@@ -59,11 +62,11 @@ class Call:
         method: str,
         url: Any,
         arguments: Mapping[str, Any],
-        session_params: Collection[str] = (),
+        session_params: Mapping[str, Any] = MappingProxyType({}),
     ) -> Call:
         """The request of the caller, for JSON.
 
-        :param session_params: names of parameters in every request of the session.
+        :param session_params: parameters in every request of the session.
         :raises SettingError: if the request cannot be sent, or can be sent only once.
         """
         # The transport retries a truncated page, unless the page is streamed.
@@ -72,7 +75,9 @@ class Call:
         whole_url = _with_params(url, arguments.pop("params", None))
         _check_named_once(whole_url, session_params)
         call = cls(method.upper(), whole_url, arguments)._asking_for_json()
-        return replace(call, sized=any(map(_is_size, (*call.params, *session_params))))
+        added = urlsplit(_with_params("", session_params)).query
+        sized = any(map(_is_size, (*call.params, *session_params)))
+        return replace(call, session_query=added, sized=sized)
 
     def __str__(self) -> str:
         """For a message: without the query and the user, which may be private."""
@@ -150,7 +155,7 @@ def _check_body(arguments: Mapping[str, Any]) -> None:
         )
     try:
         _body_of(data, members)
-    except (TypeError, ValueError, InvalidJSONError) as error:
+    except (TypeError, ValueError, RecursionError, InvalidJSONError) as error:
         name = "data" if data else "json"
         raise SettingError(f"{name} cannot be sent: {one_line(error)}", setting=name) from None
 

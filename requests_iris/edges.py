@@ -78,7 +78,7 @@ def sifted(
     seen = Counter(before.seen)
     watched = {*([start] if seen else ()), *(() if is_last else [end])}
     times = _watched_times(items, watched) if watched else ()
-    at_edge = [(n, time, _digest(items[n])) for n, time in enumerate(times) if time in watched]
+    at_edge = [(n, time, digest_of(items[n])) for n, time in enumerate(times) if time in watched]
     dropped = []
     for n, time, digest in at_edge:
         if time == start and seen[digest]:
@@ -123,7 +123,8 @@ def _time_in(item: Mapping[str, Any]) -> Any:
     return next((value for name, value in item.items() if folded(name) in _TIMES), None)
 
 
-def _digest(item: Any) -> str:
+def digest_of(item: Any) -> str:
+    """A hash of the content of an item."""
     return hashlib.sha256(json.dumps(item, sort_keys=True).encode()).hexdigest()[:16]
 
 

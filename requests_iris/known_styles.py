@@ -5,7 +5,8 @@ This module does no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from .call import FACTS, Call, Position
@@ -19,11 +20,14 @@ STYLES: tuple[type[PaginationStyle], ...] = (Connection, *REST_STYLES)
 
 
 def first_call(
-    method: str, url: Any, arguments: Mapping[str, Any], session_params: Collection[str] = ()
+    method: str,
+    url: Any,
+    arguments: Mapping[str, Any],
+    session_params: Mapping[str, Any] = MappingProxyType({}),
 ) -> Call:
     """The request of the caller, with pages as large as the API allows.
 
-    :param session_params: names of parameters in every request of the session.
+    :param session_params: parameters in every request of the session.
     :raises SettingError: if the request cannot be sent, or can be sent only once.
     """
     call = Call.of(method, url, arguments, session_params)

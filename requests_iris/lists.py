@@ -163,7 +163,8 @@ class ListInterface(_Session):
         all pages of each window. An item at the end of a window and at the start of the next window
         comes once. IRIS decides whether items exactly at `since` and `until` belong to the series.
         The times in the requests are whole seconds: `since` is rounded down, and `until` is rounded
-        up.
+        up. Pass whole seconds for exactly 14 days: rounding would add a second window, and so a
+        request.
 
         :param pin: the machine, as IRIS names the machine. A PIN may have any character.
         :param data_point: such as ``"CumulativeOperatingHours"`` or ``"Distance"``.
@@ -173,7 +174,8 @@ class ListInterface(_Session):
         :param lookback: moves the beginning back, to read late data again. Default: not at all.
         :param max_workers: the number of pages to read at the same time, also of later windows.
         :param resume: a resume point (:attr:`Walk.resume`) of the same call, with the same `since`,
-            `until` and `lookback`.
+            `until` and `lookback`. If late data has moved the items of the window since then, the
+            walk raises an :class:`IncompleteListError`, which names the time to read again from.
         :param request_arguments: arguments of :meth:`request` for every page: ``params``,
             ``headers``, ``timeout`` and so on.
         :raises SettingError: at once, for an unusable argument, such as a datetime without a time
@@ -195,7 +197,7 @@ class ListInterface(_Session):
             max_workers=1 if max_workers is None else max_workers,
             resume=resume,
             arguments=request_arguments,
-            session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
+            session_params=self.params if isinstance(self.params, Mapping) else {},
             afford=partial(self._afford_first, request_arguments) if self._quota else None,
         )
 
@@ -219,7 +221,7 @@ class ListInterface(_Session):
             max_workers=1 if max_workers is None else max_workers,
             resume=resume,
             whole_pages=whole_pages,
-            session_params=tuple(self.params) if isinstance(self.params, Mapping) else (),
+            session_params=self.params if isinstance(self.params, Mapping) else {},
             waits=Waits(
                 self.clock.sleep,
                 self._longest_wait,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
@@ -98,6 +98,7 @@ class Page(NamedTuple):
         say.
     :ivar whole_total: number of items of the whole list, or None if the server does not say.
     :ivar resume: the resume point after so many of the items.
+    :ivar before: the last item of the page that an earlier run has handed out, or nothing.
     """
 
     response: Response
@@ -105,6 +106,7 @@ class Page(NamedTuple):
     total: int | None
     whole_total: int | None
     resume: Callable[[int], dict[str, Any]]
+    before: Sequence[Any] = ()
 
 
 def begin(
@@ -118,7 +120,7 @@ def begin(
     resume: Mapping[str, Any] | None = None,
     whole_pages: bool = False,
     is_later: bool = False,
-    session_params: Collection[str] = (),
+    session_params: Mapping[str, Any] = MappingProxyType({}),
     waits: Waits = DEFAULT_WAITS,
     afford: Afford | None = None,
 ) -> Reading:
@@ -128,7 +130,7 @@ def begin(
     :param whole_pages: whether to refuse a resume point inside a page.
     :param is_later: whether the list continues an earlier list. A failure of the first request is a
         ListError then.
-    :param session_params: names of parameters that `request` adds to every URL.
+    :param session_params: parameters that `request` adds to every URL.
     :param afford: called once if the first page shows which pages follow.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
@@ -389,7 +391,8 @@ class Reading:
         points = self._points(style, call, len(found), position)
         left = found[self._skipped :] if self._skipped else found
         total = None if style.total is None else style.total - self.start.items
-        page = Page(response, left, total, style.whole_total, points.after)
+        before = found[self._skipped - 1 : self._skipped] if self._skipped else ()
+        page = Page(response, left, total, style.whole_total, points.after, before)
         self._pages += 1
         self._items += len(left)
         self._skipped = max(self._skipped - len(found), 0)

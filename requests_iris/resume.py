@@ -2,7 +2,8 @@
 
 A resume point is a dict for JSON: the position of a page, the number of items of this page that
 were handed out, and a mark of the list. The mark is a hash of method, path, parameters, body and
-items_path, and of all other members. So a different list and a changed resume point are refused.
+items_path, of the session's parameters, and of all other members. So a different list and a changed
+resume point are refused.
 This module does no I/O.
 """
 
@@ -157,6 +158,8 @@ def _hash_of(call: Call, position: Position) -> Any:
     told = [there.method, there.path, query, _body_of(there), *sorted(position.items(), key=repr)]
     if there.items_path is not None:
         told.append(there.items_path)
+    if there.session_query:
+        told.append({"session": sorted(parse_qsl(there.session_query, True), key=itemgetter(0))})
     return hashlib.sha256(repr(told).encode())
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial, wraps
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -23,8 +24,9 @@ from requests import Response
 
 from .call import Call
 from .clock import given_up
+from .document import changed
 from .during import During
-from .edges import Edges, Sifted, sifted, time_of
+from .edges import Edges, Sifted, digest_of, sifted, time_of
 from .errors import ListError, SettingError
 from .known_styles import first_call
 from .pagination import Page, Request, begin
@@ -59,13 +61,13 @@ def series(
     max_workers: int = 1,
     resume: Mapping[str, Any] | None = None,
     arguments: Mapping[str, Any],
-    session_params: Collection[str] = (),
+    session_params: Mapping[str, Any] = MappingProxyType({}),
     afford: Callable[[Iterable[str]], None] | None = None,
 ) -> Walk[Any]:
     """The items of a series. The arguments are checked now, the series is read lazily.
 
     :param arguments: all remaining arguments of `request`, for every page.
-    :param session_params: names of parameters that `request` adds to every URL.
+    :param session_params: parameters that `request` adds to every URL.
     :param afford: called before the first request, with the URLs of all windows.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
@@ -119,6 +121,8 @@ def _span(since: Any, until: Any, lookback: Any) -> Window:
     start = _checked("since", in_utc, "since", since)
     end = _checked("until", in_utc, "until", until)
     start, _ = _checked("lookback", span, start, end, lookback)
+    if start >= end:
+        return start, end  # Rounding could make a second of an empty time.
     second = end.replace(microsecond=0)
     is_whole = end == second or second == _LAST_SECOND
     return start.replace(microsecond=0), second if is_whole else second + timedelta(seconds=1)
@@ -147,11 +151,14 @@ class _Place:
     :ivar window: the number of the window, from 0; after the last window, the series is finished.
     :ivar page: the resume point in the window; None for the start of the window.
     :ivar edges: what is known of the items at the edges of the window.
+    :ivar last: inside a page, the digest of the last item that was handed out. Late data moves the
+        items of a window, often without a change of the number of pages.
     """
 
     window: int
     page: Mapping[str, Any] | None = None
     edges: Edges = field(default_factory=Edges)
+    last: str | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +188,7 @@ class _Series:
 
     def resume_at(self, place: _Place) -> dict[str, Any] | None:
         """The resume point at a place, as a new dict; None at the beginning."""
-        if place == _Place(0):
+        if place == _Place(0) and self.windows:
             return None
         members: dict[str, Any] = {
             "since": text_of_time(self.start),
@@ -194,6 +201,7 @@ class _Series:
             members |= {"page": dict(place.page)} if place.page else {}
             members |= {"seen": list(place.edges.seen)} if place.edges.seen else {}
             members |= {"end": list(place.edges.end)} if place.edges.end else {}
+            members |= {"last": place.last} if place.last else {}
         return {**members, "list": self._mark(members)}
 
     @cached_property
@@ -219,7 +227,8 @@ class _Series:
             return _Place(self.windows)
         edges = Edges(tuple(members.get("seen", ())), tuple(members.get("end", ())))
         page = members.get("page")
-        return _Place(members["window"], None if page is None else dict(page), edges)
+        page = None if page is None else dict(page)
+        return _Place(members["window"], page, edges, members.get("last"))
 
     def _why_refused(self, members: Mapping[str, Any]) -> str:
         ours = text_of_time(self.start), text_of_time(self.end)
@@ -257,6 +266,8 @@ class _Reading:
     def portions(self, place: _Place) -> Generator[Portion, None, None]:
         """The pages of all windows from a place on."""
         is_later = place != _Place(0)
+        if not self._series.windows:
+            yield Portion([], 0, None, partial(self._resume, lambda _: place), pages=0)
         later = range(place.window + 1, self._series.windows)
         if self._afford is not None and later:
             # The windows share slots. Each window has at least one page.
@@ -299,14 +310,17 @@ class _Reading:
             for page in pages:
                 fill()
                 begun = True
+                _check_before(page, place)
                 items, facts = sifted(page.items, window, place.edges, is_last=is_last)
-                after = partial(_place_after, place, page.resume, facts)
+                kept = [items]
+                after = partial(_place_after, place, page.resume, facts, kept)
                 del page  # A page is not kept during the next request.
                 count = len(items)
                 self._pages += 1
                 self._items += count
                 yield Portion(items, count, None, partial(self._resume, after))
                 del items
+                kept.clear()
                 place = after(count)
         except ListError as error:
             self._note(error, place, begun)
@@ -331,13 +345,27 @@ class _Reading:
         error.resume = cast("ResumePoint | None", resume)
 
 
+def _check_before(page: Page, place: _Place) -> None:
+    """:raises IncompleteListError: if a different item is now before the resume point."""
+    if place.last and page.before and digest_of(page.before[0]) != place.last:
+        raise changed(
+            "the window has changed since the resume point: late data came, or an item was "
+            "changed. Continuing would repeat or miss items"
+        )
+
+
 def _place_after(
-    place: _Place, resume: Callable[[int], Mapping[str, Any]], facts: Sifted, done: int
+    place: _Place,
+    resume: Callable[[int], Mapping[str, Any]],
+    facts: Sifted,
+    kept: list[list[Any]],
+    done: int,
 ) -> _Place:
     """The place after `done` of the items that a page adds.
 
     :param place: the place before the page.
     :param resume: the resume point in the window after so many of the items of the page.
+    :param kept: the list of the items, and after the last item nothing.
     """
     if done == 0 and facts.kept:
         return place
@@ -345,7 +373,8 @@ def _place_after(
     page, edges = resume(read), facts.edges_after(read)
     if "finished" in page:
         return _Place(place.window + 1, edges=edges.next_window())
-    return _Place(place.window, page, edges)
+    last = digest_of(kept[0][done - 1]) if "items" in page and kept and done else None
+    return _Place(place.window, page, edges, last)
 
 
 class _Ahead:

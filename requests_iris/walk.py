@@ -7,15 +7,15 @@ generator yields the portions, for example in ``pagination.py``. This module doe
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import CancelledError
+from functools import partial
 from itertools import chain, repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, cast
 
 from .clock import Interrupt, given_up
-from .errors import ListError
+from .errors import IncompleteListError, ListError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,12 +37,14 @@ class Portion(NamedTuple):
     :ivar items: the number of items in the elements.
     :ivar total: the number of items of the whole list; None if unknown.
     :ivar resume: returns the resume point after a number of elements.
+    :ivar pages: 0 if the part comes without a page.
     """
 
     elements: list[Any]
     items: int
     total: int | None
     resume: Callable[[int], Resume]
+    pages: int = 1
 
 
 # itertools.chain hands out the elements of the list iterators from `_Reader` at the speed of C, in
@@ -145,6 +147,8 @@ class _Now(NamedTuple):
     :ivar left: the iterator over the remaining elements. Nothing is counted for each element: the
         iterator knows the number of remaining elements.
     :ivar resume_after: returns the resume point after a number of elements.
+    :ivar resume_before: returns the resume point before the first element, which is the resume
+        point after the page before.
     :ivar size: the number of elements.
     :ivar pages: 1, or 0 before the first page.
     :ivar items: the number of items of the page.
@@ -152,6 +156,7 @@ class _Now(NamedTuple):
 
     left: Iterator[Any]
     resume_after: Callable[[int], Resume]
+    resume_before: Callable[[], Resume]
     size: int = 0
     pages: int = 0
     items: int = 0
@@ -172,17 +177,20 @@ class _Now(NamedTuple):
 
     @property
     def resume(self) -> Resume:
-        return self.resume_after(self.handed_out)
+        done = self.handed_out
+        return self.resume_before() if self.size and not done else self.resume_after(done)
 
     def then(self, portion: Portion) -> _Now:
-        elements, items, _, resume = portion
+        elements, items, _, resume, pages = portion
+        before = partial(self.resume_after, self.size)
         pages_before, items_before = self.pages_before + self.pages, self.items_before + self.items
-        return _Now(iter(elements), resume, len(elements), 1, items, pages_before, items_before)
+        return _Now(
+            iter(elements), resume, before, len(elements), pages, items, pages_before, items_before
+        )
 
-    def closed(self) -> _Now:
-        """The same counts, without the remaining elements."""
-        rest: repeat[None] = repeat(None, length_hint(self.left))
-        return self._replace(left=rest)
+    def closed(self, unread: int) -> _Now:
+        """The counts before the last `unread` elements, without these elements."""
+        return self._replace(left=repeat(None, unread))
 
 
 class _Reader(Generic[T]):
@@ -197,14 +205,15 @@ class _Reader(Generic[T]):
         self, portions: Generator[Portion, None, None], resume: Resume, total: int | None
     ) -> None:
         self._portions = portions
-        self._lock = threading.Lock()
+        # A signal handler may close the walk while its own thread has the lock, and no owner yet.
+        self._lock = threading.RLock()
         self._owner: int | None = None
         self._over = Interrupt()
-        self._is_torn = self._is_closed = False
+        self._is_reading = self._is_torn = self._is_broken = self._is_closed = False
         self._failed_at: tuple[Resume] | None = None
         self.total = total
         self.finished = False
-        self.now = _Now(iter(()), lambda _: resume)
+        self.now = _Now(iter(()), lambda _: resume, lambda: resume)
 
     @property
     def resume(self) -> dict[str, Any] | None:
@@ -215,12 +224,13 @@ class _Reader(Generic[T]):
         return self
 
     def __next__(self) -> Iterator[T]:
-        if self._owner == threading.get_ident():
+        thread = threading.get_ident()
+        if self._owner == thread:
             # The error ends the chain. Without an error of its own, the outer call would end early.
             self._is_torn = True
             raise ValueError("the walk is reading a page, and cannot be read by a hook")
         with self._lock:
-            self._owner = threading.get_ident()
+            self._owner = thread
             try:
                 if given_up.get() is not None:
                     return self._next()  # in a worker of a different walk, which ends the pauses
@@ -238,19 +248,42 @@ class _Reader(Generic[T]):
             raise StopIteration
         if length_hint(self.now.left):
             return self.now.left  # A different thread has just read the page.
+        if self._is_broken:
+            raise self._error_for_waiting_thread()
+        self._is_broken = True  # until the page has come
+        found = self._read()
+        self._is_broken = False
+        if self._is_closed:  # after `_is_reading` is false: `close` drops the rest, or this thread
+            self._drop()
+            raise CancelledError("A different thread has closed the walk.")
+        if found is None:
+            self.finished = True
+            raise StopIteration
+        return found
+
+    def _read(self) -> Iterator[T] | None:
+        """Reads a page, or several pages if pages are empty; None at the end."""
+        self._is_reading = True
         try:
             for portion in self._portions:
                 self._advance(portion)
-                if self._is_closed:
-                    self._drop()
-                    raise CancelledError("A different thread has closed the walk.")
-                if portion.elements:
+                if portion.elements or self._is_closed:
                     return self.now.left
         except ListError as error:
             self._failed_at = (None if error.resume is None else {**error.resume},)
             raise
-        self.finished = True
-        raise StopIteration
+        finally:
+            self._is_reading = False
+        return None
+
+    def _error_for_waiting_thread(self) -> IncompleteListError:
+        """The error for a thread that waited for a page, while the reading failed in another."""
+        return IncompleteListError(
+            "the list was not read to the end: reading a page failed in a different thread",
+            pages_read=self.now.pages_read,
+            items_read=self.now.items_read,
+            resume=cast("ResumePoint | None", self.resume),
+        )
 
     def _advance(self, portion: Portion) -> None:
         if self._is_torn:
@@ -261,18 +294,25 @@ class _Reader(Generic[T]):
     def close(self) -> None:
         if self.finished:
             return
-        if self._owner == threading.get_ident():
+        thread = threading.get_ident()
+        if self._owner == thread:
             raise ValueError("the walk is reading a page, and cannot be closed now")
         self._is_closed = True
-        self._over.set()
-        if self._lock.acquire(blocking=False):  # otherwise the thread that reads drops the rest
+        self._over.set()  # ends the pauses of a thread that reads a page
+        if self._is_reading:
+            return  # that thread drops the rest when the page comes
+        with self._lock:
+            self._owner = thread  # a signal handler must not close the walk a second time
             try:
                 self._drop()
             finally:
-                self._lock.release()
+                self._owner = None
 
     def _drop(self) -> None:
         """Drops the rest of the elements, and stops the reading."""
-        left, self.now = self.now.left, self.now.closed()
-        deque(left, maxlen=0)  # The chain has the same iterator, and must end too.
+        left = self.now.left
+        self.now = self.now.closed(length_hint(left))
+        # The chain has the same iterator, and must end too. A different thread may have taken an
+        # element from the iterator since the line before.
+        self.now = self.now.closed(len(list(left)))
         self._portions.close()

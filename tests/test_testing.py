@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from .support.pages import README, blocks
-
 pytest_plugins = ["pytester"]
 
 #: Packages that a test run must not load unless a test uses the fixtures.
@@ -232,12 +230,6 @@ def test_the_fixtures_and_the_mark_are_listed(run) -> None:
     result.stdout.fnmatch_lines(["iris_sandbox -- *testing.py:*", "*A local IRIS*"])
     result = run("", "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.iris_sandbox(*settings): *"])
-
-
-def test_the_example_of_the_readme_passes(run) -> None:
-    (example,) = blocks(README, "Testing without an account")
-    result = run(example.text)
-    result.assert_outcomes(passed=example.text.count("def test_"))
 
 
 def test_pytest_loads_the_plugin_by_its_entry_point(

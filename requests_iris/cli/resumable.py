@@ -106,6 +106,8 @@ def _failure_of(error: Exception) -> Failure:
 
 def _advice(spool: Spool, error: Exception | None) -> str:
     name, count = _name(spool.path), spool.count
+    if spool.is_deleted:
+        return f"{name} was deleted during the run: the next run starts from the beginning."
     listed = error.__cause__ if isinstance(error, Failure) else error
     is_over = isinstance(listed, ListError) and listed.resume is None
     if is_over or (isinstance(error, SettingError) and error.setting == "resume"):

@@ -19,6 +19,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import stat
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -69,7 +70,8 @@ def spool_of(target: Path) -> Path:
 class Spool:
     """A spool with a lock of this process. A command uses the spool in its main thread only.
 
-    Iterating yields all items from the beginning, item by item, any number of times.
+    Iterating yields all items from the beginning, item by item, any number of times, but not two
+    times at once.
 
     :ivar begun: when the first run began, as text.
     """
@@ -129,7 +131,8 @@ class Spool:
 
     def __iter__(self) -> Iterator[Item]:
         left = self._mark.end - self._head_size
-        with self.path.open("rb") as file:
+        # not by the path: a file that a user has deleted during the run still has all items
+        with os.fdopen(os.dup(self._file.fileno()), "rb") as file:
             file.seek(self._head_size)
             while left:
                 line = file.readline()
@@ -137,8 +140,15 @@ class Spool:
                 if not line.startswith(_LAST):
                     yield json.loads(line)[0]
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether a user has deleted the file during the run. A next run may have a new file."""
+        return not _is_file_at(self.path, self._file)
+
     def remove(self) -> None:
         """Delete the file."""
+        if self.is_deleted:
+            return
         try:
             self.path.unlink(missing_ok=True)
         except PermissionError:  # Windows deletes no open file
@@ -243,18 +253,31 @@ def _locked(path: Path) -> io.FileIO:
         # without a buffer, because a buffer writes the bytes of a failed write again when closed
         file = io.FileIO(_open(path), "r+")
         try:
+            # reading a pipe, for example of a different user, would wait forever
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise WrongSetting(
+                    f"{one_line(path, None)} is not a file of requests-iris. Delete the file, or "
+                    "choose another name for -o."
+                )
             if not lock(file.fileno()):
                 raise Failure(
                     f"{one_line(path, None)} is in use by another process. Wait until the process "
                     "ends, or choose another name for -o."
                 )
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                    return file
+            if _is_file_at(path, file):
+                return file
         except BaseException:
             file.close()
             raise
         file.close()
+
+
+def _is_file_at(path: Path, file: io.FileIO) -> bool:
+    """Whether an open file has the name `path`."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _open(path: Path) -> int:

@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from ..clock import Clock
-from ..errors import QuotaExceededError, SettingError
+from ..errors import SettingError
 from ..secret import Secret
 from .claim import Claim, claims_of, owner_key
 from .place import ledger_at
@@ -205,13 +205,10 @@ class Quota:
             affordable_in(claim, usage, now, needed[claim], draw)
             for claim, usage in zip(claims, usages, strict=True)
         ]
-        # a rule that never has enough slots at once comes first
-        ranks = [
-            math.inf if needed[claim] > claim.most(draw) else wait
-            for claim, wait in zip(claims, waits, strict=True)
-        ]
-        worst = max(range(len(claims)), key=ranks.__getitem__)
-        if ranks[worst] > self._max_wait:
+        worst = max(range(len(claims)), key=lambda index: waits[index])
+        short = [index for index, claim in enumerate(claims) if needed[claim] > claim.most(draw)]
+        worst = short[0] if short else worst
+        if waits[worst] > self._max_wait or short:
             raise self._unaffordable(
                 claims[worst], usages[worst], now, waits[worst], needed[claims[worst]], clock
             )
@@ -261,7 +258,7 @@ class Quota:
 
     def _unaffordable(
         self, claim: Claim, usage: Usage, now: float, wait: float, count: int, clock: Clock
-    ) -> QuotaExceededError:
+    ) -> Any:
         free = left(claim, usage, now)
         return refusal(
             claim,

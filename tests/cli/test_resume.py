@@ -277,6 +277,13 @@ class TestRefusals:
         assert get_all("x.csv", "--resume").exit_code == 1
         assert not Path("victim").exists()
 
+    def test_pipe_in_the_place_of_a_spool_is_refused_at_once(self, account: Sandbox) -> None:
+        os.mkfifo("x.csv.partial")
+        result = get_all("x.csv", "--resume")
+        assert result.exit_code == 2
+        assert "x.csv.partial is not a file of requests-iris. Delete the file" in result.stderr
+        assert account.seen == ()
+
     @pytest.mark.parametrize(
         "arguments",
         [
@@ -357,6 +364,19 @@ class TestSpool:
                 spool.append([b"7"], {"page": 7})  # in the place of a broken record
             with opened(path, IDENTITY) as spool:
                 assert list(spool) == [*items, 7]
+
+    def test_spool_that_a_user_deletes_during_the_run_keeps_all_items(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.partial"
+        with opened(path, IDENTITY) as spool:
+            spool.append([b"1"], {"page": 1})
+            path.unlink()
+            spool.append([b"2"], None, is_complete=True)
+            assert [list(spool), list(spool)] == [[1, 2], [1, 2]]
+            with opened(path, IDENTITY) as new:  # of the next run
+                new.append([b"3"], {"page": 1})
+                assert (spool.is_deleted, new.is_deleted) == (True, False)
+                spool.remove()
+        assert path.exists()
 
     def test_garbage_after_the_last_record_is_dropped(self, tmp_path: Path) -> None:
         """A loss of power may leave zeros."""
@@ -466,6 +486,17 @@ class TestEndsOfAProcess:
         assert told == (["Interrupted."] if number == signal.SIGINT else [])
         assert get(*command).exit_code == 0
         assert ids_in(Path("x.csv")) == account.asset_ids
+
+    def test_run_does_not_name_a_spool_that_a_user_has_deleted(self, account: Sandbox) -> None:
+        account.inject(Fault(delay=60), on="api", path=ASSETS, after=2)
+        process = start(account, [ASSETS, "--all", "-p", "size=50", "-o", "x.csv", "--resume"])
+        wait_until(lambda: account.count("api") == 3)
+        os.unlink("x.csv.partial")
+        os.kill(process.pid, signal.SIGTERM)
+        process.join(HUNG)
+        assert Path("stderr").read_text() == (
+            "x.csv.partial was deleted during the run: the next run starts from the beginning.\n"
+        )
 
     def test_run_with_resume_loses_no_item_on_a_full_disk(self, account: Sandbox) -> None:
         command = [ASSETS, "--all", "-p", "size=10", "-o", "x.jsonl", "--resume"]

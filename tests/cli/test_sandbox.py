@@ -16,9 +16,11 @@ import requests
 
 from requests_iris.cli.demo import ASSETS
 
-from ..readme_commands import README
+from ..support.pages import DOCS
 from ..support.paths import EVENTS, EVENTS_BODY
 from .run import COMMAND, run
+
+PAGE = DOCS / "howto" / "test-without-an-account.rst"
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -40,8 +42,8 @@ def test_sandbox_prints_variables_serves_and_stops_at_a_signal(stop):
     assert not os.path.exists(variables["CURL_CA_BUNDLE"])
 
 
-def test_commands_of_the_readme_reach_the_sandbox_and_leave_no_variables(tmp_path):
-    start, use = re.findall(r"^    \$ (.*iris\.env.*)$", README.read_text("utf-8"), re.MULTILINE)
+def test_commands_of_the_manual_reach_the_sandbox_and_leave_no_variables(tmp_path):
+    start, use = re.findall(r"^    \$ (.*iris\.env.*)$", PAGE.read_text("utf-8"), re.MULTILINE)
     environ = {**os.environ, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
     shell = {"cwd": tmp_path, "env": environ, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import reduce
 from urllib.parse import unquote
 
 import pytest
@@ -78,6 +79,7 @@ def test_a_plus_in_sort_travels_encoded(sandbox, iris, sort, in_url) -> None:
         ("json", {"when": {1}}),
         ("json", {"hours": float("nan")}),
         ("json", {"query": QUERY, "variables": "first"}),
+        ("json", reduce(lambda inner, _: [inner], range(100_000), [])),
     ],
 )
 def test_wrong_arguments_are_refused_before_the_first_item(sandbox, iris, setting, value) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 
 import pytest
@@ -88,6 +90,24 @@ def test_a_resume_point_is_refused_by_a_different_request(iris, then, now) -> No
     resume = resume_at(POSITIONS["pages"], ASSETS, method="POST", **then)
     with pytest.raises(SettingError, match="the same call"):
         iris.items(ASSETS, resume=resume, method="POST", **now)
+
+
+def test_a_resume_point_belongs_to_the_parameters_of_the_session(iris) -> None:
+    """A filter in the session's params makes a different list of each path."""
+    hours = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 1, 2, tzinfo=UTC)
+    for begin in (partial(iris.items, ASSETS), partial(iris.series, "SN00000001", "Hours", *hours)):
+        points = []
+        for iris.params in ({}, {"brand": "Acme", "type": 1}):
+            walk = begin()
+            next(walk)
+            points.append(walk.resume)
+        iris.params = {"type": "1", "brand": "Acme", "x": None}
+        next(begin(resume=points[1]))
+        with pytest.raises(SettingError, match="the same"):
+            begin(resume=points[0])
+        iris.params = {}
+        with pytest.raises(SettingError, match="the same"):
+            begin(resume=points[1])
 
 
 def test_a_resume_point_that_changes_after_the_call_does_not_matter(iris) -> None:

@@ -109,6 +109,23 @@ class TestWhole:
             ("2025-01-01T00:00:00Z", "2025-01-01T01:00:00Z"),
         ]
 
+    def test_an_empty_time_sends_nothing_and_is_finished(self, sandbox, iris):
+        """Half a second must not be rounded to a whole second."""
+        half = timedelta(seconds=0.5)
+        for since, until, lookback in [
+            (EPOCH, EPOCH, None),
+            (EPOCH + DAY, EPOCH, HOUR),
+            (EPOCH + half, EPOCH + half, None),
+            (EPOCH + half, EPOCH + half / 2, None),
+        ]:
+            call = (PIN, POINT, since, until)
+            walk = iris.series(*call, lookback=lookback)
+            assert (walk.resume, list(walk), walk.finished) == (None, [], True)
+            assert (walk.resume["finished"], walk.pages_read) == (True, 0)
+            again = iris.series(*call, lookback=lookback, resume=passed_on(walk.resume))
+            assert (list(again), again.finished, again.resume) == ([], True, walk.resume)
+        assert sandbox.seen == ()
+
     def test_local_times_become_utc_and_14_local_days_in_autumn_are_two_windows(
         self, sandbox, iris
     ):
@@ -251,6 +268,23 @@ class TestResume:
             resume = passed_on(walk.resume)
         assert found == list(iris.series(PIN, point, SINCE, UNTIL))
         assert found.count(measurement(0, point, EPOCH + 5 * HOUR)) == 3
+
+    @pytest.mark.parametrize("read", [7, 9, 10])
+    def test_late_data_between_two_runs_never_repeats_an_item(self, small, iris, read):
+        """Late data before the resume point moves all later items to the right."""
+        for hours, is_moved in [(5.5, True), (11.5, False)]:
+            call = (PIN, f"Late{read}x{hours * 2:.0f}", SINCE, UNTIL)
+            walk = iris.series(*call)
+            found = list(islice(walk, read))
+            small.add_late_data(*call[:2], [EPOCH + hours * HOUR])
+            rest = iris.series(*call, resume=passed_on(walk.resume))
+            if is_moved:
+                with pytest.raises(IncompleteListError, match="late data came") as caught:
+                    next(rest)
+                assert "again from here on, with since=2025-01-01T05:00:00Z" in str(caught.value)
+                assert caught.value.resume is rest.resume is None
+            else:
+                assert [*found, *rest] == list(iris.series(*call))
 
     def test_a_resume_point_is_a_new_dict_at_each_read(self, small, iris):
         walk = iris.series(PIN, POINT, SINCE, UNTIL)

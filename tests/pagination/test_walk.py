@@ -5,17 +5,22 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+import sys
+import threading
+from collections.abc import Generator, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from itertools import count, islice
+from types import FrameType
 
 import pytest
 
 from requests_iris import IncompleteListError, SettingError, Walk
 from requests_iris.sandbox import Fault
+from requests_iris.walk import Portion
 
 from ..support.paths import ASSETS, EVENTS, OPERATORS, PLANS, QUERY
+from ..support.waiting import HUNG
 from .lists import LISTS, answers, ids, the_whole, walkers
 
 #: The lists of all pagination styles, and a cursor list that is read backwards.
@@ -274,7 +279,100 @@ class TestAnEndInTheMiddle:
         assert (ends(walk.resume)["page"], walk.items_read) == (1, 10)
 
 
+def nine_items() -> Generator[Portion, None, None]:
+    """The numbers from 0 to 8, in pages of three."""
+    for first in (0, 3, 6):
+        page = [first, first + 1, first + 2]
+        yield Portion(page, 3, 9, lambda done, first=first: {"after": first + done})
+
+
+def test_ctrl_c_at_any_moment_keeps_the_counts_and_the_resume_point() -> None:
+    """Python looks for signals at calls, so Ctrl-C comes at each call in turn."""
+    for moment in count(1):
+        walk: Walk[int] = Walk.over(nine_items())
+        found: list[int] = []
+        with suppress(KeyboardInterrupt), interrupted_at(moment):
+            for item in walk:
+                found.append(item)
+        assert found == list(range(len(found)))
+        assert walk.items_read - len(found) in (0, 1)  # Ctrl-C may come before append()
+        assert walk.resume == ({"after": walk.items_read} if walk.items_read else None)
+        walk.close()
+        assert next(walk, None) is None
+        if walk.finished:
+            break
+    assert moment > 30
+
+
+@contextmanager
+def interrupted_at(moment: int) -> Iterator[None]:
+    """A KeyboardInterrupt in one of the calls in the block, where Python looks for signals."""
+    calls = iter(range(1, moment + 1))
+
+    def interrupt(frame: FrameType, event: str, argument: object) -> None:
+        is_moment = event in ("call", "c_return") and argument is not sys.setprofile
+        if is_moment and next(calls, None) == moment:
+            raise KeyboardInterrupt  # which also ends the profile
+
+    sys.setprofile(interrupt)
+    yield
+    sys.setprofile(None)
+
+
 class TestThreads:
+    @pytest.mark.parametrize("kind", [IncompleteListError, KeyboardInterrupt])
+    def test_an_error_in_one_thread_is_an_error_in_each_thread_that_waits_for_the_page(
+        self, iris, kind
+    ) -> None:
+        """A quiet end would be half a list."""
+        reading, waiting, number = threading.Event(), threading.Event(), count()
+
+        def fail(response, **_) -> None:
+            if next(number) == 1:
+                reading.set()
+                assert waiting.wait(HUNG)
+                raise kind("the page is broken")
+
+        def rest_of_a_waiting_thread() -> list:
+            assert reading.wait(HUNG)
+            # The first call in this thread is the call that asks the walk for a page.
+            sys.setprofile(lambda _, event, __: event == "call" and waiting.set())
+            try:
+                return list(walk)
+            finally:
+                sys.setprofile(None)
+
+        walk = iris.items(ASSETS, params={"size": 100}, hooks={"response": fail})
+        found = list(islice(walk, 100))
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.submit(list, walk), pool.submit(rest_of_a_waiting_thread)
+            assert isinstance(first.exception(), kind)
+            error = second.exception()
+        assert isinstance(error, IncompleteListError)
+        assert "in a different thread" in str(error)
+        assert (error.items_read, error.pages_read, error.resume) == (100, 1, walk.resume)
+        assert not walk.finished
+        resumed = iris.items(ASSETS, params={"size": 100}, resume=walk.resume)
+        assert found + list(resumed) == list(iris.items(ASSETS))
+
+    def test_a_walk_that_a_thread_closes_during_a_request_continues_from_its_resume_point(
+        self, iris
+    ) -> None:
+        def close(response, **_) -> None:
+            if len(found) == 100:
+                pool.submit(walk.close).result(HUNG)
+
+        found = []
+        walk = iris.items(ASSETS, params={"size": 100}, hooks={"response": close})
+        with ThreadPoolExecutor(1) as pool:
+            found.extend(islice(walk, 100))
+            with pytest.raises(CancelledError):
+                found.extend(walk)
+        assert (len(found), walk.items_read, walk.finished) == (100, 100, False)
+        assert not list(walk)
+        resumed = iris.items(ASSETS, params={"size": 100}, resume=walk.resume)
+        assert ids(found + list(resumed)) == ids(the_whole("assets"))
+
     def test_threads_that_share_a_walk_get_each_item_once(self, iris) -> None:
         for workers in (1, 3):
             walk = iris.items(ASSETS, params={"size": 10}, max_workers=workers)

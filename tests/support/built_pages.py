@@ -49,7 +49,7 @@ def main() -> int:
         return 1
     broken = list(broken_links(folder))
     print(*broken, sep="\n", end="\n" if broken else "")
-    print(f"{len(broken)} broken links")
+    print(f"{folder / 'index.html'}: {len(broken)} broken links")
     return 1 if broken else 0
 
 

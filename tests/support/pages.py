@@ -118,8 +118,10 @@ class Reader:
 
     def __enter__(self) -> Reader:
         log = _Log()
-        logging.getLogger("requests_iris").addHandler(log)
-        self.background.callback(logging.getLogger("requests_iris").removeHandler, log)
+        logger = logging.getLogger("requests_iris")
+        logger.addHandler(log)
+        self.background.callback(logger.removeHandler, log)
+        self.background.callback(logger.setLevel, logger.level)
         self.hidden.update(sandbox=self.sandbox, page=self.names, logged=log.messages)
         self.background.callback(os.environ.update, dict(os.environ))
         self.background.callback(os.environ.clear)

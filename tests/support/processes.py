@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from multiprocessing import forkserver
 
 context = multiprocessing.get_context("forkserver")
 # The server imports the modules with the work of the processes once. There is one server for all
@@ -17,3 +18,6 @@ context.set_forkserver_preload(
         "tests.integration.test_store_kills",
     ]
 )
+# The server keeps the environment of its start for all processes, so the server starts before any
+# test sets a variable such as REQUESTS_CA_BUNDLE.
+forkserver.ensure_running()
