@@ -230,10 +230,7 @@ class Resend:
         start = time.perf_counter()
         response = adapter_send(request, **settings)
         response.elapsed = timedelta(seconds=time.perf_counter() - start)
-        _conceal_token(rejected)
-        response.history.append(rejected)
-        response.request = request
-        response._iris_rejected = rejected  # type: ignore[attr-defined]
+        _put_after(rejected, response, request)
         if 200 <= response.status_code < 300:
             source.accept(url)
         renewed = token_on(request)
@@ -308,6 +305,14 @@ def _copy_after(response: Response) -> PreparedRequest:
         extract_cookies_to_jar(cookies, response.request, response.raw)
         request.prepare_cookies(cookies)
     return request
+
+
+def _put_after(rejected: Response, response: Response, request: PreparedRequest) -> None:
+    """Puts a 401 into the history of the response to the resend."""
+    _conceal_token(rejected)
+    response.history.append(rejected)
+    response.request = request
+    response._iris_rejected = rejected  # type: ignore[attr-defined]
 
 
 def with_rejected(response: Response) -> Response:

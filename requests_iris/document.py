@@ -20,7 +20,7 @@ Document = dict[str, Any]
 ITEMS_PATHS = ("content", "Equipment", "equipment", "data.result")
 #: Largest plausible count. Many programs cannot hold a larger number.
 MOST = 2**53
-#: Characters of a name that are compared. Every known name is shorter.
+#: Characters of a name to compare. Every known name is shorter.
 LONGEST = 100
 #: Members that can report a missing part of the page, folded.
 _FAULTS = frozenset(("ispartial", "errors", "status"))

@@ -1,4 +1,4 @@
-"""The items at the edges of windows: an item that two windows have comes once.
+"""The items at the edges of windows: an item of two windows comes once.
 
 IRIS counts both ends of a window in. So an item at the end of a window comes again at the start of
 the next window. Two items are the same if both have the time of the edge and equal content. This
@@ -26,8 +26,8 @@ _TIMES = frozenset(("datetime", "timestamp", "time", "eventdatetime"))
 class Edges:
     """Digests of the items at both ends of a window.
 
-    :ivar seen: items at the start that came with the window before, and not with this window yet.
-    :ivar end: items at the end that were handed out.
+    :ivar seen: items at the start from the window before, which have not come with this window.
+    :ivar end: items at the end, handed out already.
     """
 
     seen: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Sifted:
     :ivar before: the edges before the page.
     :ivar size: the number of items of the page.
     :ivar kept: the numbers of the items to hand out.
-    :ivar dropped: numbers and digests of the items that were left out.
+    :ivar dropped: numbers and digests of the omitted items.
     :ivar at_end: numbers and digests of the items at the end of the window.
     """
 
@@ -70,7 +70,7 @@ class Sifted:
 def sifted(
     items: list[Any], window: Window, before: Edges, *, is_last: bool
 ) -> tuple[list[Any], Sifted]:
-    """The items of a page that did not come with the window before, and the facts about them.
+    """The new items of a page, without the items from the window before, and facts about the page.
 
     :param is_last: whether no window follows.
     """
@@ -92,7 +92,7 @@ def sifted(
 
 
 def _watched_times(items: list[Any], watched: Iterable[datetime]) -> Iterator[datetime | None]:
-    """For each item the time, or None if the time is not one of `watched`, or is unknown.
+    """The time of each item, or None if the time is unknown or not in `watched`.
 
     Times as IRIS spells the times are compared as text, which takes a tenth of the time.
     """

@@ -19,7 +19,7 @@ class Forkable(Protocol):
         """Called in the only thread of the child, before any other code."""
 
 
-# By id, because a subclass may define its own equality. Threads need no lock: CPython changes the
+# By id, because a subclass may redefine equality. Threads need no lock: CPython changes the
 # dictionary in a single step.
 _registered: weakref.WeakValueDictionary[int, Forkable] = weakref.WeakValueDictionary()
 
@@ -29,22 +29,22 @@ def register(item: Forkable) -> None:
     _registered[id(item)] = item
 
 
-#: Seconds to wait for a lock before a fork. A thread that hangs must not stop the fork.
+#: Seconds to wait for a lock before a fork. A thread may hang, and must not stop the fork.
 HELD_WITHIN = 5.0
 _locks: list[threading.Lock] = []
 _held: list[threading.Lock] = []
 
 
 def hold(lock: threading.Lock) -> None:
-    """Holds `lock` during each fork, so that no other thread is inside at that moment.
+    """Holds `lock` during each fork, so that no other thread is inside.
 
-    For code whose own locks a child cannot reset, such as a C library. Kept for ever.
+    For a library in C with locks of its own, which a child cannot reset. Kept for ever.
     """
     _locks.append(lock)
 
 
 def _hold_all() -> None:
-    # Two threads that fork at once take turns: the second thread waits here for the locks.
+    # If two threads fork at once, the second thread waits here for the locks.
     _held[:] = [lock for lock in _locks if lock.acquire(timeout=HELD_WITHIN)]
 
 

@@ -1,4 +1,4 @@
-"""The error of a failed page: a ListError, and also the exception of plain requests.
+"""The error of a page that failed: a ListError, and also the exception of plain requests.
 
 Code around a loop over pages has ``except requests.ConnectionError``, ``except requests.Timeout``
 or ``except InvalidGrantError``. The ListError must not pass by these clauses. Therefore the class
@@ -9,20 +9,78 @@ of the error has two bases: a class of ListError, and the class of the cause. Ra
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 from functools import lru_cache, partial
 from types import new_class
 from typing import Any, TypeVar
 
-from .errors import ListError
+from requests import JSONDecodeError, RequestException, Response
+
+from .document import Document
+from .errors import IncompleteListError, ListError
+from .problems import problem_of
+from .text import one_line
 
 _List = TypeVar("_List", bound=ListError)
+
+#: Characters of a network error in a message.
+LIMIT = 600
+#: Private parts of the URLs in an error's text: the query, and the user.
+_PRIVATE = re.compile(r"\?\S+|(?<=//)[^/\s]*@")
 
 #: Members of a ListError. A property in the class of the cause must not hide a ListError's member.
 _OWN = (
     *("pages_read", "items_read", "resume", "keys", "errors", "retryable", "request", "response"),
     *("retry_after", "complexity", "limit"),
 )
+
+
+def failed_page(error: RequestException) -> IncompleteListError:
+    """The error of a later page without a response, also of the class of the cause."""
+    told = one_line(_PRIVATE.sub("", str(error)), LIMIT)
+    # The error of a caller's adapter may have skipped the constructor of its base.
+    request, response = getattr(error, "request", None), getattr(error, "response", None)
+    incomplete = IncompleteListError(
+        f"the page could not be read ({type(error).__name__}: {told})",
+        retryable=bool(getattr(error, "retryable", may_come_later(response))),
+        request=request,
+        response=response,
+    )
+    return caused_by(incomplete, error)
+
+
+def page_of(response: Response, document: Any, fault: Exception | None) -> Document:
+    """The JSON of a page.
+
+    :param document: the JSON of the response, or None with the `fault` of the JSON.
+    :raises IncompleteListError: if the response is no page.
+    """
+    if not response.ok:
+        told = one_line(problem_of(response) or response.reason)
+        raise IncompleteListError(
+            f"the server answered with {response.status_code} {told}", response=response
+        )
+    if not isinstance(document, dict):
+        kind = one_line(response.headers.get("Content-Type", "no content type"))
+        raise IncompleteListError(
+            f"the page is no JSON object, but {kind}{_why(fault)}",
+            retryable=True,
+            response=response,
+        )
+    return document
+
+
+def _why(fault: Exception | None) -> str:
+    """The reason why JSON could not be read, if the response may be JSON."""
+    if isinstance(fault, RecursionError):
+        return " that is nested too deeply"
+    return "" if fault is None or isinstance(fault, JSONDecodeError) else f" ({one_line(fault)})"
+
+
+def may_come_later(response: Response | None) -> bool:
+    """Whether a later request for the same page may succeed."""
+    return response is None or response.status_code in (408, 429) or response.status_code >= 500
 
 
 def caused_by(error: _List, cause: BaseException) -> _List:

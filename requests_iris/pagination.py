@@ -8,7 +8,6 @@ checking pages, and adding the resume point to errors. The meaning of a page is 
 from __future__ import annotations
 
 import logging
-import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -20,7 +19,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from requests import HTTPError, JSONDecodeError, RequestException, Response
+from requests import HTTPError, RequestException, Response
 
 from .call import Call, Position
 from .clock import Clock
@@ -30,8 +29,7 @@ from .during import During
 from .errors import IncompleteListError, ListError, QuotaExceededError, SettingError
 from .hints import headers_leading_on
 from .known_styles import first_call, style_asked, style_of
-from .page_errors import caused_by
-from .problems import problem_of
+from .page_errors import caused_by, failed_page, may_come_later, page_of
 from .progress import Progress, progress_of
 from .resume import PagePoints, Point, Start, end_of, resumed
 from .retry import DEFAULT_RETRY, handled_by_caller
@@ -41,39 +39,38 @@ from .text import one_line
 from .walk import Portion, Walk
 from .workers import workers
 
-__all__ = ["Page", "Progress", "begin", "items", "pages", "progress_of", "responses"]
+__all__ = ["Page", "Progress", "Reading", "Waits", "begin", "items", "progress_of", "responses"]
 
 if TYPE_CHECKING:
     from .types import ResumePoint
 
 log = logging.getLogger("requests_iris")
 
-#: Default of the longest wait in seconds.
-LONGEST_WAIT: float = DEFAULT_RETRY.backoff_max
 #: How often one page waits for points.
 WAITS = 5
-#: Characters of a network error in a message.
-ERROR_LIMIT = 600
-
-#: Private parts of the URLs in an error's text: the query, and the user.
-_PRIVATE = re.compile(r"\?\S+|(?<=//)[^/\s]*@")
 
 #: ``Session.request``.
 Request = Callable[..., Response]
 #: Called with the response of the first page, and the URLs of all pages after the first.
 Afford = Callable[[Response, Iterable[str]], None]
 #: A call, and the page that the call brought.
-_Answer = tuple[Call, Response, Document]
+_Fetched = tuple[Call, Response, Document]
 #: A call under way, or waiting for a worker.
-_Begun = tuple[Call, Future[_Answer]]
+_Begun = tuple[Call, Future[_Fetched]]
 
 
-class _Waits(NamedTuple):
-    """How a walk waits, as in :func:`begin`."""
+class Waits(NamedTuple):
+    """How a walk waits until GraphQL has points again.
 
-    sleep: Callable[[float], object]
-    longest: float
-    on_rate_limited: Callable[[float], object] | None
+    :ivar sleep: waits so many seconds, on the clock of the session.
+    :ivar longest: the longest wait in seconds.
+    :ivar on_rate_limited: called with the seconds until the server has points again, before the
+        wait or the error, and perhaps in a worker thread.
+    """
+
+    sleep: Callable[[float], object] = Clock.sleep
+    longest: float = DEFAULT_RETRY.backoff_max
+    on_rate_limited: Callable[[float], object] | None = None
 
     def before(self, again: Again, left: int) -> bool:
         """Waits before the same page is sent again; False if the page must not be sent again.
@@ -87,6 +84,10 @@ class _Waits(NamedTuple):
         log.warning("%s: the same page is sent again in %.1f s", again.reason, again.wait)
         self.sleep(again.wait)
         return True
+
+
+#: Waits on the clock of the system, as long as the default retries.
+DEFAULT_WAITS = Waits()
 
 
 class Page(NamedTuple):
@@ -108,36 +109,6 @@ class Page(NamedTuple):
     before: Sequence[Any] = ()
 
 
-def pages(
-    request: Request,
-    url: Any,
-    arguments: Mapping[str, Any] = MappingProxyType({}),
-    *,
-    method: str = "GET",
-    items_path: str | None = None,
-    max_workers: int = 1,
-    resume: Mapping[str, Any] | None = None,
-    session_params: Mapping[str, Any] = MappingProxyType({}),
-    sleep: Callable[[float], object] = Clock.sleep,
-    longest_wait: float = LONGEST_WAIT,
-    on_rate_limited: Callable[[float], object] | None = None,
-) -> Generator[Page, None, None]:
-    """Every page of a list, in order: the pages of :func:`begin`."""
-    return begin(
-        request,
-        url,
-        arguments,
-        method=method,
-        items_path=items_path,
-        max_workers=max_workers,
-        resume=resume,
-        session_params=session_params,
-        sleep=sleep,
-        longest_wait=longest_wait,
-        on_rate_limited=on_rate_limited,
-    )[0]
-
-
 def begin(
     request: Request,
     url: Any,
@@ -150,37 +121,21 @@ def begin(
     whole_pages: bool = False,
     is_later: bool = False,
     session_params: Mapping[str, Any] = MappingProxyType({}),
-    sleep: Callable[[float], object] = Clock.sleep,
-    longest_wait: float = LONGEST_WAIT,
-    on_rate_limited: Callable[[float], object] | None = None,
+    waits: Waits = DEFAULT_WAITS,
     afford: Afford | None = None,
-) -> tuple[Generator[Page, None, None], Start]:
-    """The pages of a list, in order, and where the reading begins.
-
-    The arguments are checked now, the list is read lazily.
+) -> Reading:
+    """Begins to read a list. The arguments are checked now, the list is read lazily.
 
     :param arguments: all remaining arguments of `request`, for every page.
     :param whole_pages: whether to refuse a resume point inside a page.
     :param is_later: whether the list continues an earlier list. A failure of the first request is a
         ListError then.
     :param session_params: parameters that `request` adds to every URL.
-    :param sleep: waits so many seconds, on the clock of the session.
-    :param longest_wait: the longest wait in seconds.
-    :param on_rate_limited: called with the seconds until the server has points again, before the
-        wait or the error, and perhaps in a worker thread.
     :param afford: called once if the first page shows which pages follow.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
-    :raises ListError: during the iteration, if the list cannot be read whole.
     """
-    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
-        raise SettingError(
-            f"max_workers must be 1 or more, not {max_workers!r}", setting="max_workers"
-        )
-    if not (items_path is None or isinstance(items_path, str)):
-        raise SettingError(
-            f"items_path must be text or None, not {items_path!r}", setting="items_path"
-        )
+    _check_arguments(max_workers, items_path)
     call = replace(first_call(method, url, arguments, session_params), items_path=items_path)
     signature(request).bind(call.method, call.url, **call.arguments)
     start = Start(call) if resume is None else resumed(call, resume)
@@ -189,30 +144,36 @@ def begin(
             "resume is inside a page, so pages() would repeat items. Continue with items()",
             setting="resume",
         )
-    waits = _Waits(sleep, longest_wait, on_rate_limited)
-    reading = _Reading(request, call, start, waits, is_later=is_later, afford=afford)
-    return reading.pages(max_workers), start
+    return Reading(request, call, start, max_workers, waits, is_later=is_later, afford=afford)
 
 
-def responses(found: Generator[Page, None, None], start: Start | None = None) -> Walk[Response]:
+def _check_arguments(max_workers: Any, items_path: Any) -> None:
+    """:raises SettingError: for a wrong argument."""
+    if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
+        raise SettingError(
+            f"max_workers must be 1 or more, not {max_workers!r}", setting="max_workers"
+        )
+    if not (items_path is None or isinstance(items_path, str)):
+        raise SettingError(
+            f"items_path must be text or None, not {items_path!r}", setting="items_path"
+        )
+
+
+def responses(reading: Reading) -> Walk[Response]:
     """The responses of the pages. Closing the walk ends the reading."""
-    return _walk(_portions_of_responses(found), start)
+    return _walk(reading, _portions_of_responses(reading.pages()))
 
 
-def items(
-    found: Generator[Page, None, None],
-    progress: AbstractContextManager[Progress | None],
-    start: Start | None = None,
-) -> Walk[Any]:
+def items(reading: Reading, progress: AbstractContextManager[Progress | None]) -> Walk[Any]:
     """Every item of the pages. One page is kept at a time. Closing the walk ends the reading.
 
     :param progress: entered when the reading begins, and left when the reading ends in any way.
     """
-    return _walk(_portions_of_items(found, progress), start)
+    return _walk(reading, _portions_of_items(reading.pages(), progress))
 
 
-def _walk(portions: Generator[Portion, None, None], start: Start | None) -> Walk[Any]:
-    return Walk.over(portions, start.resume, start.total) if start else Walk.over(portions)
+def _walk(reading: Reading, portions: Generator[Portion, None, None]) -> Walk[Any]:
+    return Walk.over(portions, reading.start.resume, reading.start.total)
 
 
 def _portions_of_responses(
@@ -247,15 +208,19 @@ def _portions_of_items(
             del page
 
 
-class _Reading:
-    """One reading of a list. Workers share `read` only, and `read` changes nothing."""
+class Reading:
+    """One reading of a list, from :func:`begin`. Workers share `read` only, which changes nothing.
+
+    :ivar start: where the reading begins.
+    """
 
     def __init__(
         self,
         request: Request,
         call: Call,
         start: Start,
-        waits: _Waits,
+        max_workers: int,
+        waits: Waits,
         *,
         is_later: bool,
         afford: Afford | None,
@@ -263,7 +228,8 @@ class _Reading:
         self._request = request if afford is None else partial(self._marked, request)
         self._afford = afford
         self._call = call  # of the caller, also after a resume point
-        self._start = start
+        self.start = start
+        self._max_workers = max_workers
         self._skipped = start.items
         self._waits = waits
         self._is_later = is_later or bool(start.resume)
@@ -271,11 +237,15 @@ class _Reading:
         self._pages = 0
         self._items = 0
 
-    def pages(self, max_workers: int) -> Generator[Page, None, None]:
-        if self._start.is_finished:
+    def pages(self) -> Generator[Page, None, None]:
+        """The pages in order.
+
+        :raises ListError: if the list cannot be read whole.
+        """
+        if self.start.is_finished:
             return
-        call = self._start.call
-        yield from self._ahead(call, max_workers) if max_workers > 1 else self._one_by_one(call)
+        read = self._ahead if self._max_workers > 1 else self._one_by_one
+        yield from read(self.start.call)
 
     def _one_by_one(self, call: Call) -> Generator[Page, None, None]:
         while True:
@@ -288,7 +258,7 @@ class _Reading:
             self._refuse(following, refusal)
             call = following
 
-    def _ahead(self, call: Call, max_workers: int) -> Generator[Page, None, None]:
+    def _ahead(self, call: Call) -> Generator[Page, None, None]:
         """The first page shows the style; then the workers read as many pages at once.
 
         If each page names only the next page, the next page is read while the caller uses the page
@@ -299,12 +269,12 @@ class _Reading:
         if following and (refusal := self._refusal(call, page)):
             yield page
             self._refuse(following, refusal)
-        with workers(max_workers) as pool:
+        with workers(self._max_workers) as pool:
             if calls is not None:
                 begun = ((each, pool.submit(self.read, each)) for each in calls)
                 # Two calls per worker: a worker never waits while the caller uses a page. All are
                 # submitted before the caller uses the first page, which may take long.
-                pending = deque(islice(begun, 2 * max_workers))
+                pending = deque(islice(begun, 2 * self._max_workers))
                 yield page
                 del page
                 yield from self._in_order(pending, begun)
@@ -356,14 +326,14 @@ class _Reading:
             yield page
             del page
 
-    def read(self, call: Call) -> _Answer:
+    def read(self, call: Call) -> _Fetched:
         """A page, with the call that brought the page: the page may be smaller than in `call`."""
         call, response, document, fault = self._sent(call)
         try:
             style_asked(call).check_errors(call, document, response)
-            return call, response, _checked(document, response, fault)
+            return call, response, page_of(response, document, fault)
         except ListError as error:
-            error.retryable = error.retryable or _may_come_later(response)
+            error.retryable = error.retryable or may_come_later(response)
             cause = fault if response.ok else HTTPError()
             if cause is None:
                 raise
@@ -398,7 +368,7 @@ class _Reading:
         with During(handled_by_caller, partial(_asks_again, call, style)):
             return self._request(call.method, call.url, **call.arguments)
 
-    def _next(self, call: Call, fetch: Callable[[], _Answer]) -> tuple[Page, Call | None]:
+    def _next(self, call: Call, fetch: Callable[[], _Fetched]) -> tuple[Page, Call | None]:
         """The next page in order, checked, and the call for the following page."""
         with self._noting(call):
             call, response, document = fetch()
@@ -420,7 +390,7 @@ class _Reading:
                 )
         points = self._points(style, call, len(found), position)
         left = found[self._skipped :] if self._skipped else found
-        total = None if style.total is None else style.total - self._start.items
+        total = None if style.total is None else style.total - self.start.items
         before = found[self._skipped - 1 : self._skipped] if self._skipped else ()
         page = Page(response, left, total, style.whole_total, points.after, before)
         self._pages += 1
@@ -468,9 +438,9 @@ class _Reading:
             is_first = not (self._pages or self._is_later)
             if is_first or response is not None:
                 raise  # as with plain requests, or for a resume point of a different style
-            incomplete = _incomplete(error)
-            self._note(incomplete, call)
-            raise incomplete from error
+            failed = failed_page(error)
+            self._note(failed, call)
+            raise failed from error
         except RecursionError:
             if response is None:
                 raise
@@ -481,7 +451,7 @@ class _Reading:
     def _resume_before(self, call: Call) -> dict[str, Any] | None:
         """The resume point before a page: the beginning, the passed point, or the position."""
         if not self._pages:
-            return self._start.resume
+            return self.start.resume
         return Point(self._call, call.position).at(self._skipped)
 
     def _note(self, error: ListError, call: Call) -> None:
@@ -489,20 +459,6 @@ class _Reading:
         error.pages_read, error.items_read = self._pages, self._items
         resume = None if error._must_restart else self._resume_before(call)
         error.resume = cast("ResumePoint | None", resume and dict(resume))
-
-
-def _incomplete(error: RequestException) -> IncompleteListError:
-    """The error of a later page without a response, also of the class of the cause."""
-    told = one_line(_PRIVATE.sub("", str(error)), ERROR_LIMIT)
-    # The error of a caller's adapter may have skipped the constructor of its base.
-    request, response = getattr(error, "request", None), getattr(error, "response", None)
-    incomplete = IncompleteListError(
-        f"the page could not be read ({type(error).__name__}: {told})",
-        retryable=bool(getattr(error, "retryable", _may_come_later(response))),
-        request=request,
-        response=response,
-    )
-    return caused_by(incomplete, error)
 
 
 def _asks_again(call: Call, style: type[PaginationStyle], response: Response) -> bool:
@@ -516,32 +472,3 @@ def _json_of(response: Response) -> tuple[Any, Exception | None]:
         return json_of(response), None
     except (ValueError, RecursionError) as error:
         return None, error
-
-
-def _checked(document: Any, response: Response, fault: Exception | None) -> Document:
-    """:raises IncompleteListError: if the response is no page."""
-    if not response.ok:
-        told = one_line(problem_of(response) or response.reason)
-        raise IncompleteListError(
-            f"the server answered with {response.status_code} {told}", response=response
-        )
-    if not isinstance(document, dict):
-        kind = one_line(response.headers.get("Content-Type", "no content type"))
-        raise IncompleteListError(
-            f"the page is no JSON object, but {kind}{_why(fault)}",
-            retryable=True,
-            response=response,
-        )
-    return document
-
-
-def _why(fault: Exception | None) -> str:
-    """The reason why JSON could not be read, if the response may be JSON."""
-    if isinstance(fault, RecursionError):
-        return " that is nested too deeply"
-    return "" if fault is None or isinstance(fault, JSONDecodeError) else f" ({one_line(fault)})"
-
-
-def _may_come_later(response: Response | None) -> bool:
-    """Whether a later request for the same page may succeed."""
-    return response is None or response.status_code in (408, 429) or response.status_code >= 500

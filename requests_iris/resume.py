@@ -51,11 +51,6 @@ class Point:
         return {**self._position, **inside, "list": mark.hexdigest()[:16]}
 
 
-def resume_point(call: Call, position: Position) -> dict[str, Any]:
-    """The resume point at the beginning of the page at `position`."""
-    return Point(call, position).at()
-
-
 def end_of(call: Call, total: int | None) -> Point:
     """The point at the end of a list.
 

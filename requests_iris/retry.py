@@ -90,10 +90,10 @@ def retry_of(setting: Retry | int | None) -> Retry:
 class NextTry:
     """The decision to retry a request.
 
-    `reason`: the fault, for the log.
-    `retries`: the rest of the policy.
-    `response`: urllib3's response, or None after an error.
-    `wait`: seconds until the retry, or None if the policy pauses by its own method.
+    :ivar reason: the fault, for the log.
+    :ivar retries: the rest of the policy.
+    :ivar response: urllib3's response, or None after an error.
+    :ivar wait: seconds until the retry, or None if the policy pauses by its own method.
     """
 
     reason: str

@@ -75,7 +75,7 @@ def series(
     path = _path(pin, data_point, ACCOUNT if account is None else account)
     whole = _span(since, until, lookback)
     call = first_call("GET", _url(path, whole), arguments, session_params)
-    begin(request, call.url, call.arguments, max_workers=max_workers)[0].close()  # checks
+    begin(request, call.url, call.arguments, max_workers=max_workers)  # checks the arguments
     found = _Series(call, path, *whole)
     place = _Place(0) if resume is None else found.place_at(resume)
     reading = _Reading(found, request, max_workers, afford)
@@ -294,7 +294,7 @@ class _Reading:
             resume=place.page,
             is_later=is_later,
             afford=None if self._afford is None else _afford_pages,
-        )[0]
+        ).pages()
 
     def _window(
         self, pages: Iterator[Page], place: _Place, fill: Callable[[], None]

@@ -6,11 +6,10 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
-from datetime import datetime, timedelta
-from functools import partial, wraps
+from functools import partial
 from http.cookiejar import CookieJar
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -41,8 +40,8 @@ from .hosts import (
     why_incomplete,
     why_not_allowed,
 )
+from .lists import ListInterface, is_in_walk, page_call
 from .oauth2 import NOT_AVAILABLE, OAuth2Interface
-from .pagination import Page, Progress, begin, items, progress_of, responses
 from .parameters import (
     Argument,
     SecretArgument,
@@ -50,7 +49,6 @@ from .parameters import (
     cannot_change,
     drained,
     named_only,
-    refuse_former,
     refuse_unknown,
 )
 from .permission import (
@@ -63,17 +61,13 @@ from .permission import (
     without_tokens,
 )
 from .quota import Quota, QuotaView
-from .resume import Start
-from .retry import retry_of
 from .secret import Bearer, Concealed, concealed, forget_sent
-from .series import series
 from .settings import Settings, checked_token, checked_updater, kind_of
 from .slots import NO_SLOT, Slots, current_slot, walk_has_begun
 from .source import TokenSource, Updater
 from .stores import TokenStore
 from .token_endpoint import TokenEndpoint
 from .transport import IrisAdapter, idempotent_call
-from .walk import Walk
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -102,13 +96,11 @@ _withheld_call: ContextVar[bool] = ContextVar("requests_iris_withheld_call", def
 #: Whether the call under way in this thread was made with ``timeout=None``, which requests' own
 #: call of `send` does not show.
 _endless_call: ContextVar[bool] = ContextVar("requests_iris_endless_call", default=False)
-#: The method of the page of a list that this thread is about to request.
-_page_call: ContextVar[str | None] = ContextVar("requests_iris_page_call", default=None)
 
 
 # requests.Session is already a base of OAuth2Session. It is named for type checkers, because
 # requests-oauthlib has no types.
-class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
+class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Session):
     """A :class:`requests.Session` that is always signed in to IRIS.
 
     All arguments are optional, and None means "not passed". An argument wins over the environment
@@ -432,11 +424,11 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         **passed: Any,
     ) -> Response:
         # reading a list changes nothing on the server, whatever the method
-        is_page = method == _page_call.get()
+        is_page = method == page_call.get()
         with (
             During(idempotent_call, idempotent or is_page),
-            _NOTHING if self._slots is None else During(walk_has_begun, _is_in_walk()),
-            During(_page_call, None),
+            _NOTHING if self._slots is None else During(walk_has_begun, is_in_walk()),
+            During(page_call, None),
             During(_withheld_call, withhold_token),
             During(_endless_call, passed.get("timeout", _NOT_PASSED) is None),
         ):
@@ -566,218 +558,6 @@ class IrisSession(OAuth2Interface, OAuth2Session, requests.Session):
         if hasattr(before, "_iris_whose"):
             hop._iris_whose = before._iris_whose  # type: ignore[attr-defined]
 
-    def pages(
-        self,
-        url: _t.UriType,
-        *,
-        method: str | None = "GET",
-        items_path: str | None = None,
-        max_workers: int | None = 1,
-        resume: Mapping[str, Any] | None = None,
-        **request_arguments: Unpack[RequestArguments],
-    ) -> Walk[Response]:
-        """Reads a list page by page: a :class:`Walk` yields each page as a response, in order.
-
-        If the list cannot be read to the end, the walk raises an exception. The walk never just
-        ends early. :attr:`Walk.resume` says at any moment where the next run continues.
-
-        The first response shows the pagination style: page numbers, a cursor, AEMP links, a GraphQL
-        connection, or a single response. Pages are as large as the API allows, unless `url` or
-        ``params`` name a size. If `url` or ``params`` name a page, the list begins at that page.
-
-        :param url: the list; joined to `base_url` if `url` begins with one slash.
-        :param method: "POST" for a list with a filter in the body, and for GraphQL. A GraphQL query
-            must declare ``$after``. If the query declares ``$first``, pages can become smaller.
-        :param items_path: the path to the items in an unusual response: names with dots between the
-            names, such as ``"data.assets"``. In GraphQL, the path of the connection to read.
-        :param max_workers: the number of pages to read at the same time. With cursors and GraphQL,
-            more than 1 means: the next page is read ahead. Closing the walk early waits for the
-            requests on the way. Failed requests are not retried then.
-        :param resume: a resume point: :attr:`Walk.resume`, or :attr:`ListError.resume`, of a call
-            with the same path, method, parameters, body and `items_path`, from this process or
-            another process. `max_workers` may differ.
-            A resume point inside a page, which :meth:`items` may have, is refused.
-        :param request_arguments: arguments of :meth:`request` for every page: ``params``, ``json``,
-            ``data``, ``headers``, ``cookies``, ``auth``, ``timeout``, ``allow_redirects``,
-            ``proxies``, ``hooks``, ``verify``, ``cert``, ``withhold_token``.
-        :raises SettingError: at once, for an unusable argument; after one page, for a `resume` of a
-            list in a different pagination style.
-        :raises TypeError: at once, for an unknown argument.
-        :raises ListError: during iteration, if the list cannot be read to the end. If a page
-            failed, the error is also the exception that plain requests would have raised, such as a
-            ConnectionError. If the first request fails, you get the exception of :meth:`request`.
-        :raises RateLimitedError: if GraphQL has no points left for longer than ``backoff_max`` of
-            `retry`, by default 120 seconds. A shorter time is waited for.
-        :raises QueryComplexityError: if a GraphQL query costs too many points, and a page cannot be
-            smaller.
-        """
-        walk = self._begin(url, method, items_path, max_workers, resume, True, request_arguments)
-        return responses(*walk)
-
-    def items(
-        self,
-        url: _t.UriType,
-        *,
-        method: str | None = "GET",
-        items_path: str | None = None,
-        max_workers: int | None = 1,
-        resume: Mapping[str, Any] | None = None,
-        progress: bool | Progress | None = False,
-        **request_arguments: Unpack[RequestArguments],
-    ) -> Walk[Any]:
-        """Reads a list item by item: a :class:`Walk` yields each item, in order.
-
-        If the list cannot be read to the end, the walk raises an exception. The walk never just
-        ends early. :attr:`Walk.resume` says after each item where the next run continues.
-
-        :param url: the list; joined to `base_url` if `url` begins with one slash.
-        :param method: "POST" for a list with a filter in the body, and for GraphQL.
-        :param items_path: the path to the items in an unusual response, such as ``"data.assets"``.
-        :param max_workers: the number of pages to read at the same time.
-        :param resume: a resume point (:attr:`Walk.resume`, :attr:`ListError.resume`) of the same
-            call.
-        :param progress: True for a bar on the terminal (tqdm, the extra ``progress``); or a
-            callable. The callable is called after each page with the number of items read by this
-            walk, and the number of items that this walk will read, which is None if unknown.
-        :param request_arguments: arguments of :meth:`request` for every page: ``params``, ``json``,
-            ``data``, ``headers``, ``cookies``, ``auth``, ``timeout``, ``allow_redirects``,
-            ``proxies``, ``hooks``, ``verify``, ``cert``, ``withhold_token``.
-
-        :meth:`pages` describes the arguments in full, and the exceptions.
-        """
-        told = progress_of(False if progress is None else progress)
-        walk = self._begin(url, method, items_path, max_workers, resume, False, request_arguments)
-        return items(walk[0], told, walk[1])
-
-    def series(
-        self,
-        pin: str,
-        data_point: str,
-        since: datetime,
-        until: datetime,
-        *,
-        account: str | None = "15143/-3",
-        lookback: timedelta | None = None,
-        max_workers: int | None = 1,
-        resume: Mapping[str, Any] | None = None,
-        **request_arguments: Unpack[RequestArguments],
-    ) -> Walk[Any]:
-        """Reads an AEMP series (ISO 15143-3) item by item: one data point of one machine.
-
-        IRIS serves at most 14 days at once. The walk reads the series in windows of 14 days, with
-        all pages of each window. An item at the end of a window and at the start of the next window
-        comes once. IRIS decides whether items exactly at `since` and `until` belong to the series.
-        The times in the requests are whole seconds: `since` is rounded down, and `until` is rounded
-        up. Pass whole seconds for exactly 14 days: rounding would add a second window, and so a
-        request.
-
-        :param pin: the machine, as IRIS names the machine. A PIN may have any character.
-        :param data_point: such as ``"CumulativeOperatingHours"`` or ``"Distance"``.
-        :param since: the beginning, a datetime with a time zone.
-        :param until: the end, a datetime with a time zone.
-        :param account: the account in the path.
-        :param lookback: moves the beginning back, to read late data again. Default: not at all.
-        :param max_workers: the number of pages to read at the same time, also of later windows.
-        :param resume: a resume point (:attr:`Walk.resume`) of the same call, with the same `since`,
-            `until` and `lookback`. If late data has moved the items of the window since then, the
-            walk raises an :class:`IncompleteListError`, which names the time to read again from.
-        :param request_arguments: arguments of :meth:`request` for every page: ``params``,
-            ``headers``, ``timeout`` and so on.
-        :raises SettingError: at once, for an unusable argument, such as a datetime without a time
-            zone.
-        :raises TypeError: at once, for an unknown argument.
-        :raises ListError: during iteration, if the series cannot be read to the end. A 404 is an
-            :class:`IncompleteListError`. If the first request fails, you get the exception of
-            :meth:`request`.
-        """
-        refuse_former(request_arguments, workers="max_workers")
-        return series(
-            self._page_request(),
-            pin,
-            data_point,
-            since,
-            until,
-            account=account,
-            lookback=lookback,
-            max_workers=1 if max_workers is None else max_workers,
-            resume=resume,
-            arguments=request_arguments,
-            session_params=self.params if isinstance(self.params, Mapping) else {},
-            afford=partial(self._afford_first, request_arguments) if self._quota else None,
-        )
-
-    def _begin(
-        self,
-        url: _t.UriType,
-        method: str | None,
-        items_path: str | None,
-        max_workers: int | None,
-        resume: Mapping[str, Any] | None,
-        whole_pages: bool,
-        arguments: Mapping[str, Any],
-    ) -> tuple[Generator[Page, None, None], Start]:
-        refuse_former(arguments, key="items_path", workers="max_workers")
-        return begin(
-            self._page_request(),
-            url,
-            arguments,
-            method="GET" if method is None else method,
-            items_path=items_path,
-            max_workers=1 if max_workers is None else max_workers,
-            resume=resume,
-            whole_pages=whole_pages,
-            session_params=self.params if isinstance(self.params, Mapping) else {},
-            sleep=self.clock.sleep,
-            longest_wait=self._longest_wait,
-            on_rate_limited=partial(self._out_of_points, method, url) if self._quota else None,
-            afford=self._afford if self._quota else None,
-        )
-
-    def _page_request(self) -> Callable[..., Response]:
-        """:meth:`request` for the pages of a list, also of a list that is read by POST."""
-
-        @wraps(self.request)
-        def read(method: str, url: _t.UriType, **passed: Any) -> Response:
-            # not by idempotent=True: a class of the caller before ours may not know the argument
-            with During(_page_call, method):
-                return self.request(method, url, **passed)
-
-        return read
-
-    @property
-    def _longest_wait(self) -> float:
-        """Seconds that a walk waits at most if GraphQL has no points left."""
-        return retry_of(self.retry).backoff_max if self._quota is None else self._quota.max_wait
-
-    def _out_of_points(self, method: str | None, url: Any, seconds: float) -> None:
-        """Notes that GraphQL has no points, for rules of the user that limit GraphQL."""
-        whole = self._counted(url)
-        if self._quota is not None and whole is not None:
-            owner, method = self._source.owner, method or "GET"
-            self._quota.blocked(owner, method, whole, retry_after=seconds, clock=self.clock)
-
-    def _afford(self, first: Response, urls: Iterable[str]) -> None:
-        """Checks before a long walk whether the quota can afford all pages after the first page.
-
-        :raises QuotaExceededError: with the time from which the pages are affordable.
-        """
-        if self._quota is not None and self._signer.has_signed(first.request):
-            self._check_quota(first.request.method or "GET", urls)
-
-    def _afford_first(self, arguments: Mapping[str, Any], urls: Iterable[str]) -> None:
-        """As :meth:`_afford`, before the first request.
-
-        :param arguments: of the request. The quota does not count the caller's authentication.
-        """
-        own = arguments.get("auth") or arguments.get("withhold_token") or self.auth
-        if not own and not authorization_of({**self.headers, **(arguments.get("headers") or {})}):
-            self._check_quota("GET", urls)
-
-    def _check_quota(self, method: str, urls: Iterable[str]) -> None:
-        if self._quota is not None:
-            pages = [each for each in map(self._counted, urls) if each is not None]
-            self._quota.check(self._source.owner, method, pages, clock=self.clock)
-
     @property
     def bearer(self) -> BearerAuth:
         """The tokens of this session as an ``auth=``, for libraries that take no session."""
@@ -889,11 +669,6 @@ class _TokenCall(_RequestsSession):
 
     def get_redirect_target(self, resp: Response) -> None:
         """Finds no redirect, because requests reads a redirect's body to the end."""
-
-
-def _is_in_walk() -> bool:
-    """Whether the call is for a page of a walk, not for something else from a hook of the page."""
-    return _page_call.get() is not None and walk_has_begun.get()
 
 
 def _left_alone(request: PreparedRequest) -> PreparedRequest:

@@ -35,9 +35,9 @@ class Sharing:
         self._clock = clock or Clock()
         self._failing = False
         self._faults = 0
-        #: The former keys whose entries this session has removed.
+        #: Former keys with entries removed by this session.
         self._removed: set[str] = set()
-        # during a renewal without the lock: a store that hangs is asked once only
+        # during a renewal without the lock: a hanging store is asked only once
         self._without_store = False
 
     def with_lock(
@@ -81,7 +81,7 @@ class Sharing:
     def save(self, key: str | None, token: Token, former_key: str | None = None) -> None:
         """Stores the token, if possible. The lock is held.
 
-        :param former_key: the key of an earlier release. The first save removes its entry.
+        :param former_key: the key of an earlier release. The first save removes the former entry.
         """
         if self._store is None or key is None:
             return

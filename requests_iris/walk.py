@@ -234,11 +234,11 @@ class _Reader(Generic[T]):
             try:
                 if given_up.get() is not None:
                     return self._next()  # in a worker of a different walk, which ends the pauses
-                before = given_up.set(self._over)
                 try:
+                    given_up.set(self._over)  # inside of `try`: Ctrl-C may come after the call
                     return self._next()
                 finally:
-                    given_up.reset(before)
+                    given_up.set(None)
             finally:
                 self._owner = None
 

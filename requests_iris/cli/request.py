@@ -33,9 +33,9 @@ class Request:
     is_graphql: bool = False
 
     def identity(self, iris: IrisSession, items_path: str | None) -> dict[str, str]:
-        """Hashes of all facts which make this request different from further requests, by name.
+        """Hashes of the request: method, host, path, query, body, list and user.
 
-        A query or a body may have private parts, so the facts themselves are not stored.
+        A query or a body may have private parts, so only hashes are stored.
         """
         url = urlsplit(joined(iris.base_url, self.url))
         query = [*parse_qsl(url.query, True), *self.arguments.get("params", ())]

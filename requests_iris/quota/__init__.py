@@ -1,4 +1,4 @@
-"""Quotas: how many requests IRIS accepts, and how many of these requests are left.
+"""Quotas: how many requests IRIS accepts, and how many are left.
 
 The interface for the session, its adapter and the command line::
 

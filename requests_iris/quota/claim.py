@@ -1,4 +1,4 @@
-"""A claim: a rule that limits a request, with the hash that names the request's slots."""
+"""A claim: the rule for a request, with the hash of the slots."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ..stores import key_of
 from ..text import one_line
 from .rules import CUSTOMER, RateLimit, Target, matching
 
-#: The owner of the slots of a session that knows neither a user name nor a client id.
+#: The owner of the slots if a session has neither a user name nor a client id.
 COMMON = ""
-#: Characters of a label at most. A label is read by people, so its end may be cut.
+#: Characters of a label at most. People read a label, so the end may be cut.
 LABEL = 120
 
 
@@ -21,10 +21,11 @@ LABEL = 120
 class Claim:
     """One rule for one request.
 
-    :ivar key: a hash of owner, host, rule and the rule's key. Requests with this hash share slots.
-    :ivar owner: a hash of the owner alone, for a list of all slots of an owner.
+    :ivar key: a hash of owner, host, rule and the rule's key. Requests with equal hashes share
+        slots.
+    :ivar owner: a hash of the owner alone, for a list of an owner's slots.
     :ivar label: the rule's key for people, without the name of the owner.
-    :ivar counted: false if only a block by a 429 matters, because another store counts the slots.
+    :ivar counted: false if only a block by a 429 matters, because another store counts.
     """
 
     key: str
@@ -45,6 +46,10 @@ class Claim:
     @property
     def pool_seconds(self) -> float:
         return self.rule.pool.seconds if self.rule.pool else 0.0
+
+    def most(self, draw: bool) -> int:
+        """The slots of the window, and with `draw` also the slots of the pool."""
+        return self.rule.limit + (self.pool_size if draw else 0)
 
 
 def owner_of(*, username: str | None = None, client_id: str | None = None) -> str:

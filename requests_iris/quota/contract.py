@@ -24,7 +24,7 @@ from .rules import DAY, Pool, RateLimit, Target
 from .store import Answer, QuotaStore
 from .usage import GRACE, left
 
-#: Seconds for which the clock of a store may differ from `now` in these tests.
+#: Seconds for which the clock of a store may differ from `now`.
 SLACK = 2.0
 
 ONE = RateLimit("one", 1, 900, "/a", key="{path}", pool=Pool(3, 30))
@@ -32,9 +32,9 @@ TWO = RateLimit("two", 2, 1800, "/a")
 
 
 class QuotaStoreContract:
-    """Subclass this class, and define `make_store`.
+    """A subclass defines `make_store`, and then has a test for each rule.
 
-    Each test uses a host of its own, so the stores need not be empty.
+    Each test uses a new host, so a store need not be empty.
     """
 
     #: Whether other store objects, and a pickle, share the slots.
@@ -70,7 +70,7 @@ class QuotaStoreContract:
         return answer
 
     def remaining(self, claims: Sequence[Claim], at: float = 0) -> list[tuple[int, int]]:
-        """What is left of window and pool, for each claim."""
+        """The free slots of window and pool, for each claim."""
         now, usages = self.store.usages(claims, self.begins + at)
         lefts = [left(claim, use, now) for claim, use in zip(claims, usages, strict=True)]
         return [(each.remaining, each.pooled) for each in lefts]

@@ -1,4 +1,4 @@
-"""The decision about a request with several claims: all claims get a slot, or none does."""
+"""The decision about a request with several claims."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from .usage import GRACE, Usage, Verdict, judge, left
 class Decision:
     """What happens to the slots.
 
-    `verdicts`: one for each claim.
-    `granted`: whether all claims get a slot.
-    `wait`, `decisive`: as in :class:`Answer`.
-    `departs`: when the request may leave.
+    :ivar verdicts: one for each claim.
+    :ivar granted: whether all claims get a slot.
+    :ivar wait: as in :class:`Answer`.
+    :ivar decisive: as in :class:`Answer`.
+    :ivar departs: when the request may leave.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -45,7 +46,7 @@ class Decision:
 def decide(
     claims: Sequence[Claim], usages: Sequence[Usage], now: float, longest: float, draw: bool
 ) -> Decision:
-    """Decides about a request.
+    """Decides about a request: all claims get a slot, or no claim does.
 
     :param usages: for each claim, after `current`.
     :param longest: seconds that the request may wait.

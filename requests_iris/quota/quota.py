@@ -206,11 +206,7 @@ class Quota:
             for claim, usage in zip(claims, usages, strict=True)
         ]
         worst = max(range(len(claims)), key=lambda index: waits[index])
-        short = [
-            index
-            for index, claim in enumerate(claims)
-            if needed[claim] > claim.rule.limit + (claim.pool_size if draw else 0)
-        ]
+        short = [index for index, claim in enumerate(claims) if needed[claim] > claim.most(draw)]
         worst = short[0] if short else worst
         if waits[worst] > self._max_wait or short:
             raise self._unaffordable(

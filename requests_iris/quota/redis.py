@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import forks
-from ..errors import SettingError
 from ..secret import Secret
 from ..stores import StoreError
-from ..stores.redis import client_of, fault_of, place_of
+from ..stores.redis import check_url, client_of, fault_of, place_of
 from .claim import Claim
 from .script import SCRIPT
 from .store import Answer, Record
@@ -58,23 +57,8 @@ class RedisQuotaStore:
         self._client: Redis | None = None
         self._closer: weakref.finalize[..., RedisQuotaStore] | None = None
         forks.register(self)
-        self._place = place_of(url)
-        if not self._place or not self._can_connect():
-            # Outside of any `except`: the errors of urllib and redis-py hold the URL.
-            raise SettingError(
-                "quota is not a URL such as redis://:password@host:6379/0. "
-                "Percent-encode special characters in the password",
-                setting="quota",
-            )
-
-    def _can_connect(self) -> bool:
-        """Whether redis-py accepts the URL. Nothing is sent."""
-        try:
-            pool = self._connected().connection_pool
-            pool.connection_class(**pool.connection_kwargs)  # checks the options, and sends nothing
-        except (ValueError, AttributeError, TypeError):
-            return False
-        return True
+        self._place = place_of(url)  # before an error: a traceback may show the store
+        check_url(self._place, self._connected, setting="quota")
 
     def reset_after_fork(self) -> None:
         # Another thread may have held a lock of redis-py during the fork. Even closing could wait.

@@ -26,12 +26,12 @@ USER, CUSTOMER = "user", "customer"
 
 
 class Target(NamedTuple):
-    """The parts of a URL that a rule looks at.
+    """The parts of a URL for a rule.
 
-    `host`: in lower case, with a port that is not the default port.
-    `path`: as sent, without slashes at the end. Only escapes of unreserved characters (RFC 3986
-    section 2.3) are decoded, so that ``%2F`` stays inside a segment.
-    `page`: the ``page`` of the query, "0" if missing.
+    :ivar host: in lower case, with the port unless the port is the default.
+    :ivar path: as sent, without slashes at the end. Only escapes of unreserved characters (RFC 3986
+        section 2.3) are decoded, so that ``%2F`` stays inside a segment.
+    :ivar page: the ``page`` of the query, "0" if missing.
     """
 
     host: str
@@ -42,9 +42,8 @@ class Target(NamedTuple):
     def of(cls, url: str | bytes) -> Target:
         """The target of a URL. A URL that cannot be read has no host."""
         try:
-            parts = parse_url(
-                text_of(url)
-            )  # as requests does; also removes the segments "." and ".."
+            # as requests does; also removes the segments "." and ".."
+            parts = parse_url(text_of(url))
             path = unquote_unreserved(parts.path or "")
         except (LocationParseError, InvalidURL, ValueError):
             return cls("", "/", "0")
@@ -54,11 +53,11 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class Pool:
-    """Slots beside those of a window. Each slot returns some days after its use.
+    """Slots beside the slots of a window. Each slot returns some days after its use.
 
     :param size: the number of slots.
     :param days: days (of 24 hours) until a used slot is back.
-    :raises SettingError: for a number that is not positive.
+    :raises SettingError: for 0 and for a negative number.
     """
 
     size: int
@@ -90,7 +89,7 @@ class RateLimit:
         without a pool is paced.
     :param path: a regular expression, found anywhere in the path of a URL (anchor with ``^`` and
         ``$``). The path is matched as sent, with and without a slash at the end. The expression
-        respects case; ``(?i)`` at its start ignores case.
+        respects case; ``(?i)`` at the start ignores case.
     :param method: the HTTP method, or None for every method.
     :param key: a template for requests that share slots: ``{path}``, ``{page}`` (the page of the
         query, 0 if missing), and the named groups of `path`. By default all requests of the rule

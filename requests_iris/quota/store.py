@@ -12,11 +12,11 @@ from .usage import Left, Usage
 class Answer(NamedTuple):
     """The answer of a store to the claims of one request.
 
-    `granted`: whether all claims got a slot. If not, no claim did.
-    `wait`: seconds; until the request may leave, or until the next attempt makes sense.
-    `decisive`: the index of the claim with the longest wait.
-    `left`: the free slots of each rule after the request.
-    `pooled`: whether the slot comes from the pool, for each claim.
+    :ivar granted: whether all claims got a slot. If not, no claim did.
+    :ivar wait: seconds; until the request may leave, or until the next attempt makes sense.
+    :ivar decisive: the index of the claim with the longest wait.
+    :ivar left: the free slots of each rule after the request.
+    :ivar pooled: whether the slot comes from the pool, for each claim.
     """
 
     granted: bool
@@ -29,9 +29,9 @@ class Answer(NamedTuple):
 class Record(NamedTuple):
     """The slots of one key, for a table.
 
-    `rule`: the name of the rule.
-    `label`: the rule's key for people.
-    `key`: the hash.
+    :ivar rule: the name of the rule.
+    :ivar label: the rule's key for people.
+    :ivar key: the hash.
     """
 
     rule: str
@@ -63,7 +63,7 @@ class QuotaStore(Protocol):
     def reserve(
         self, claims: Sequence[Claim], slot: int, now: float, *, longest: float, draw: bool
     ) -> Answer:
-        """Takes a slot for every claim, or takes nothing. One atomic step for all processes.
+        """Takes a slot for every claim, or takes nothing. One atomic step for every process.
 
         :param longest: seconds that the request may wait.
         :param draw: whether the request may draw from the pool.
@@ -96,4 +96,4 @@ class QuotaStore(Protocol):
         """
 
     def flush(self) -> None:
-        """Saves everything that `settle` left for later."""
+        """Saves what `settle` left for later."""

@@ -27,7 +27,7 @@ LONGEST_BLOCK = 31 * 24 * 3600.0
 
 
 class Block(NamedTuple):
-    """A 429 that the store did not foresee: no request from `since` to `until`."""
+    """An unforeseen 429: no request from `since` to `until`."""
 
     since: float
     until: float
@@ -42,7 +42,7 @@ class Usage:
     """The slots behind one key.
 
     :ivar window: the stamps of the slots of the window, in ascending order.
-    :ivar pool: the stamps of the slots that were drawn from the pool, in ascending order.
+    :ivar pool: the stamps of the slots from the pool, in ascending order.
     :ivar block: the last block, or None.
     :ivar departed: the last departure of a paced request.
     """
@@ -56,9 +56,9 @@ class Usage:
 class Verdict(NamedTuple):
     """Whether a claim gets a slot.
 
-    `wait`: 0 if the claim gets a slot, else seconds until the next attempt makes sense.
-    `pooled`: whether the slot comes from the pool.
-    `departs`: when a request with a slot may leave.
+    :ivar wait: 0 if the claim gets a slot, else seconds until the next attempt makes sense.
+    :ivar pooled: whether the slot comes from the pool.
+    :ivar departs: when a request with a slot may leave.
     """
 
     wait: float
@@ -67,10 +67,11 @@ class Verdict(NamedTuple):
 
 
 class Left(NamedTuple):
-    """What is left of a rule.
+    """The free slots of a rule.
 
-    `remaining`, `pooled`: the slots of the window and of the pool that are free now.
-    `wait`: seconds until the window has a free slot.
+    :ivar remaining: the free slots of the window.
+    :ivar pooled: the free slots of the pool.
+    :ivar wait: seconds until the window has a free slot.
     """
 
     remaining: int
@@ -121,7 +122,7 @@ def _paced(claim: Claim, usage: Usage, now: float) -> Verdict:
     over = len(usage.window) - claim.rule.limit
     if over >= 0:
         stamp = usage.window[over]
-        if stamp > now:  # no response yet, so the end of this slot is not known
+        if stamp > now:  # no response yet, and the end of the slot is unknown
             return Verdict(max(0.0, stamp - GRACE - now) + claim.rule.window)
         departs = max(departs, stamp + claim.rule.window)
     if departs - now > HORIZON:
@@ -142,7 +143,7 @@ def current(claim: Claim, usage: Usage, now: float) -> Usage:
 
 
 def left(claim: Claim, usage: Usage, now: float) -> Left:
-    """What is left of a rule. While a block lasts, the pool is closed too."""
+    """The free slots of a rule. While a block lasts, the pool is closed too."""
     if usage.block is not None:
         return Left(0, 0, usage.block.until - now)
     over = len(usage.window) - claim.rule.limit
@@ -160,11 +161,9 @@ def affordable_in(claim: Claim, usage: Usage, now: float, count: int, draw: bool
     :param draw: whether the requests may draw from the pool.
     """
     back = [_left_of(each, claim.rule.window, now) for each in usage.window]
-    slots = claim.rule.limit
     if draw:
         back += [_left_of(each, claim.pool_seconds, now) for each in usage.pool]
-        slots += claim.pool_size
-    missing = min(count - (slots - len(back)), len(back))
+    missing = min(count - (claim.most(draw) - len(back)), len(back))
     wait = sorted(back)[missing - 1] if missing > 0 else 0.0
     return max(wait, usage.block.until - now) if usage.block else wait
 
@@ -177,7 +176,7 @@ def with_slot(usage: Usage, stamp: float, pooled: bool) -> Usage:
 
 
 def blocked(usage: Usage, block: Block, *, anew: bool) -> Usage:
-    """`usage` after a 429 that the store did not foresee.
+    """`usage` after an unforeseen 429.
 
     :param anew: whether the response had a ``Retry-After``, which replaces the slots of the
         window and an earlier block. Otherwise an earlier block that lasts longer stays.

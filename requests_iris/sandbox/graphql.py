@@ -163,36 +163,41 @@ def _connection(
     """A part of a list (relay.dev/graphql/connections.htm)."""
     start, end = _span(field, len(items))
 
-    def edge(number: int, selection: Iterable[Field]) -> dict[str, Any]:
-        def part(each: Field) -> Any:
-            if each.name == "cursor":
-                return cursor(number)
-            if each.name == "node":
-                return _selected(each.selection, resolver(items[number]))
-            raise _unknown(each, "Edge")
-
-        return _selected(selection, part)
-
-    info = {
-        "hasNextPage": end < len(items),
-        "hasPreviousPage": start > 0,
-        "startCursor": cursor(start) if start < end else None,
-        "endCursor": cursor(end - 1) if start < end else None,
-        "count": len(items),
-    }
-
     def value(each: Field) -> Any:
         if each.name == "edges":
-            return [edge(number, each.selection) for number in range(start, end)]
+            edges = (_edge(number, resolver(items[number])) for number in range(start, end))
+            return [_selected(each.selection, edge) for edge in edges]
         if each.name == "nodes":
             return [_selected(each.selection, resolver(item)) for item in items[start:end]]
         if each.name == "totalCount":
             return len(items)
         if each.name == "pageInfo":
+            info = _page_info(start, end, len(items))
             return _selected(each.selection, lambda one: _known(info, one, "PageInfo"))
         raise _unknown(each, "Connection")
 
     return _selected(field.selection, value)
+
+
+def _edge(number: int, node: _Resolve) -> _Resolve:
+    def value(field: Field) -> Any:
+        if field.name == "cursor":
+            return cursor(number)
+        if field.name == "node":
+            return _selected(field.selection, node)
+        raise _unknown(field, "Edge")
+
+    return value
+
+
+def _page_info(start: int, end: int, total: int) -> dict[str, Any]:
+    return {
+        "hasNextPage": end < total,
+        "hasPreviousPage": start > 0,
+        "startCursor": cursor(start) if start < end else None,
+        "endCursor": cursor(end - 1) if start < end else None,
+        "count": total,
+    }
 
 
 def _known(members: dict[str, Any], field: Field, kind: str) -> Any:

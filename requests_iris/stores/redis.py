@@ -67,23 +67,8 @@ class RedisTokenStore:
         url = self._url = Secret(url)
         self._lock_lasts = lock_lasts
         self._start_without_connection()
-        self._place = place_of(url)
-        if not self._place or not self._can_connect():
-            # Outside of any `except`: the errors of urllib and redis-py hold the URL.
-            raise SettingError(
-                "token_store is not a URL such as redis://:password@host:6379/0. "
-                "Percent-encode special characters in the password",
-                setting="token_store",
-            )
-
-    def _can_connect(self) -> bool:
-        """Whether redis-py accepts the URL. Nothing is sent."""
-        try:
-            pool = self._connected().connection_pool
-            pool.connection_class(**pool.connection_kwargs)  # checks the options, and sends nothing
-        except (ValueError, AttributeError, TypeError):
-            return False
-        return True
+        self._place = place_of(url)  # before an error: a traceback may show the store
+        check_url(self._place, self._connected, setting="token_store")
 
     def _start_without_connection(self) -> None:
         self._client: Redis | None = None
@@ -225,6 +210,31 @@ def client_of(url: str) -> Redis:
         **tls,
     )
     return client
+
+
+def check_url(place: str | None, connected: Callable[[], Redis], *, setting: str) -> None:
+    """Checks that redis-py accepts the URL of a store. Nothing is sent.
+
+    :param place: the result of :func:`place_of` for the URL.
+    :param connected: returns a client for the URL.
+    :raises SettingError: if redis-py does not accept the URL.
+    """
+    if not place or not _is_accepted(connected):
+        # Outside of any `except`: the errors of urllib and redis-py hold the URL.
+        raise SettingError(
+            f"{setting} is not a URL such as redis://:password@host:6379/0. "
+            "Percent-encode special characters in the password",
+            setting=setting,
+        )
+
+
+def _is_accepted(connected: Callable[[], Redis]) -> bool:
+    try:
+        pool = connected().connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # checks the options, and sends nothing
+    except (ValueError, AttributeError, TypeError):
+        return False
+    return True
 
 
 def place_of(url: str) -> str | None:

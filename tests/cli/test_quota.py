@@ -79,7 +79,7 @@ def test_a_url_without_a_rule_is_named_as_free(used, url) -> None:
     assert quota(url).stdout == "No rate limit holds for this request.\n"
 
 
-def test_json_is_for_programs(used, sandbox) -> None:
+def test_quota_json_has_each_limit_with_its_numbers_and_times(used, sandbox) -> None:
     told: dict[str, Any] = json.loads(quota("--json").stdout)
     assert str(used) in told["store"]
     page, events = told["limits"]
@@ -103,12 +103,12 @@ def test_a_user_sees_the_own_slots_only(used, monkeypatch) -> None:
     assert "this user has used no rate limit" in quota().stdout
 
 
-def test_credentials_are_not_needed(monkeypatch, tmp_path) -> None:
+def test_quota_is_shown_without_credentials(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("TRACKUNIT_QUOTA", str(tmp_path / "quota.db"))
     assert table(quota(PAGE))[1][2:] == ["0", "1", "50", "now"]
 
 
-def test_a_prefix_names_the_variable(used, monkeypatch) -> None:
+def test_a_prefix_selects_the_variable_of_the_quota(used, monkeypatch) -> None:
     result = quota(prefix="ACME_")
     assert (result.exit_code, "ACME_QUOTA" in result.stderr) == (2, True)
     monkeypatch.setenv("ACME_QUOTA", str(used))
@@ -123,7 +123,7 @@ def test_a_store_that_cannot_be_read_is_status_1_in_one_line(used, tmp_path, mon
     assert re.match("Error: The quota store cannot be read: .+\n$", result.stderr)
 
 
-def test_a_bad_setting_is_status_2(monkeypatch) -> None:
+def test_a_bad_quota_setting_is_status_2_and_names_the_variable(monkeypatch) -> None:
     monkeypatch.setenv("TRACKUNIT_QUOTA", "https://example.org/")
     result = quota()
     assert (result.exit_code, "TRACKUNIT_QUOTA" in result.stderr) == (2, True)

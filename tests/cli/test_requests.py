@@ -117,7 +117,7 @@ class TestBody:
         assert words in told(get(EVENTS, *arguments))
         assert account.seen == ()
 
-    def test_wrong_json_is_not_shown(self) -> None:
+    def test_a_message_about_wrong_json_does_not_show_the_json(self) -> None:
         """A body may have private parts, and the line goes into logs."""
         assert "hush" not in get(EVENTS, "--json", '{"pin": "hush" 1}').output
 
@@ -249,7 +249,9 @@ class TestGraphQL:
             (b"\xff{", "q is not UTF-8"),
         ],
     )
-    def test_file_without_a_query_is_one_line(self, content: bytes | None, words: str) -> None:
+    def test_graphql_file_without_a_query_is_one_line(
+        self, content: bytes | None, words: str
+    ) -> None:
         if content is not None:
             Path("q").write_bytes(content)
         assert words in told(get("--graphql", "q"))

@@ -470,7 +470,7 @@ class TestEndsOfAProcess:
         return running
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    def test_signal_tells_how_to_continue(self, account: Sandbox, number: int) -> None:
+    def test_run_tells_after_a_signal_how_to_continue(self, account: Sandbox, number: int) -> None:
         account.inject(Fault(delay=60), on="api", path=ASSETS, after=2)
         command = [ASSETS, "--all", "-p", "size=50", "-o", "x.csv", "--resume"]
         process = start(account, command)
@@ -498,7 +498,7 @@ class TestEndsOfAProcess:
             "x.csv.partial was deleted during the run: the next run starts from the beginning.\n"
         )
 
-    def test_full_disk_loses_no_item(self, account: Sandbox) -> None:
+    def test_run_with_resume_loses_no_item_on_a_full_disk(self, account: Sandbox) -> None:
         command = [ASSETS, "--all", "-p", "size=10", "-o", "x.jsonl", "--resume"]
         for limit in (20_000, 40_000):
             process = start(account, command, limit)

@@ -6,7 +6,7 @@ import json
 import threading
 
 from requests_iris.known_styles import first_call
-from requests_iris.resume import resume_point
+from requests_iris.resume import Point
 from requests_iris.sandbox import Fault
 from requests_iris.sandbox.fleet import Fleet
 
@@ -71,5 +71,5 @@ def answers(sandbox, *bodies) -> str:
 
 def resume_at(position, url, *, method="GET", **arguments):
     """The resume point at `position`, as read from JSON with the members sorted."""
-    resume = resume_point(first_call(method, url, arguments), position)
+    resume = Point(first_call(method, url, arguments), position).at()
     return json.loads(json.dumps(resume, sort_keys=True))

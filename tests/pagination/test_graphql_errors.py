@@ -18,7 +18,8 @@ def test_graphql_waits_for_its_limit_within_the_cap(sandbox, iris, caplog) -> No
     sandbox.inject(Fault(status=200, body=limited), on="api")
     slept: list[float] = []
     query = {"json": {"query": QUERY}}
-    walk = pagination.pages(iris.request, GRAPHQL, query, method="POST", sleep=slept.append)
+    waits = pagination.Waits(slept.append)
+    walk = pagination.begin(iris.request, GRAPHQL, query, method="POST", waits=waits).pages()
     assert sum(len(page.items) for page in walk) == 250
     assert slept == [2.5, 2.5]
     assert (
@@ -41,7 +42,8 @@ def test_graphql_waits_as_long_as_its_limit_says(sandbox, iris, reset_in, slept)
     sandbox.inject(Fault(status=200, body={"errors": [*limits, *others]}), on="api")
     waited: list[float] = []
     query = {"json": {"query": QUERY}}
-    walk = pagination.pages(iris.request, GRAPHQL, query, method="POST", sleep=waited.append)
+    waits = pagination.Waits(waited.append)
+    walk = pagination.begin(iris.request, GRAPHQL, query, method="POST", waits=waits).pages()
     with pytest.raises(GraphQLError) if not slept else nullcontext():
         next(walk)
     assert waited == slept
@@ -53,7 +55,8 @@ def test_graphql_waits_for_a_page_five_times_and_sends_once_more(sandbox, iris) 
     sandbox.inject(Fault(status=200, body=limited), on="api", times=10)
     slept: list[float] = []
     query = {"json": {"query": QUERY}}
-    walk = pagination.pages(iris.request, GRAPHQL, query, method="POST", sleep=slept.append)
+    waits = pagination.Waits(slept.append)
+    walk = pagination.begin(iris.request, GRAPHQL, query, method="POST", waits=waits).pages()
     with pytest.raises(GraphQLError) as caught:
         list(walk)
     assert caught.value.retryable

@@ -195,15 +195,13 @@ class TestAWindowWithoutPoints:
         heard: list[object] = []
         for reset_in in (2000, 500_000):
             sandbox.inject(Fault(status=200, body=limited(reset_in)), on="api")
-        walk = pagination.pages(
-            iris.request,
-            GRAPHQL,
-            {"json": TEN["json"]},
-            method="POST",
+        waits = pagination.Waits(
             sleep=lambda seconds: heard.append(("slept", seconds)),
-            longest_wait=400,
+            longest=400,
             on_rate_limited=heard.append,
         )
+        query = {"json": TEN["json"]}
+        walk = pagination.begin(iris.request, GRAPHQL, query, method="POST", waits=waits).pages()
         with pytest.raises(RateLimitedError):
             next(walk)
         assert heard == [2, ("slept", 2), 500]

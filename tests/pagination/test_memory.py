@@ -72,10 +72,10 @@ class _Pages(BaseAdapter):
 def _peak(number: int, workers: int) -> int:
     with requests.Session() as session:
         session.mount("https://", pages := _Pages(number))
-        found = pagination.pages(session.request, "https://example.org/list", max_workers=workers)
+        reading = pagination.begin(session.request, "https://example.org/list", max_workers=workers)
         tracemalloc.start()
         try:
-            assert sum(1 for _ in pagination.items(found, nullcontext())) == pages.total
+            assert sum(1 for _ in pagination.items(reading, nullcontext())) == pages.total
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

@@ -16,6 +16,7 @@ from types import FrameType
 import pytest
 
 from requests_iris import IncompleteListError, SettingError, Walk
+from requests_iris.clock import given_up
 from requests_iris.sandbox import Fault
 from requests_iris.walk import Portion
 
@@ -299,6 +300,7 @@ def test_ctrl_c_at_any_moment_keeps_the_counts_and_the_resume_point() -> None:
         assert walk.resume == ({"after": walk.items_read} if walk.items_read else None)
         walk.close()
         assert next(walk, None) is None
+        assert given_up.get() is None  # otherwise no request of this thread could wait any more
         if walk.finished:
             break
     assert moment > 30

@@ -32,7 +32,7 @@ class TestWorkers:
                 before(url)
             return iris.request(method, url, **arguments)
 
-        return pagination.pages(request, ASSETS, {"params": {"size": 10}}, max_workers=4)
+        return pagination.begin(request, ASSETS, {"params": {"size": 10}}, max_workers=4).pages()
 
     def test_one_worker_is_the_callers_own_thread(self, iris) -> None:
         asked: list[threading.Thread] = []
@@ -41,7 +41,7 @@ class TestWorkers:
             asked.append(threading.current_thread())
             return iris.request(*args, **arguments)
 
-        list(pagination.pages(request, ASSETS, {"params": {"size": 100}}, max_workers=1))
+        list(pagination.begin(request, ASSETS, {"params": {"size": 100}}, max_workers=1).pages())
         assert asked == [threading.current_thread()] * 3
 
     def test_four_workers_have_four_requests_under_way_and_not_five(self, iris) -> None:

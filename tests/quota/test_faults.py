@@ -140,7 +140,7 @@ def test_threads_at_a_locked_file_wait_for_it_once(user, path, warnings, monkeyp
     [b"x", b"not a database\n" * 500, b"SQLite format 3\0" + b"\xff" * 9000, b"\0" * 5000],
     ids=["a letter", "text", "a broken header", "zeros"],
 )
-def test_damaged_file_is_kept_and_replaced(user, path, warnings, content: bytes) -> None:
+def test_damaged_quota_file_is_kept_and_replaced(user, path, warnings, content: bytes) -> None:
     path.write_bytes(content)
     check_memory_counts(user)
     user.quota.flush()
@@ -209,7 +209,7 @@ def test_file_that_is_deleted_or_replaced_while_open_is_opened_again(
     assert warnings() == []
 
 
-def test_deleted_directory_is_created_again(tmp_path, warnings) -> None:
+def test_deleted_directory_of_the_quota_file_is_created_again(tmp_path, warnings) -> None:
     user = User(tmp_path / "a" / "b" / "quota.db")
     use_up(user)
     shutil.rmtree(tmp_path / "a")
@@ -219,7 +219,7 @@ def test_deleted_directory_is_created_again(tmp_path, warnings) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
-def test_only_the_owner_can_read_the_file(path, umask: int) -> None:
+def test_only_the_owner_can_read_the_quota_file(path, umask: int) -> None:
     before = os.umask(umask)
     try:
         use_up(User(path))

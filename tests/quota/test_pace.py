@@ -44,7 +44,7 @@ class Server:
 def test_32_threads_get_no_429_from_a_server_with_a_sliding_window(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
-    limit, window, threads, requests = 25, 0.25, 32, 64
+    limit, window, threads, requests = 25, 0.25, 32, 52
     place = "memory" if kind == "memory" else request.getfixturevalue("redis_url")
     rule = RateLimit("paced", limit, window, "/", per="customer")
     quotas = [Quota(place, limits=[rule]) for _ in range(2)]

@@ -184,7 +184,7 @@ def test_draw_from_the_pool_is_logged_and_the_last_ten_are_warnings(caplog) -> N
     assert "alice" not in caplog.text
 
 
-def test_wait_is_logged_once(caplog) -> None:
+def test_a_wait_for_a_slot_is_logged_once(caplog) -> None:
     user = User("memory")
     caplog.set_level(logging.INFO, "requests_iris")
     user.send()
@@ -450,7 +450,7 @@ def test_place_opens_the_right_store_and_shows_no_password(value: Any, store: st
     assert repr(quota_of(value)) == f"Quota({store}, max_wait=120, pool='walk')"
 
 
-def test_own_store_is_used() -> None:
+def test_a_store_of_the_user_is_used_as_it_is() -> None:
     store = MemoryQuotaStore()
     assert quota_of(store).store is store
 

@@ -60,7 +60,7 @@ def test_a_variable_sets_the_quota_and_an_argument_wins(monkeypatch, tmp_path, s
 
 
 @pytest.mark.parametrize("setting", [True, 1, -1, 2.5, b"memory", ["memory"], object(), Quota])
-def test_a_bad_value_is_a_setting_error(setting) -> None:
+def test_a_bad_value_of_quota_is_a_setting_error(setting) -> None:
     with pytest.raises(SettingError, match="quota") as caught:
         IrisSession(quota=setting)
     assert caught.value.setting == "quota"
@@ -88,7 +88,7 @@ def test_a_password_in_the_url_of_a_quota_is_shown_nowhere() -> None:
 
 
 @pytest.mark.parametrize("name", ["quotas", "rate_limit", "limiter"])
-def test_a_wrong_name_is_a_type_error(name) -> None:
+def test_a_wrong_name_of_the_argument_quota_is_a_type_error(name) -> None:
     with pytest.raises(TypeError, match=name):
         IrisSession(**{name: "memory"})
 

@@ -217,7 +217,7 @@ class TestUnsentRequests:
             iris.get("/echo", verify=other.ca_file)
         assert left(iris) == 2
 
-    def test_a_missing_token_takes_no_slot(self, session, sandbox) -> None:
+    def test_a_request_that_gets_no_token_takes_no_slot(self, session, sandbox) -> None:
         iris = session(sandbox, TWICE, password="wrong")
         with pytest.raises(InvalidGrantError):
             iris.get("/echo")
