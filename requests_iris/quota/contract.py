@@ -120,6 +120,13 @@ class QuotaStoreContract:
         self.store.settle(claims, slot, self.begins)
         assert self.remaining(claims) == [(1, 3), (2, 0)]
 
+    def test_slot_that_is_given_back_after_the_clock_moved_changes_no_other_slot(self) -> None:
+        claims = self.claims(TWO)
+        self.use(claims, 5000)
+        _, slot = self.reserve(claims, 5000)
+        self.store.give_back(claims, slot)
+        assert self.remaining(claims, 6000) == [(1, 0)]
+
     def test_rule_that_refuses_takes_nothing_of_the_other_rules(self) -> None:
         self.use(self.claims(ONE))
         both = self.claims(TWO, ONE)

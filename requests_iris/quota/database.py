@@ -20,6 +20,8 @@ log = logging.getLogger("requests_iris")
 
 #: Seconds to wait for a different process during its write.
 BUSY = 3.0
+#: Seconds to wait for a different process that prepares a file. Together with BUSY less than 5.
+PREPARED = 1.5
 #: Seconds between two attempts to lock the directory.
 POLL = 0.02
 #: Marks the file of a quota store ("IRIS" as a number), with the version of its tables.
@@ -27,8 +29,8 @@ APPLICATION, VERSION = 0x49524953, 1
 #: Bytes of the smallest SQLite file.
 SMALLEST = 512
 #: Pages of the write-ahead log before SQLite copies the pages to the file. By default the log
-#: would grow to 4 MB.
-LOG_PAGES = 100
+#: would grow to 4 MB. Each copy waits for the disk.
+LOG_PAGES = 250
 
 _CREATE = f"""
 BEGIN IMMEDIATE;
@@ -160,6 +162,9 @@ class Database:
             if _is_damage(error):
                 raise Damaged from error
             raise StoreError(f"{self.path}: {_reason_of(error)}") from error
+        except UnicodeDecodeError as error:  # SQLite's message quotes a damaged table
+            self.close()
+            raise Damaged from error
         except OSError as error:
             raise StoreError(f"{self.path}: {one_line(error.strerror or error)}") from error
 
@@ -261,7 +266,7 @@ def _locked(directory: Path) -> int | None:
     descriptor = None
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
-        for _ in range(round(BUSY / POLL)):
+        for _ in range(round(PREPARED / POLL)):
             with suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
@@ -271,7 +276,7 @@ def _locked(directory: Path) -> int | None:
 
 def _is_damage(error: sqlite3.Error) -> bool:
     # Python 3.10 has no error codes. The texts are constants of SQLite.
-    return "malformed" in str(error) or "not a database" in str(error)
+    return any(sign in str(error) for sign in _DAMAGE)
 
 
 def _reason_of(error: sqlite3.Error) -> str:
@@ -283,6 +288,10 @@ def _reason_of(error: sqlite3.Error) -> str:
     return text
 
 
+_DAMAGE = (
+    *("malformed", "not a database", "unsupported file format", "no such", "has no column"),
+    *("NOT NULL constraint", "datatype mismatch", "decode to UTF-8"),
+)
 _ADVICE = {
     "locked": f"A different process has held the lock for {BUSY:g} seconds. End this process",
     "readonly": "Make the file and its directory writable, or choose another path",

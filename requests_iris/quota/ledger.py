@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ..clock import Clock
+from ..deadline import call_until
+from ..stores import StoreError
 from ..stores.error import reason_of
 from .claim import Claim
 from .memory import MemoryQuotaStore
@@ -23,6 +25,9 @@ Result = TypeVar("Result")
 ASKED_AGAIN = 5.0
 #: Seconds after which a store counts as failing, even if the store answers in the end.
 ANSWERS_WITHIN = 5.0
+_LATE = f"no answer within {ANSWERS_WITHIN:g} seconds"
+#: Calls without an answer at most. A store that hangs for days must not use up all threads.
+MOST_HANGING = 100
 
 #: Spaces the paced requests of this process, on the monotonic clock. The sessions of all users and
 #: stores share the pacer: the limits of a customer hold for all users together.
@@ -44,15 +49,16 @@ class Ledger:
         self._memory = MemoryQuotaStore()
         self._failing = False
         self._asked_again = float("-inf")
+        self._running: set[object] = set()
 
     def split(self, claims: Sequence[Claim]) -> tuple[tuple[Claim, ...], tuple[Claim, ...]]:
         """The claims for the store, and the claims for the pace of this process.
 
         A store without a pace still knows the blocks of paced rules.
         """
-        if self.store.paces:
-            return tuple(claims), ()
         paced = tuple(claim for claim in claims if claim.rule.paced)
+        if self.store.paces or not paced:
+            return tuple(claims), ()
         return tuple(replace(claim, counted=claim not in paced) for claim in claims), paced
 
     def reserve(
@@ -153,16 +159,39 @@ class Ledger:
             return None
         began = time.monotonic()
         try:
-            answer = question(self.store)
+            answer = self._answer(question)
         except Exception as error:
             self._report(reason_of(error), clock)
             return None
         if time.monotonic() - began > ANSWERS_WITHIN:
-            self._report(f"no answer within {ANSWERS_WITHIN:g} seconds", clock)
+            self._report(_LATE, clock)
         elif self._failing and proves:
             self._failing = False
             log.info("The quota store works again: %r", self.store)
         return answer
+
+    def _answer(self, question: Callable[[QuotaStore], Result]) -> Result:
+        """The answer of the store. A store that may hang answers in a separate thread.
+
+        :raises StoreError: if there is no answer in time. The call then ends in its thread.
+        """
+        if getattr(self.store, "is_prompt", False) is True:  # not an attribute of a mock
+            return question(self.store)
+        if len(self._running) >= MOST_HANGING and self._failing:
+            raise StoreError(_LATE)
+        call, answers, clock = object(), [], Clock()  # a test may stop the session's clock
+
+        def ask() -> None:
+            try:
+                answers.append(question(self.store))
+            finally:
+                self._running.discard(call)
+
+        self._running.add(call)
+        call_until(clock.monotonic() + ANSWERS_WITHIN, ask, clock)
+        if not answers:
+            raise StoreError(_LATE)
+        return answers[0]
 
     def _waits(self, clock: Clock) -> bool:
         """Whether the next attempt is later. A single thread makes the attempt."""

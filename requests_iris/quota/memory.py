@@ -60,6 +60,7 @@ class MemoryQuotaStore:
     """
 
     paces = False
+    is_prompt = True
 
     def __init__(self) -> None:
         self._slots: dict[str, _Slots] = {}

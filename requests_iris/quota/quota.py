@@ -11,14 +11,14 @@ from functools import lru_cache, partial
 from typing import Any
 
 from ..clock import Clock
-from ..errors import SettingError
+from ..errors import QuotaExceededError, SettingError
 from ..secret import Secret
 from .claim import Claim, claims_of, owner_key
 from .place import ledger_at
-from .reservation import SHORT, Reservation, refusal
+from .reservation import SHORT, Reservation, named, refusal
 from .rules import IRIS_RATE_LIMITS, RateLimit, Target, page_of, text_of
 from .store import QuotaStore
-from .usage import Left, Usage, affordable_in, left
+from .usage import Left, affordable_in, left
 
 #: Seconds that a request waits for a slot at most.
 MAX_WAIT = 120.0
@@ -189,7 +189,8 @@ class Quota:
 
         :param urls: of the pages, a URL for each request.
         :raises QuotaExceededError: if the slots of a rule are not enough. ``retry_after`` is the
-            time until enough slots are free, or until all are free if the rule never has enough.
+            time until enough slots are free. If the rule never has enough, ``retry_after`` is the
+            time until all its slots are free, or a window if all are free now.
         """
         needed: Counter[Claim] = Counter()
         for url in urls:
@@ -209,8 +210,14 @@ class Quota:
         short = [index for index, claim in enumerate(claims) if needed[claim] > claim.most(draw)]
         worst = short[0] if short else worst
         if waits[worst] > self._max_wait or short:
-            raise self._unaffordable(
-                claims[worst], usages[worst], now, waits[worst], needed[claims[worst]], clock
+            claim = claims[worst]
+            raise _unaffordable(
+                claim,
+                left(claim, usages[worst], now),
+                waits[worst],
+                needed[claim],
+                bool(short),
+                clock,
             )
 
     def state(
@@ -256,20 +263,6 @@ class Quota:
         base, _, query = text_of(url).partition("#")[0].partition("?")
         return self._found(owner, method, base, page_of(query) if "page=" in query else "0")
 
-    def _unaffordable(
-        self, claim: Claim, usage: Usage, now: float, wait: float, count: int, clock: Clock
-    ) -> Any:
-        free = left(claim, usage, now)
-        return refusal(
-            claim,
-            f"The list needs {count} more requests of the rate limit {claim.rule.name!r}, which "
-            "are more than are left",
-            clock,
-            wait=wait,
-            remaining=free.remaining,
-            pool_remaining=free.pooled,
-        )
-
 
 def quota_of(value: Any) -> Quota | None:
     """The Quota for the setting ``quota``. None if quotas are off: None, False or 0.
@@ -285,6 +278,26 @@ def _find(
     limits: tuple[RateLimit, ...], owner: str, method: str, base: str, page: str
 ) -> tuple[Claim, ...]:
     return claims_of(limits, owner, method, Target.of(base)._replace(page=page))
+
+
+def _unaffordable(
+    claim: Claim, free: Left, wait: float, count: int, is_for_ever: bool, clock: Clock
+) -> QuotaExceededError:
+    """The error of a list that needs `count` more requests."""
+    requests = f"{count} more request{'s' if count > 1 else ''}"
+    reason, advice = "which has fewer free slots", "Send these requests at {time}"
+    if is_for_ever:
+        reason, advice = "which never has so many free slots", "Read a shorter list"
+        wait = wait or claim.rule.window  # a loop must not try again and again without a pause
+    return refusal(
+        claim,
+        f"The list needs {requests} of the {named(claim)}, {reason}. These requests were not sent",
+        advice,
+        clock,
+        wait=wait,
+        remaining=free.remaining,
+        pool_remaining=free.pooled,
+    )
 
 
 def _state(rule: RateLimit, free: Left) -> QuotaState:

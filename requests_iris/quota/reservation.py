@@ -102,7 +102,7 @@ class Reservation:
                 raise exceeded(claim, answer, self._clock)
             if answer.wait > SHORT and not told:
                 told = True
-                log.info("Waiting %.0f s for a slot of %s", answer.wait, _named(claim))
+                log.info("Waiting %.0f s for a slot of the %s", answer.wait, named(claim))
             self._pause(min(max(answer.wait, LEAST), POLL))
 
     def _pause(self, seconds: float) -> None:
@@ -115,8 +115,8 @@ class Reservation:
             if pooled:
                 log.log(
                     logging.WARNING if left.pooled < LAST else logging.INFO,
-                    "Took a slot from the pool of %s. %d of %d are left",
-                    *(_named(claim), left.pooled, claim.pool_size),
+                    "Took a slot from the pool of the %s. %d of %d are left",
+                    *(named(claim), left.pooled, claim.pool_size),
                 )
 
 
@@ -125,7 +125,8 @@ def exceeded(claim: Claim, answer: Answer, clock: Clock) -> QuotaExceededError:
     left = answer.left[answer.decisive]
     return refusal(
         claim,
-        f"{_named(claim)} allows no request for {_seconds(answer.wait)}",
+        f"The {named(claim)} allows no request for {_seconds(answer.wait)}, and nothing was sent",
+        "Send the request again at {time}",
         clock,
         wait=answer.wait,
         remaining=left.remaining,
@@ -136,21 +137,23 @@ def exceeded(claim: Claim, answer: Answer, clock: Clock) -> QuotaExceededError:
 def refusal(
     claim: Claim,
     problem: str,
+    advice: str,
     clock: Clock,
     *,
     wait: float,
     remaining: int,
     pool_remaining: int,
 ) -> QuotaExceededError:
-    """The error of a request that gets no slot.
+    """The error of a request or a list that gets no slots.
 
     :param problem: the first sentence of the message, without a full stop.
+    :param advice: what to do, perhaps with ``{time}`` for the time after `wait`.
     """
     reset_at = datetime.fromtimestamp(clock.time(), UTC) + timedelta(seconds=wait)
     pool = f" The pool has {pool_remaining} of {claim.pool_size} slots." if claim.pool_size else ""
     return QuotaExceededError(
-        f"{problem}, and nothing was sent.{pool} Send the request again at "
-        f"{reset_at:%Y-%m-%d %H:%M:%S} UTC, or raise max_wait of the Quota in `quota=`",
+        f"{problem}.{pool} {advice.format(time=f'{reset_at:%Y-%m-%d %H:%M:%S} UTC')}, or raise "
+        "max_wait of the Quota in `quota=`",
         retry_after=wait,
         reset_at=reset_at,
         limit=claim.rule.limit,
@@ -161,8 +164,9 @@ def refusal(
     )
 
 
-def _named(claim: Claim) -> str:
-    return f"the rate limit {claim.rule.name!r}" + (f" of {claim.label}" if claim.label else "")
+def named(claim: Claim) -> str:
+    """A claim in a sentence, without an article."""
+    return f"rate limit {claim.rule.name!r}" + (f" of {claim.label}" if claim.label else "")
 
 
 def _seconds(wait: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +20,8 @@ from ..errors import SettingError
 #: evenly.
 PACED_BELOW = 60.0
 DAY = 24 * 3600.0
+#: The longest window in seconds, which is a century. A date after the year 9999 is not possible.
+_LONGEST = 36_525 * DAY
 #: The owners of a rule's slots: each user, or all users of a customer together.
 USER, CUSTOMER = "user", "customer"
 
@@ -65,7 +66,7 @@ class Pool:
 
     def __post_init__(self) -> None:
         _check_count("size of a Pool", self.size)
-        _check_positive("days of a Pool", self.days)
+        _check_positive("days of a Pool", self.days, at_most=_LONGEST / DAY)
 
     @property
     def seconds(self) -> float:
@@ -114,7 +115,7 @@ class RateLimit:
         if not isinstance(self.name, str) or not self.name.strip():
             raise _refused("The name of a RateLimit must be a text", self.name)
         _check_count(f"limit of {self.name!r}", self.limit)
-        _check_positive(f"window of {self.name!r}", self.window)
+        _check_positive(f"window of {self.name!r}", self.window, at_most=_LONGEST)
         if not (self.method is None or isinstance(self.method, str)):
             raise _refused(f"The method of {self.name!r} must be a text or None", self.method)
         if not (self.pool is None or isinstance(self.pool, Pool)):
@@ -169,10 +170,10 @@ def _check_count(what: str, number: Any) -> None:
         raise _refused(f"The {what} must be a whole number of 1 or more", number)
 
 
-def _check_positive(what: str, number: Any) -> None:
+def _check_positive(what: str, number: Any, *, at_most: float) -> None:
     is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
-    if not is_number or not 0 < number < math.inf:
-        raise _refused(f"The {what} must be a number over 0, and finite", number)
+    if not is_number or not 0 < number <= at_most:
+        raise _refused(f"The {what} must be a number over 0, and at most {at_most:.0f}", number)
 
 
 def _compiled(name: str, path: Any) -> re.Pattern[str]:

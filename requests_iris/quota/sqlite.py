@@ -6,6 +6,7 @@ import atexit
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -68,6 +69,7 @@ class SqliteQuotaStore:
     """
 
     paces = False
+    is_prompt = True
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(os.fsdecode(path)).expanduser().absolute()
@@ -77,6 +79,7 @@ class SqliteQuotaStore:
         self._database = Database(self.path)
         self._late: dict[tuple[str, int], float] = {}
         self._until_sweep = 0
+        self._failed = float("-inf"), ""
         forks.register(self)
         _stores.add(self)
 
@@ -147,7 +150,7 @@ class SqliteQuotaStore:
             rows = connection.execute(
                 "SELECT rule, label, key FROM keys WHERE owner = ? AND ends > ?", (owner, now)
             )
-            return [Record(*row) for row in rows]
+            return [Record(*map(_text, row)) for row in rows]
 
         return self._write(work)
 
@@ -174,19 +177,30 @@ class SqliteQuotaStore:
 
         :raises StoreError: if the file cannot be used now.
         """
+        began = time.monotonic()
         if not _turn.acquire(timeout=TURN):
             raise StoreError(f"{self.path} did not respond to another thread within {TURN:g} s")
         try:
-            try:
-                return self._transaction(work)
-            except Damaged:
-                self._database.set_aside()
-            try:
-                return self._transaction(work)
-            except Damaged:
-                raise StoreError(f"{self.path} is damaged. Choose another path") from None
+            failed, reason = self._failed
+            if failed > began:  # otherwise the waits of the threads would add up
+                raise StoreError(reason)
+            return self._repaired(work)
+        except StoreError as error:
+            self._failed = time.monotonic(), str(error)
+            raise
         finally:
             _turn.release()
+
+    def _repaired(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """The result of `work`, in a new file if the file is damaged."""
+        try:
+            return self._transaction(work)
+        except Damaged:
+            self._database.set_aside()
+        try:
+            return self._transaction(work)
+        except Damaged:
+            raise StoreError(f"{self.path} is damaged. Choose another path") from None
 
     def _transaction(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         late = self._late.copy()
@@ -219,13 +233,30 @@ def _usage(connection: sqlite3.Connection, claim: Claim, now: float) -> Usage:
         for stamp, pooled in connection.execute(
             "SELECT stamp, pooled FROM slots WHERE key = ? ORDER BY stamp", (claim.key,)
         ):
-            stamps[pooled].append(stamp)
-    found = Usage(tuple(stamps[0]), tuple(stamps[1]), None if row[1] is None else Block(*row))
+            if pooled not in (0, 1):
+                raise Damaged
+            stamps[pooled].append(_number(stamp))
+    block = None if row[1] is None else Block(*map(_number, row))
+    found = Usage(tuple(stamps[0]), tuple(stamps[1]), block)
     usage = current(claim, found, now)
     if usage != found:
         _repair(connection, claim, now)
         _save(connection, claim, usage)
     return usage
+
+
+def _number(value: object) -> float:
+    """:raises Damaged: if SQLite returned anything else, which a damaged file may contain."""
+    if type(value) is not float:
+        raise Damaged
+    return value
+
+
+def _text(value: object) -> str:
+    """:raises Damaged: as :func:`_number`."""
+    if type(value) is not str:
+        raise Damaged
+    return value
 
 
 def _repair(connection: sqlite3.Connection, claim: Claim, now: float) -> None:

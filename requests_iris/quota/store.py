@@ -45,8 +45,9 @@ class QuotaStore(Protocol):
 
     A session survives every exception of a store: the session logs one warning, and counts in its
     own memory until the store works again. A store is pickled together with its session, and
-    threads share a store. Each method answers or raises within 5 seconds. Raise
-    :class:`requests_iris.stores.StoreError` with a text that is safe to log.
+    threads share a store. Each call runs in a separate thread, and after 5 seconds the session
+    continues without the answer. Raise :class:`requests_iris.stores.StoreError` with a text that is
+    safe to log.
 
     The functions of ``requests_iris.quota.usage`` say when a claim gets a slot.
     :class:`requests_iris.quota.contract.QuotaStoreContract` tests a store.

@@ -33,8 +33,12 @@ class Block(NamedTuple):
     until: float
 
     def at(self, now: float) -> Block:
-        """The same block. After the clock was set back, the block starts now."""
-        return self if self.since <= now else Block(now, now + self.until - self.since)
+        """The same block. After the clock was set back, the block starts now.
+
+        A block lasts `LONGEST_BLOCK` seconds at most, also in a damaged store.
+        """
+        since = min(self.since, now)
+        return Block(since, since + min(self.until - self.since, LONGEST_BLOCK))
 
 
 @dataclass(frozen=True)

@@ -47,11 +47,12 @@ def session() -> Iterator[Callable[..., Any]]:
         kind: type[IrisSession] = IrisSession,
         max_wait: float = 120,
         pool: str = "walk",
+        at: str = "memory",
         **settings: Any,
     ) -> IrisSession:
         rules = [limits] if isinstance(limits, RateLimit) else limits
         options = {} if rules is None else {"limits": rules}
-        quota = Quota("memory", **options, max_wait=max_wait, pool=pool)
+        quota = Quota(at, **options, max_wait=max_wait, pool=pool)
         settings = {"clock": SkippingClock(), "quota": quota, **settings}
         iris = kind(**{**sandbox.settings, **settings})
         iris.verify = sandbox.ca_file

@@ -13,9 +13,11 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,7 @@ from requests_iris.quota.memory import MemoryQuotaStore
 from requests_iris.sandbox import MovableClock
 
 from ..support.redis_server import RedisServer, free_port
-from ..support.waiting import HUNG
+from ..support.waiting import HUNG, wait_until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the faults are those of POSIX")
 PAGE = "https://iris.trackunit.com/public/api/aemp/v2/15143/-3/Fleet/"
@@ -127,11 +129,12 @@ def test_locked_file_does_not_stop_a_request_and_is_used_again_within_10_seconds
 
 def test_threads_at_a_locked_file_wait_for_it_once(user, path, warnings, monkeypatch) -> None:
     monkeypatch.setattr("requests_iris.quota.database.BUSY", 0.2)
-    monkeypatch.setattr("requests_iris.quota.sqlite.TURN", 0.1)
     use_up(user)
+    began = time.monotonic()
     with locked(path), ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(user.send, page) for page in range(100, 140)]:
             done.result(HUNG)
+    assert time.monotonic() - began < 5 * 0.2
     assert 1 <= len(warnings()) <= 8  # a race may warn twice
 
 
@@ -163,6 +166,48 @@ def test_file_that_is_damaged_while_open_is_kept_and_replaced(user, path, warnin
         user.quota.flush()
         assert count(path) == 4
     assert len(warnings()) == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *("UPDATE slots SET stamp = 'x'", "UPDATE slots SET stamp = x'ff'"),
+        *("UPDATE slots SET pooled = 5", "UPDATE slots SET pooled = 'x'"),
+        *("UPDATE keys SET since = 1, until = 'x'", "UPDATE keys SET until = 9e18"),
+        *(
+            "UPDATE keys SET label = x'ff'",
+            "DROP TABLE slots",
+            "ALTER TABLE keys DROP COLUMN until",
+        ),
+    ],
+)
+def test_file_with_damaged_values_is_kept_and_replaced(user, path, warnings, damage: str) -> None:
+    use_up(user)
+    user.quota.store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(damage)
+    connection.close()
+    check_memory_counts(user)
+    user.quota.entries(user.owner, clock=user.clock)
+    with suppress(QuotaExceededError):
+        user.send(1)
+    page = user.send()
+    User(path).refused(page)  # the file counts again, without a wait
+    (warning,) = warnings()
+    assert "quota.db.bak" in warning
+
+
+def test_file_with_a_block_without_an_end_blocks_for_31_days_at_most(user, path, warnings) -> None:
+    use_up(user)
+    user.quota.blocked(user.owner, "GET", f"{PAGE}1", retry_after=5, clock=user.clock)
+    for until in ("9e18", "9e999"):
+        with sqlite3.connect(path) as connection:
+            connection.execute(f"UPDATE keys SET until = {until} WHERE until IS NOT NULL")
+        connection.close()
+        with pytest.raises(QuotaExceededError) as caught:
+            user.send(1)
+        assert caught.value.retry_after <= 31 * 86_400
+    assert warnings() == []
 
 
 def test_database_of_another_program_is_kept_and_replaced(user, path, warnings) -> None:
@@ -339,6 +384,35 @@ def test_unknown_error_of_an_own_store_is_reported_without_its_text(warnings) ->
     user.quota.flush()
     (warning,) = warnings()
     assert "ValueError" in warning
+
+
+def test_own_store_that_hangs_does_not_stop_a_request(warnings, monkeypatch) -> None:
+    monkeypatch.setattr("requests_iris.quota.ledger.ANSWERS_WITHIN", 0.1)
+    monkeypatch.setattr("requests_iris.quota.ledger.MOST_HANGING", 3)
+    wakes, threads = threading.Event(), threading.active_count()
+
+    class Hanging(MemoryQuotaStore):
+        is_prompt = False
+
+        def reserve(self, *arguments, **settings):
+            calls.append(wakes.wait(HUNG))
+            return super().reserve(*arguments, **settings)
+
+    calls: list[bool] = []
+    user = User("memory")
+    user.quota = Quota(Hanging())
+    check_memory_counts(user)
+    for _ in range(5):
+        user.clock.advance(10)
+        user.send()
+    (warning,) = warnings()
+    assert "no answer within" in warning
+    wakes.set()
+    wait_until(lambda: len(calls) == 3)  # a store that hangs for days uses up no threads
+    user.clock.advance(10)
+    user.refused(user.send())
+    assert len(calls) > 3
+    assert threading.active_count() == threads
 
 
 def test_redis_that_is_not_there_does_not_stop_a_request_and_is_used_when_it_is_back(

@@ -326,15 +326,22 @@ def test_walk_is_affordable_if_every_page_has_a_slot(place: str) -> None:
         check(*(f"{SERIES}/{page}" for page in range(2, 53)))
     assert caught.value.retry_after == almost(30 * 24 * 3600 - 900)
     user.blocked(f"{SERIES}/1", retry_after=500)
-    with pytest.raises(QuotaExceededError) as caught:
+    with pytest.raises(QuotaExceededError, match="needs 1 more request of") as caught:
         check(f"{SERIES}/2")
     assert caught.value.retry_after == almost(500)
+    assert caught.value.retryable
+    assert f"Send these requests at {caught.value.reset_at:%Y-%m-%d %H:%M:%S} UTC" in str(
+        caught.value
+    )
 
 
 def test_walk_is_affordable_without_the_pool_only_if_the_pool_is_off(place: str) -> None:
     user = User(place, pool="never")
-    with pytest.raises(QuotaExceededError, match="needs 2 more requests"):
+    with pytest.raises(QuotaExceededError, match="needs 2 more requests") as caught:
         user.quota.check(user.owner, "GET", urls(user, [f"{SERIES}/1", f"{SERIES}/2"]))
+    assert caught.value.retry_after == 900
+    assert "never has so many free slots" in str(caught.value)
+    assert "Read a shorter list" in str(caught.value)
 
 
 class Frozen(MovableClock):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -204,6 +205,61 @@ def _requests_in_hooks(iris: IrisSession, sandbox: Sandbox) -> None:
     assert iris.put("/echo", data=b"outer", hooks={"response": hook}).ok
 
 
+def _verbs(iris: IrisSession, _: Sandbox) -> None:
+    for method in ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"):
+        assert iris.request(method, "/echo").status_code < 500
+
+
+def _errors_of_hooks_and_auth(iris: IrisSession, sandbox: Sandbox) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"http://127.0.0.1:{closed.getsockname()[1]}")
+        raise ValueError
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # refuses connections, because nothing listens
+        for work in (fail, interrupt):
+            with pytest.raises((ValueError, KeyboardInterrupt)):
+                iris.get("/echo", hooks={"response": work})
+            with pytest.raises((ValueError, KeyboardInterrupt)):
+                iris.get("/echo", auth=work)
+
+
+def _interrupts(iris: IrisSession, sandbox: Sandbox) -> None:
+    class Interrupting(HTTPAdapter):
+        def send(self, *args: Any, **kwargs: Any):
+            super().send(*args, **kwargs)
+            raise KeyboardInterrupt
+
+    before = iris.get_adapter(sandbox.base_url)
+    iris.mount(sandbox.base_url, Interrupting())
+    with pytest.raises(KeyboardInterrupt):
+        iris.get("/echo")
+    iris.mount(sandbox.base_url, before)
+
+
+def _mixin(iris: IrisSession, sandbox: Sandbox) -> None:
+    class Twice(IrisSession):
+        def send(self, request: requests.PreparedRequest, **kwargs: Any):
+            super().send(request, **kwargs)
+            return super().send(request, **kwargs)
+
+    other = copy.copy(iris)
+    other.__class__ = Twice
+    with other:
+        assert other.get("/echo").ok
+
+
+def _bearer_of_verbs(iris: IrisSession, sandbox: Sandbox) -> None:
+    with requests.Session() as plain:
+        plain.verify = sandbox.ca_file
+        for method in ("GET", "HEAD", "POST"):
+            assert plain.request(method, f"{sandbox.base_url}/echo", auth=iris.bearer).ok
+
+
 def _streams(iris: IrisSession, sandbox: Sandbox) -> None:
     busy(sandbox)
     with iris.get("/echo", stream=True) as response:
@@ -224,22 +280,36 @@ def _copies(iris: IrisSession, sandbox: Sandbox) -> None:
         assert other.get("/echo").ok
 
 
-@pytest.mark.parametrize(
-    "work",
-    [
+WORKS = {
+    work.__name__.strip("_").replace("_", " "): work
+    for work in (
         *(_get, _retries, _broken_bodies, _dropped_connections, _read_timeout, _resend),
         *(_rejected_resends, _retries_of_a_resend, _redirects, _redirects_over_other_hosts),
         *(_other_hosts_and_tokens, _own_authentication, _walk, _walk_with_workers_and_faults),
         *(_bearer, _bearer_as_auth, _mounted_adapters, _adapter_of_another_session),
-        *(_prepared_requests, _requests_in_hooks, _streams, _threads, _copies),
-    ],
-    ids=lambda work: work.__name__.strip("_").replace("_", " "),
-)
-def test_every_attempt_that_leaves_the_machine_takes_one_slot(session, limited, work) -> None:
-    iris = session(limited, PLENTY)
+        *(_prepared_requests, _requests_in_hooks, _streams, _threads, _copies, _verbs),
+        *(_errors_of_hooks_and_auth, _interrupts, _mixin, _bearer_of_verbs),
+    )
+}
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_every_attempt_that_leaves_the_machine_takes_one_slot(session, limited, name) -> None:
+    check(session(limited, PLENTY), limited, WORKS[name])
+
+
+@pytest.mark.parametrize("place", ["file", "redis"], indirect=True)
+def test_every_attempt_takes_one_slot_of_a_shared_store(session, limited, place) -> None:
+    for work in WORKS.values():
+        if work is not _walk:  # the slowest
+            check(session(limited, PLENTY, at=place), limited, work)
+
+
+def check(iris: IrisSession, limited: Sandbox, work: Callable[..., None]) -> None:
     seen, taken = limited.quota_counts["all"].granted, used(iris)
     work(iris, limited)
+    limited.clear_faults()
     taken = used(iris) - taken
     # after a read timeout the request may still be on its way into the sandbox
     wait_until(lambda: limited.quota_counts["all"].granted - seen >= taken)
-    assert limited.quota_counts["all"].granted - seen == taken
+    assert limited.quota_counts["all"].granted - seen == taken, work
