@@ -198,12 +198,14 @@ def taken() -> Slot | NoSlot:
 
 
 def seconds_of_retry_after(response: Response, clock: Clock) -> float | None:
-    """Seconds of ``Retry-After`` in both formats (RFC 9110 section 10.2.3), or None."""
+    """Seconds of ``Retry-After`` in both formats (RFC 9110 section 10.2.3), or None.
+
+    urllib3's parser compares a date with the clock of the system, and a test may move the clock of
+    the session.
+    """
     text = response.headers.get("Retry-After", "").strip()
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = _seconds_until(text, clock)
+    is_number = text.isascii() and text.isdigit()  # "-5" is no number of seconds, and opens nothing
+    seconds = float(text) if is_number else _seconds_until(text, clock)
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 

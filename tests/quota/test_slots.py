@@ -303,6 +303,13 @@ class TestUnforeseen429:
         iris.clock.advance(301)
         assert iris.get("/echo").ok
 
+    @pytest.mark.parametrize("text", ["-5", "1e1", "soon", "9" * 400])
+    def test_a_malformed_retry_after_counts_as_missing(self, session, sandbox, full, text) -> None:
+        iris = session(sandbox, RateLimit("many", 9, 1000, "/echo"))
+        full(text)
+        assert iris.get("/echo").status_code == 429
+        assert 990 < iris.quota.state("/echo").retry_after <= 1000
+
     def test_a_short_retry_after_is_waited_for_once(self, session, sandbox, full) -> None:
         iris = session(sandbox, RateLimit("many", 9, 1000, "/echo"))
         full("30")
