@@ -23,7 +23,7 @@ from .quotas import Quotas
 from .server import Request
 from .times import time_of
 
-#: The function of a route. Arguments: the request, and the variable parts of the path.
+#: The function of a route. Arguments: the Api, the request, and the variable parts of the path.
 Endpoint = Callable[..., Response]
 
 #: The AEMP lists of an account, such as 15143/-3, and a prefix that some clients use.
@@ -58,36 +58,13 @@ class Api:
         self._aemp_habits = aemp_habits
         self.late_data = aemp.LateData()
         self._points = points
-        # A missing slash at the end matters to IRIS: IRIS does not redirect to the right path.
-        self._routes = Map(self._rules(), redirect_defaults=False, merge_slashes=False)
-
-    def _rules(self) -> list[Rule]:
-        def get(path: str, endpoint: Endpoint) -> Rule:
-            return Rule(path, endpoint=endpoint, methods=["GET"])
-
-        def post(path: str, endpoint: Endpoint) -> Rule:
-            return Rule(path, endpoint=endpoint, methods=["POST"])
-
-        return [
-            get("/api/asset/v1/assets", self._assets),
-            get("/api/asset/v1/assets/<asset_id>", self._asset),
-            get("/public/api/operator/operators", self._operators),
-            *(get(f"{account}/Fleet/<int:number>", self._snapshot) for account in _ACCOUNTS),
-            *(get(f"{account}/{_AEMP_SERIES}", self._aemp_series) for account in _ACCOUNTS),
-            post(_GRAPHQL, self._graphql),
-            post("/public/api/eventlog/v3/asset-event/log", self._events),
-            get("/public/api/service/v1/service-plans", self._service_plans),
-            get(f"{_TIME_SERIES}/query_range", self._time_series),
-            Rule("/echo", endpoint=echo),
-            Rule("/redirect", endpoint=redirect),
-        ]
 
     def __call__(self, request: Request) -> Response:
         try:
             self._check_bearer(request)
             self._limits.check(request.path)
-            endpoint, parts = self._find(request)
-            return endpoint(request, **parts)
+            endpoint, parts = _find(request)
+            return endpoint(self, request, **parts)
         except TooMany as problem:
             return _too_many(request, problem)
         except Problem as problem:
@@ -120,22 +97,6 @@ class Api:
             raise Problem(401, "unauthorized", message, headers={"WWW-Authenticate": challenge})
         if needed is not None and needed not in grant.scopes:
             raise Problem(403, "forbidden", f"The token does not have the scope {needed}.")
-
-    def _find(self, request: Request) -> tuple[Endpoint, dict[str, Any]]:
-        try:
-            path = "/".join(map(_escaped, request.segments))
-            endpoint, parts = self._routes.bind("").match(path, method=request.method)
-        except MethodNotAllowed as error:
-            allowed = ", ".join(sorted(error.valid_methods or ()))
-            message = f"{request.method} is not allowed here."
-            raise Problem(405, "method_not_allowed", message, headers={"Allow": allowed}) from None
-        except HTTPException:
-            raise Problem(404, "not_found", "The sandbox does not know this path.") from None
-        return endpoint, {
-            name: _unescaped(part) if isinstance(part, str) else part
-            for name, part in parts.items()
-            if not name.startswith("_")
-        }
 
     def _assets(self, request: Request) -> Response:
         return json_response(lists.page(self.fleet.assets, request.args))
@@ -189,6 +150,59 @@ class Api:
         series = {"metric": {"asset": asset["id"], **_metric(request)}, "values": values}
         data = {"resultType": "matrix", "result": [series]}
         return json_response({"status": "success", "isPartial": False, "data": data})
+
+    def _echo(self, request: Request) -> Response:
+        return echo(request)
+
+    def _redirect(self, request: Request) -> Response:
+        return redirect(request)
+
+
+def _get(path: str, endpoint: Endpoint) -> Rule:
+    return Rule(path, endpoint=endpoint, methods=["GET"])
+
+
+def _post(path: str, endpoint: Endpoint) -> Rule:
+    return Rule(path, endpoint=endpoint, methods=["POST"])
+
+
+#: One Map for all sandboxes of a process, because making a Map takes longer than making the rest of
+#: a sandbox. Threads may share a Map. A missing slash at the end matters to IRIS: IRIS does not
+#: redirect to the right path.
+_ROUTES = Map(
+    [
+        _get("/api/asset/v1/assets", Api._assets),
+        _get("/api/asset/v1/assets/<asset_id>", Api._asset),
+        _get("/public/api/operator/operators", Api._operators),
+        *(_get(f"{account}/Fleet/<int:number>", Api._snapshot) for account in _ACCOUNTS),
+        *(_get(f"{account}/{_AEMP_SERIES}", Api._aemp_series) for account in _ACCOUNTS),
+        _post(_GRAPHQL, Api._graphql),
+        _post("/public/api/eventlog/v3/asset-event/log", Api._events),
+        _get("/public/api/service/v1/service-plans", Api._service_plans),
+        _get(f"{_TIME_SERIES}/query_range", Api._time_series),
+        Rule("/echo", endpoint=Api._echo),
+        Rule("/redirect", endpoint=Api._redirect),
+    ],
+    redirect_defaults=False,
+    merge_slashes=False,
+)
+
+
+def _find(request: Request) -> tuple[Endpoint, dict[str, Any]]:
+    try:
+        path = "/".join(map(_escaped, request.segments))
+        endpoint, parts = _ROUTES.bind("").match(path, method=request.method)
+    except MethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        message = f"{request.method} is not allowed here."
+        raise Problem(405, "method_not_allowed", message, headers={"Allow": allowed}) from None
+    except HTTPException:
+        raise Problem(404, "not_found", "The sandbox does not know this path.") from None
+    return endpoint, {
+        name: _unescaped(part) if isinstance(part, str) else part
+        for name, part in parts.items()
+        if not name.startswith("_")
+    }
 
 
 def _too_many(request: Request, problem: TooMany) -> Response:

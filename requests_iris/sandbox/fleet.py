@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cached_property, lru_cache
 from typing import Any
 
 from ..timespans import text_of_time
@@ -28,11 +29,18 @@ _NAMESPACE = uuid.UUID("1a2b3c4d-0000-4000-8000-000000000000")
 _TYPES = ("Excavator", "Wheel loader", "Telehandler", "Roller", "Scissor lift", "Dumper", "Crane")
 _BRANDS = ("Nordgrav", "Tallhaven", "Bergmann & Søn", "Kraftverk")
 _SURNAMES = ("Jensen", "Müller", "Rossi", "Nowak", "García", "Smith", "Virtanen", "Dubois")
+#: The texts of a made-up fleet are the same each time. A test suite makes hundreds of fleets, and
+#: making the texts takes longer than the rest of a fleet.
+_for_the_next_fleet = lru_cache(maxsize=10_000)
 _EVENTS = ("ENGINE_STARTED", "ENGINE_STOPPED", "ENTERED_SITE", "LEFT_SITE")
 
 
 class Fleet:
-    """`machines` made-up machines, or the machines of `assets`. A fleet does not change."""
+    """`machines` made-up machines, or the machines of `assets`. A fleet does not change.
+
+    Each list is made when a request asks for the list, because most tests use one list of their
+    sandbox. Threads may ask at once: two lists made at once are equal.
+    """
 
     def __init__(self, machines: int = 0, *, assets: Iterable[Mapping[str, Any]] | None = None):
         #: Whether the assets are the user's own.
@@ -42,20 +50,55 @@ class Fleet:
             self.assets = [_asset(number) for number in range(machines)]
         else:
             self.assets = _own_assets(assets)
-        numbers = range(len(self.assets))
-        self.operators = [_operator(number) for number in numbers]
-        self.events = [_event(number, asset["id"]) for number, asset in enumerate(self.assets)]
-        self.equipment = [_equipment(number, asset) for number, asset in enumerate(self.assets)]
-        self.service_plans = [_service_plan(number) for number in numbers[:12]]
-        #: The names of all members that assets have.
-        self.asset_fields = {name for asset in self.assets for name in asset}
-        self._assets_by_id = {asset["id"]: asset for asset in self.assets}
-        self._numbers = _numbers_by_pin(self.equipment)
-        #: The sites of GraphQL, each with a ninth of the assets.
-        self.sites = [_site(number, self.assets[number::SITES]) for number in numbers[:SITES]]
-        self._sites_by_asset = {
-            asset["id"]: site for site in self.sites for asset in site["assets"]
-        }
+
+    @cached_property
+    def operators(self) -> list[Item]:
+        return [_operator(number) for number in self._numbers]
+
+    @cached_property
+    def events(self) -> list[Item]:
+        return [_event(number, asset["id"]) for number, asset in enumerate(self.assets)]
+
+    @cached_property
+    def equipment(self) -> list[Item]:
+        return [_equipment(number, asset) for number, asset in enumerate(self.assets)]
+
+    @cached_property
+    def service_plans(self) -> list[Item]:
+        return [_service_plan(number) for number in self._numbers[:12]]
+
+    @cached_property
+    def asset_fields(self) -> set[str]:
+        """The names of all members that assets have."""
+        return {name for asset in self.assets for name in asset}
+
+    @cached_property
+    def sites(self) -> list[Item]:
+        """The sites of GraphQL, each with a ninth of the assets."""
+        return [_site(number, self.assets[number::SITES]) for number in self._numbers[:SITES]]
+
+    @property
+    def _numbers(self) -> range:
+        return range(len(self.assets))
+
+    @cached_property
+    def _assets_by_id(self) -> dict[str, Item]:
+        return {asset["id"]: asset for asset in self.assets}
+
+    @cached_property
+    def _numbers_by_pin(self) -> dict[str, int]:
+        """Of two machines with the same name, the first machine counts."""
+        numbers: dict[str, int] = {}
+        for number, each in enumerate(self.equipment):
+            header = each["EquipmentHeader"]
+            for name in ("SerialNumber", "EquipmentID"):
+                if name in header:
+                    numbers.setdefault(str(header[name]), number)
+        return numbers
+
+    @cached_property
+    def _sites_by_asset(self) -> dict[str, Item]:
+        return {asset["id"]: site for site in self.sites for asset in site["assets"]}
 
     def asset(self, asset_id: str) -> Item | None:
         return self._assets_by_id.get(asset_id)
@@ -67,7 +110,7 @@ class Fleet:
 
     def number_of(self, pin: str) -> int | None:
         """The number of the machine with this `SerialNumber` or `EquipmentID`."""
-        return self._numbers.get(pin)
+        return self._numbers_by_pin.get(pin)
 
     def site_of(self, asset: Item) -> Item:
         """The site where an asset is."""
@@ -168,20 +211,11 @@ def _site(number: int, assets: list[Item]) -> Item:
     return {"id": _id("site", number), "name": f"Site {number + 1}", "assets": assets}
 
 
+@_for_the_next_fleet
 def _id(kind: str, number: int) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{kind}/{number}"))
 
 
-def _numbers_by_pin(equipment: Iterable[Item]) -> dict[str, int]:
-    """Of two machines with the same name, the first machine counts."""
-    numbers: dict[str, int] = {}
-    for number, each in enumerate(equipment):
-        header = each["EquipmentHeader"]
-        for name in ("SerialNumber", "EquipmentID"):
-            if name in header:
-                numbers.setdefault(str(header[name]), number)
-    return numbers
-
-
+@_for_the_next_fleet
 def _time(number: int) -> str:
     return text_of_time(EPOCH + number * BETWEEN_EVENTS)
