@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,13 @@ from requests import Response
 from .auth import Signer
 from .clock import Clock
 from .during import During
+from .options import current_options
 from .pagination import Progress, Reading, Waits, begin, items, progress_of, responses
 from .parameters import Argument, refuse_former
 from .permission import authorization_of
 from .quota import Quota
 from .retry import retry_of
 from .series import series
-from .slots import walk_has_begun
 from .source import TokenSource
 from .walk import Walk
 
@@ -33,14 +32,6 @@ if TYPE_CHECKING:
     from .types import RequestArguments
 else:
     _Session = object
-
-#: The method of the page of a list that this thread is about to request.
-page_call: ContextVar[str | None] = ContextVar("requests_iris_page_call", default=None)
-
-
-def is_in_walk() -> bool:
-    """Whether the call is for a page of a walk, not for something else from a hook of the page."""
-    return page_call.get() is not None and walk_has_begun.get()
 
 
 class ListInterface(_Session):
@@ -236,7 +227,8 @@ class ListInterface(_Session):
         @wraps(self.request)
         def read(method: str, url: _t.UriType, **passed: Any) -> Response:
             # not by idempotent=True: a class of the caller before ours may not know the argument
-            with During(page_call, method):
+            options = current_options.get()._replace(page=method)
+            with During(current_options, options):
                 return self.request(method, url, **passed)
 
         return read

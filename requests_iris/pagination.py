@@ -29,11 +29,11 @@ from .during import During
 from .errors import IncompleteListError, ListError, QuotaExceededError, SettingError
 from .hints import headers_leading_on
 from .known_styles import first_call, style_asked, style_of
+from .options import Options, current_options
 from .page_errors import caused_by, failed_page, may_come_later, page_of
 from .progress import Progress, progress_of
 from .resume import PagePoints, Point, Start, end_of, resumed
 from .retry import DEFAULT_RETRY, handled_by_caller
-from .slots import walk_has_begun
 from .styles import Again, PaginationStyle
 from .text import one_line
 from .walk import Portion, Walk
@@ -296,7 +296,8 @@ class Reading:
 
     def _marked(self, request: Request, *call: Any, **arguments: Any) -> Response:
         # in the worker's thread: a new thread begins with the defaults of context variables
-        with During(walk_has_begun, bool(self._pages or self._is_later)):
+        options = Options(in_walk=bool(self._pages or self._is_later))
+        with During(current_options, options):
             return request(*call, **arguments)
 
     def _refusal(self, call: Call, page: Page) -> QuotaExceededError | None:

@@ -29,9 +29,9 @@ from .during import During
 from .edges import Edges, Sifted, digest_of, sifted, time_of
 from .errors import ListError, SettingError
 from .known_styles import first_call
+from .options import Options, current_options
 from .pagination import Page, Request, begin
 from .resume import Point
-from .slots import walk_has_begun
 from .text import one_line
 from .timespans import Window, in_utc, span, text_of_time
 from .walk import Portion, Walk
@@ -402,7 +402,7 @@ class _Ahead:
 
     def _send_early(self, method: str, url: str, **arguments: Any) -> Response:
         # in a thread of the pool, which begins with the defaults of context variables
-        with During(walk_has_begun, True):
+        with During(current_options, Options(in_walk=True)):
             return self._send_now(method, url, **arguments)
 
     def _send_now(self, method: str, url: str, **arguments: Any) -> Response:

@@ -8,7 +8,6 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from contextvars import ContextVar
 from functools import partial
 from http.cookiejar import CookieJar
 from operator import itemgetter
@@ -40,8 +39,9 @@ from .hosts import (
     why_incomplete,
     why_not_allowed,
 )
-from .lists import ListInterface, is_in_walk, page_call
+from .lists import ListInterface
 from .oauth2 import NOT_AVAILABLE, OAuth2Interface
+from .options import Options, current_options
 from .parameters import (
     Argument,
     SecretArgument,
@@ -63,11 +63,11 @@ from .permission import (
 from .quota import Quota, QuotaView
 from .secret import Bearer, Concealed, concealed, forget_sent
 from .settings import Settings, checked_token, checked_updater, kind_of
-from .slots import NO_SLOT, Slots, current_slot, walk_has_begun
+from .slots import NO_SLOT, Slots, current_slot
 from .source import TokenSource, Updater
 from .stores import TokenStore
 from .token_endpoint import TokenEndpoint
-from .transport import IrisAdapter, idempotent_call
+from .transport import IrisAdapter
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -90,12 +90,6 @@ _STATE = (
     *("base_url", "default_timeout", "_origins", "_passed", "_prefix", "_quota", "_source"),
     *("_client", "_scope", "_state", "state", "redirect_uri", "compliance_hook"),
 )
-
-#: Whether the call under way in this thread was made with ``withhold_token=True``.
-_withheld_call: ContextVar[bool] = ContextVar("requests_iris_withheld_call", default=False)
-#: Whether the call under way in this thread was made with ``timeout=None``, which requests' own
-#: call of `send` does not show.
-_endless_call: ContextVar[bool] = ContextVar("requests_iris_endless_call", default=False)
 
 
 # requests.Session is already a base of OAuth2Session. It is named for type checkers, because
@@ -423,15 +417,15 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
         idempotent: bool = False,
         **passed: Any,
     ) -> Response:
-        # reading a list changes nothing on the server, whatever the method
-        is_page = method == page_call.get()
-        with (
-            During(idempotent_call, idempotent or is_page),
-            _NOTHING if self._slots is None else During(walk_has_begun, is_in_walk()),
-            During(page_call, None),
-            During(_withheld_call, withhold_token),
-            During(_endless_call, passed.get("timeout", _NOT_PASSED) is None),
-        ):
+        asked = current_options.get()
+        options = Options(
+            # reading a list changes nothing on the server, whatever the method
+            idempotent=idempotent or method == asked.page,
+            withhold_token=withhold_token,
+            endless=passed.get("timeout", _NOT_PASSED) is None,
+            in_walk=asked.in_walk and asked.page is not None,
+        )
+        with During(current_options, options):
             # OAuth2Session's own `request` is left out: it signs for every host
             return super(OAuth2Session, self).request(method, joined(self.base_url, url), **passed)
 
@@ -444,9 +438,11 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
            marked, so that :meth:`send` does not sign the request.
         """
         url, auth = joined(self.base_url, request.url), request.auth
-        if _withheld_call.get() and not auth:
+        options = current_options.get()
+        if options.withhold_token and not auth:
             auth = _unauthenticated
-            _withheld_call.set(False)  # a hook of the caller may prepare other requests
+            # a hook of the caller may prepare other requests
+            current_options.set(options._replace(withhold_token=False))
         elif self.trust_env and not (auth or self.auth) and _leads_to(url, self._origins):
             auth = _left_alone
         prepare = super().prepare_request
@@ -509,7 +505,9 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
         if self._slots is not None:
             current_slot.set(NO_SLOT)  # later hooks may send requests of their own
         replaced = getattr(self.get_adapter, "__func__", None) is not type(self).get_adapter
-        with During(stays_in_thread, replaced):
+        if not replaced:
+            return resend(response, **settings)
+        with During(stays_in_thread, True):
             return resend(response, **settings)
 
     def _send_unsigned(self, request: PreparedRequest, **kwargs: Any) -> Response:
@@ -614,7 +612,7 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
             withhold(prepared)
 
     def _needs_timeout(self, url: str) -> bool:
-        return may_see_token(url, self._origins) and not _endless_call.get()
+        return may_see_token(url, self._origins) and not current_options.get().endless
 
     def _proxies_of(
         self, request: PreparedRequest, settings: Mapping[str, Any]

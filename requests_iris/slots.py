@@ -18,11 +18,9 @@ from requests import PreparedRequest, Response
 from .clock import Clock
 from .during import During
 from .errors import QuotaExceededError
+from .options import current_options
 from .quota import Quota, Reservation
 from .unsent import nothing_was_sent
-
-#: Whether the thread requests a page after the first page of a walk, or a page of a resumed walk.
-walk_has_begun: ContextVar[bool] = ContextVar("requests_iris_walk_has_begun", default=False)
 
 
 class User(Protocol):
@@ -62,8 +60,9 @@ class Slots:
 
     def reservation(self, slot: Slot) -> Reservation:
         """A reservation in the quota, after a wait for the reservation."""
+        in_walk = current_options.get().in_walk
         return self._quota.reserve(
-            slot.owner, slot.method, slot.url, in_walk=walk_has_begun.get(), clock=self._clock
+            slot.owner, slot.method, slot.url, in_walk=in_walk, clock=self._clock
         )
 
     def learn(self, slot: Slot, response: Response) -> None:

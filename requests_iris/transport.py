@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from .connection import share_contexts
 from .discard import discard
 from .errors import SettingError
 from .hosts import may_see_token, origins_of
+from .options import current_options
 from .quota import IRIS_RATE_LIMITS, RateLimit
 from .retry import NextTry, after_error, after_response, longest_window, retry_of
 from .slots import NO_SLOT, NoSlot, Slot, taken
@@ -33,9 +33,6 @@ log = logging.getLogger("requests_iris")
 
 #: Open connections per host, enough for each thread of a large thread pool.
 POOL_MAXSIZE = 128
-
-#: Whether the current call of this thread may be retried with any HTTP method.
-idempotent_call: ContextVar[bool] = ContextVar("requests_iris_idempotent_call", default=False)
 
 #: Attributes of the adapter in a copy or a pickle.
 _STATE = (
@@ -129,7 +126,8 @@ class IrisAdapter(HTTPAdapter):
         if not self._is_retried(request):
             return once()
         target = partial(self._target, request, **tls)
-        retries = self._retry.new(allowed_methods=None) if idempotent_call.get() else self._retry
+        is_repeatable = current_options.get().idempotent
+        retries = self._retry.new(allowed_methods=None) if is_repeatable else self._retry
         method, position = request.method or "", position_of(request.body)
         errors: list[Exception] = []
         while True:
