@@ -13,7 +13,7 @@ import pytest
 
 from requests_iris.quota import Quota, RateLimit
 
-from ..support.clocks import SkippingClock
+from ..support.clocks import StandingClock
 from ..support.waiting import HUNG
 
 
@@ -64,7 +64,7 @@ def test_32_threads_get_no_429_from_a_server_with_a_sliding_window(
     assert time.monotonic() - began >= (requests - 1) * window / limit * 0.9
 
 
-def waits(quota: Quota, url: str, clock: SkippingClock, count: int, latency: float) -> list[float]:
+def waits(quota: Quota, url: str, clock: StandingClock, count: int, latency: float) -> list[float]:
     found = []
     for _ in range(count):
         reservation = quota.reserve("user:alice", "GET", url, clock=clock)
@@ -76,7 +76,7 @@ def waits(quota: Quota, url: str, clock: SkippingClock, count: int, latency: flo
 
 def test_requests_leave_evenly_and_a_slow_response_costs_no_wait(place: str) -> None:
     quota = Quota(place, limits=[RateLimit("paced", 5, 10, "/")])
-    clock = SkippingClock()
+    clock = StandingClock()
     quick = waits(quota, f"https://{uuid4().hex}.example/", clock, 4, 0.5)
     assert quick == pytest.approx([0, 1.5, 1.5, 1.5], abs=0.2)
     slow = waits(quota, f"https://{uuid4().hex}.example/", clock, 4, 5)
@@ -86,7 +86,7 @@ def test_requests_leave_evenly_and_a_slow_response_costs_no_wait(place: str) -> 
 def test_no_more_than_the_limit_is_on_its_way_at_once(place: str) -> None:
     """Each of these requests could arrive within the same moment."""
     quota = Quota(place, limits=[RateLimit("paced", 2, 2, "/")], max_wait=1.5)
-    clock, url = SkippingClock(), f"https://{uuid4().hex}.example/"
+    clock, url = StandingClock(), f"https://{uuid4().hex}.example/"
     first = quota.reserve("user:alice", "GET", url, clock=clock)
     quota.reserve("user:alice", "GET", url, clock=clock)
     with pytest.raises(Exception, match="paced"):
@@ -98,7 +98,7 @@ def test_no_more_than_the_limit_is_on_its_way_at_once(place: str) -> None:
 
 def test_places_in_a_long_queue_are_refused_beyond_max_wait(place: str) -> None:
     quota = Quota(place, limits=[RateLimit("paced", 1, 50, "/")], max_wait=40)
-    clock, url = SkippingClock(), f"https://{uuid4().hex}.example/"
+    clock, url = StandingClock(), f"https://{uuid4().hex}.example/"
     quota.reserve("user:alice", "GET", url, clock=clock).settle()
     with pytest.raises(Exception, match="paced") as caught:
         quota.reserve("user:alice", "GET", url, clock=clock)
@@ -112,7 +112,7 @@ def test_users_of_a_process_share_the_pace_of_their_customer() -> None:
         RateLimit("customer", 1, 10, "/", per="customer"),
         RateLimit("user", 1, 5, "/"),
     ]
-    clock, url = SkippingClock(), f"https://{uuid4().hex}.example/"
+    clock, url = StandingClock(), f"https://{uuid4().hex}.example/"
     Quota("memory", limits=limits).reserve("user:a", "GET", url, clock=clock).settle()
     reservation = Quota("memory", limits=limits).reserve("user:b", "GET", url, clock=clock)
     assert reservation.waited == pytest.approx(10, abs=0.5)

@@ -22,7 +22,7 @@ from requests_iris.quota import IRIS_RATE_LIMITS, Pool, Quota, RateLimit, owner_
 from requests_iris.quota.memory import MemoryQuotaStore
 from requests_iris.sandbox import MovableClock
 
-from ..support.clocks import SkippingClock
+from ..support.clocks import SkippingClock, StandingClock
 from ..support.waiting import HUNG
 
 FLEET = "/public/api/aemp/v2/15143/-3/Fleet"
@@ -41,7 +41,7 @@ class User:
     ):
         self.quota = Quota(place, **settings)
         self.owner = owner_of(username=name)
-        self.clock = clock or SkippingClock()
+        self.clock = clock or StandingClock()
         self.base = f"https://{uuid4().hex}.example"
 
     def like(self, name: str, **settings: Any) -> User:

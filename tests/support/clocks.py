@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,20 @@ class SkippingClock(MovableClock):
     @skipped.setter
     def skipped(self, seconds: float) -> None:
         self.advance(seconds - self.advanced)
+
+
+class StandingClock(SkippingClock):
+    """A clock that only pauses and the test move: a slow machine changes no figure."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start, self._start_monotonic = time.time(), time.monotonic()
+
+    def time(self) -> float:
+        return self._start + self.advanced
+
+    def monotonic(self) -> float:
+        return self._start_monotonic + self.advanced
 
 
 @contextmanager
