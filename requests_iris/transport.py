@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
-from requests.exceptions import ChunkedEncodingError, ConnectionError
-from urllib3.util import Retry
+from requests.exceptions import ChunkedEncodingError, ConnectionError, InvalidProxyURL
+from requests.utils import prepend_scheme_if_needed, select_proxy
+from urllib3.util import Retry, parse_url
 
 from .body import position_of, rewound
 from .clock import Clock
 from .connection import share_contexts
 from .discard import discard
 from .errors import SettingError
-from .hosts import may_see_token, origins_of
+from .hosts import host_of, may_see_token, origins_of
 from .options import current_options
 from .quota import IRIS_RATE_LIMITS, RateLimit
 from .retry import NextTry, after_error, after_response, longest_window, retry_of
@@ -190,6 +191,18 @@ class IrisAdapter(HTTPAdapter):
         )
         next_try.pause(self._clock)
 
+    def get_connection_with_tls_context(
+        self,
+        request: PreparedRequest,
+        verify: _t.VerifyType,
+        proxies: dict[str, str] | None = None,
+        cert: _t.CertType = None,
+    ) -> Any:
+        """As in requests, but the error for an unreadable proxy does not show the password."""
+        if proxies:
+            _check_proxy(request, proxies)
+        return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+
     def build_connection_pool_key_attributes(
         self, request: PreparedRequest, verify: _t.VerifyType, cert: _t.CertType = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -204,6 +217,31 @@ class IrisAdapter(HTTPAdapter):
         super().cert_verify(conn, url, verify, cert)
         if may_see_token(url, self._known):
             share_contexts(conn)
+
+
+def _check_proxy(request: PreparedRequest, proxies: dict[str, str]) -> None:
+    """:raises InvalidProxyURL: if requests cannot read the URL of the proxy for `request`.
+
+    The errors of requests and urllib3 show the part of the URL that they cannot read, often a part
+    of the password.
+    """
+    url = request.url or ""
+    proxy = select_proxy(url, proxies)
+    if proxy and not _is_readable(proxy):
+        raise InvalidProxyURL(
+            f"The URL of the proxy for {host_of(url)} is malformed. Percent-encode special "
+            "characters in the user and the password, such as %23 for #",
+            request=request,
+        )
+
+
+def _is_readable(proxy: str) -> bool:
+    try:
+        url = parse_url(prepend_scheme_if_needed(proxy, "http"))
+    except (ValueError, TypeError):  # urllib3's LocationParseError is a ValueError
+        return False
+    # an "@" after the host means that the password has a "/", "?" or "#"
+    return url.host is not None and "@" not in f"{url.path}{url.query}{url.fragment}"
 
 
 def _as_sent(url: str) -> str:

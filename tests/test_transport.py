@@ -6,16 +6,21 @@ import copy
 import gc
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import time
+import traceback
 import warnings
+from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ConnectionError, InvalidProxyURL
 
-from requests_iris import IrisSession, SettingError
+from requests_iris import IrisSession, SettingError, TokenUnreachableError
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.transport import IrisAdapter
 
@@ -200,3 +205,61 @@ def test_session_that_is_forgotten_leaves_no_socket_open(sandbox: Sandbox) -> No
         del iris
         gc.collect()
     assert [str(each.message) for each in caught] == []
+
+
+UNREADABLE = {
+    "#": "http://worker:hunter2#x@proxy.example:3128",
+    "?": "http://worker:hunter2?x@proxy.example:3128",
+    "/": "http://worker:hunter2/x@proxy.example:3128",
+    "number before #": "http://worker:31#hunter2@proxy.example:3128",
+    "port": "http://worker:hunter2@proxy.example:99999",
+    "no host": "http://worker:hunter2@",
+    "half an IPv6 address": "http://worker:hunter2@[::1",
+    "space": "http://worker:hunter2@pro xy:3128",
+}
+
+
+class TestMalformedProxy:
+    """requests' own errors show the part of the URL that requests cannot read."""
+
+    @pytest.mark.parametrize("name", UNREADABLE)
+    @pytest.mark.parametrize("place", ["session", "call", "variable"])
+    def test_error_says_what_to_do_and_shows_no_password(
+        self, name: str, place: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        proxies = {"https": UNREADABLE[name]}
+        iris = IrisSession("client", token={"access_token": "a-token"})
+        if place == "session":
+            iris.proxies = proxies
+        elif place == "variable":
+            monkeypatch.setenv("HTTPS_PROXY", UNREADABLE[name])
+        with pytest.raises(InvalidProxyURL) as caught:
+            iris.get("/x", proxies=proxies if place == "call" else None)
+        assert str(caught.value) == (
+            "The URL of the proxy for iris.trackunit.com:443 is malformed. Percent-encode special "
+            "characters in the user and the password, such as %23 for #"
+        )
+        assert caught.value.request.url == "https://iris.trackunit.com/x"
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+    @pytest.mark.parametrize("name", UNREADABLE)
+    def test_error_of_a_token_request_shows_no_password(self, name: str) -> None:
+        iris = IrisSession("client", client_secret="s", username="u", password="p", retry=0)
+        iris.proxies = {"https": UNREADABLE[name]}
+        with pytest.raises(TokenUnreachableError, match=r"\(InvalidProxyURL\)") as caught:
+            iris.get("/x")
+        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+    def test_encoded_password_reaches_the_proxy(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as proxy:
+            iris = IrisSession("client", token={"access_token": "a-token"}, retry=0)
+            address = f"127.0.0.1:{proxy.getsockname()[1]}"
+            iris.proxies = {"https": f"http://worker:hunter%232%40@{address}"}
+            with ThreadPoolExecutor(1) as pool:
+                waiting = pool.submit(iris.get, "/x", timeout=HUNG)
+                connection, _ = proxy.accept()
+                with connection, connection.makefile("rb") as lines:
+                    head = b"".join(iter(lines.readline, b"\r\n"))
+                with pytest.raises(ConnectionError):
+                    waiting.result(HUNG)
+        assert b"Basic " + b64encode(b"worker:hunter#2@") in head
