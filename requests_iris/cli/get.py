@@ -141,7 +141,7 @@ def get(
     --resume keeps the items in FILE.partial, page by page, until the list is complete. The same
     command then continues a run that broke off by any cause, for example Ctrl-C, a kill, a full
     disk or a loss of power. Every item is written once. Use --resume from the first run on. If the
-    total number of items changes between the runs, the list must be read from the beginning.
+    list has changed since the earlier run, the command reads the list from the beginning.
 
     CSV: each member is a column, and the members of an object have names with dots. A spreadsheet
     runs a cell as a formula if the cell begins with =, +, -, @, a tab or a line break. These cells

@@ -16,7 +16,7 @@ from typing import Any
 from .. import IrisSession
 from ..errors import ListError, SettingError
 from ..text import one_line
-from .failures import CannotHold, Failure, WrongSetting, failure_of
+from .failures import LONGEST, CannotHold, Failure, WrongSetting, failure_of
 from .json_text import numbered_texts
 from .progress_bar import naming_options, progress_bar
 from .request import Request
@@ -50,11 +50,28 @@ def write_resumable_list(
             complain(f"Continuing after {spool.count} items in {_name(spool.path)}, ")
             complain(f"begun {spool.begun}.\n")
         if not spool.is_complete:
-            _read_on(iris, request, spool, **walk)
+            _read_to_the_end(iris, request, spool, **walk)
         with replacing(output) as file:
             write(spool, file, raw=raw)
         spool.remove()
         return spool.count
+
+
+def _read_to_the_end(iris: IrisSession, request: Request, spool: Spool, **walk: Any) -> None:
+    """Read on, or read from the beginning if the list has changed since the earlier run.
+
+    A nightly job would otherwise fail each night until a user deletes the spool.
+    """
+    is_continued = spool.count > 0
+    try:
+        _read_on(iris, request, spool, **walk)
+    except (Failure, SettingError) as error:
+        if not (is_continued and _is_over(error)):
+            raise
+        told = one_line(error, LONGEST).rstrip(".")
+        complain(f"{told}. Reading the list from the beginning.\n")
+        spool.begin_again()
+        _read_on(iris, request, spool, **walk)
 
 
 def _read_on(iris: IrisSession, request: Request, spool: Spool, **walk: Any) -> None:
@@ -91,27 +108,27 @@ def _saying_how_to_continue(spool: Spool) -> Iterator[None]:
     except Exception as error:
         if not (spool.count or spool.is_complete):
             raise
-        raise _failure_of(error).with_advice(_advice(spool, error)) from error
+        raise failure_of(error).with_advice(_advice(spool, error)) from error
     except BaseException:  # Ctrl-C, SIGTERM, SIGHUP
         if spool.count or spool.is_complete:
             complain(f"{_advice(spool, None)}\n")
         raise
 
 
-def _failure_of(error: Exception) -> Failure:
-    if isinstance(error, SettingError) and error.setting == "resume":
-        return WrongSetting("The list is no longer the list of the earlier run")
-    return failure_of(error)
+def _is_over(error: Exception | None) -> bool:
+    """Whether the list has changed, so that no resume point of the list is of use."""
+    cause = error.__cause__ if isinstance(error, Failure) else None
+    if isinstance(cause, ListError):
+        return cause.resume is None
+    return isinstance(error, SettingError) and error.setting == "resume"
 
 
 def _advice(spool: Spool, error: Exception | None) -> str:
     name, count = _name(spool.path), spool.count
     if spool.is_deleted:
         return f"{name} was deleted during the run: the next run starts from the beginning."
-    listed = error.__cause__ if isinstance(error, Failure) else error
-    is_over = isinstance(listed, ListError) and listed.resume is None
-    if is_over or (isinstance(error, SettingError) and error.setting == "resume"):
-        return f"This list cannot be continued: delete {name}, and run the command again."
+    if _is_over(error):
+        return "Run the same command again, to read the list from the beginning."
     if spool.is_complete and isinstance(error, CannotHold):
         other = _name(spool_of(spool.path.with_name(f"{_stem(spool)}.jsonl")))
         return (

@@ -82,16 +82,17 @@ class Spool:
     def __init__(self, path: Path, file: io.FileIO, identity: Mapping[str, str]) -> None:
         self.path = path
         self._file = file
+        self._identity = dict(identity)
         self._head_size = 0
         self.begun = ""
         with path.open("rb") as reader:
             head = reader.readline(LONGEST_HEAD)
         if _is_begun(head):
-            self._check(head, identity)
+            self._check(head)
             self._head_size = len(head)
             self._mark = self._last_mark()
         else:
-            self._write_head(identity)
+            self.begin_again()
 
     @property
     def count(self) -> int:
@@ -155,9 +156,10 @@ class Spool:
             self._file.close()
             self.path.unlink(missing_ok=True)
 
-    def _write_head(self, identity: Mapping[str, str]) -> None:
+    def begin_again(self) -> None:
+        """Write a new head, and drop all records."""
         self.begun = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        head = {MAGIC: VERSION, "begun": self.begun, "list": dict(identity)}
+        head = {MAGIC: VERSION, "begun": self.begun, "list": self._identity}
         self._write(0, json.dumps(head).encode() + b"\n")
         sync_directory(self.path.parent)
         self._head_size = self._size
@@ -173,7 +175,7 @@ class Spool:
         os.fsync(self._file.fileno())
         self._size = start + len(data)
 
-    def _check(self, head: bytes, identity: Mapping[str, str]) -> None:
+    def _check(self, head: bytes) -> None:
         """:raises WrongSetting: if the file is no spool, or belongs to a different request."""
         found = _object_of(head)
         if found.get(MAGIC) != VERSION or not isinstance(found.get("list"), dict):
@@ -181,7 +183,7 @@ class Spool:
                 f"{self._name} is not a file of this version of requests-iris. Move the file away, "
                 "or choose another name for -o."
             )
-        names = [name for name, value in identity.items() if found["list"].get(name) != value]
+        names = [name for name, value in self._identity.items() if found["list"].get(name) != value]
         if names:
             raise WrongSetting(
                 f"{self._name} belongs to another command, with a different {', '.join(names)}. "

@@ -302,20 +302,58 @@ class TestRefusals:
         assert account.seen == ()
 
     @pytest.mark.parametrize("workers", ["1", "2"])
-    def test_list_that_changed_tells_how_to_start_over(
+    def test_list_that_changed_since_the_earlier_run_is_read_from_the_beginning(
         self, account: Sandbox, workers: str
     ) -> None:
         break_off(account, "x.csv")
-        account.inject(Fault(reply={"totalElements": 251, "totalPages": 6}), on="api", times=9)
+        account.machines = 251
         result = get_all("x.csv", "--resume", "--max-workers", workers)
+        continuing, changed, done = result.stderr.splitlines()
+        assert continuing.startswith("Continuing after 100 items in x.csv.partial, begun 20")
+        assert "251" in changed
+        assert changed.endswith(". Reading the list from the beginning.")
+        assert (result.exit_code, done) == (0, "251 items in x.csv")
+        assert os.listdir() == ["x.csv"]
+        assert ids_in(Path("x.csv")) == account.asset_ids
+
+    def test_run_that_reads_from_the_beginning_and_breaks_off_is_continued(
+        self, account: Sandbox
+    ) -> None:
+        break_off(account, "x.csv")
+        account.machines = 251
+        account.inject(Fault(status=400, body={"code": "broken"}), on="api", after=4)
+        result = get_all("x.csv", "--resume")
         assert result.exit_code == 1
-        assert "251" in result.stderr
+        assert "x.csv.partial has 150 items" in result.stderr
+        result = get_all("x.csv", "--resume")
+        assert result.stderr.startswith("Continuing after 150 items")
+        assert (result.exit_code, ids_in(Path("x.csv"))) == (0, account.asset_ids)
+
+    def test_list_that_changes_during_a_run_is_read_from_the_beginning_by_the_next_run(
+        self, account: Sandbox
+    ) -> None:
+        changed = Fault(reply={"totalElements": 251, "totalPages": 6})
+        account.inject(changed, on="api", path=ASSETS, after=2)
+        result = get_all("x.csv", "--resume")
+        assert result.exit_code == 1
         assert result.stderr.endswith(
-            "This list cannot be continued: delete x.csv.partial, and run the command again.\n"
+            "Run the same command again, to read the list from the beginning.\n"
         )
-        account.clear_faults()
-        os.unlink("x.csv.partial")
-        assert get_all("x.csv", "--resume").exit_code == 0
+        account.machines = 251
+        result = get_all("x.csv", "--resume")
+        assert (result.exit_code, ids_in(Path("x.csv"))) == (0, account.asset_ids)
+
+    def test_list_that_always_changes_is_read_from_the_beginning_once(
+        self, account: Sandbox
+    ) -> None:
+        break_off(account, "x.csv")
+        before = account.count("api")
+        for total in range(251, 300):
+            changed = {"totalElements": total, "totalPages": total // 50 + 1}
+            account.inject(Fault(reply=changed), on="api")
+        result = get_all("x.csv", "--resume")
+        assert result.exit_code == 1
+        assert account.count("api") - before == 3
 
     def test_read_only_file_and_missing_directory_are_reported_before_a_request(
         self, account: Sandbox
