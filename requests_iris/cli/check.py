@@ -19,6 +19,7 @@ from .. import IrisSession, problem_of
 from ..credentials import CLIENT, NAMES, blame, from_environment, variable_of
 from ..errors import SettingError
 from ..grants import CLIENT_CREDENTIALS, PASSWORD
+from ..hosts import why_not_allowed
 from ..stores import StoreError, TokenStore, key_of, open_store
 from ..stores.error import reason_of
 from ..text import one_line
@@ -66,6 +67,7 @@ class Report:
     :ivar store_error: why the token store cannot be read and written, in a few words.
     :ivar quota_store: the quota store, if set, without secrets.
     :ivar quota_error: why the quota store cannot be read, in a few words.
+    :ivar hosts_error: why requests to `base_url` carry no token, in a few words.
     :ivar error: why the sign-in failed, in one line.
     :ivar api: the path of the API call; None if the API was not called.
     :ivar api_status: the status of the response, or None without a response.
@@ -85,6 +87,7 @@ class Report:
     store_error: str | None = None
     quota_store: str | None = None
     quota_error: str | None = None
+    hosts_error: str | None = None
     error: str | None = None
     api: str | None = None
     api_status: int | None = None
@@ -92,7 +95,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        return self.error is self.store_error is self.quota_error is self.api_error is None
+        stores = self.store_error is self.quota_error is None
+        return self.error is self.hosts_error is self.api_error is None and stores
 
     @property
     def status(self) -> int:
@@ -172,7 +176,7 @@ def _check(prefix: str, as_json: bool, path: str | None) -> int:
             report.quota_store, report.quota_error = repr(iris._quota.store), why_unreadable(iris)
         if path is not None:
             report.api = path
-            if report.error is None:
+            if report.error is report.hosts_error is None:
                 report.api_status, report.api_error = call_api(iris, path)
     if store is not None:
         report.token_store, report.store_error = repr(store), store.error
@@ -197,6 +201,7 @@ def examine(iris: IrisSession, prefix: str) -> Report:
             name: from_environment(name, os.environ, prefix) is not None for name in NEEDED[grant]
         },
         scope_asked=str(iris.scope),
+        hosts_error=why_not_allowed(iris.base_url, iris._origins) or None,
     )
     clock = _ClockReader()
     iris.mount(report.token_url, clock)
@@ -331,6 +336,8 @@ def _text(report: Report, prefix: str) -> str:
 def _result(report: Report) -> str:
     if report.error is not None:
         return report.error
+    if report.hosts_error is not None:
+        return f"signed in, but {report.hosts_error}, so requests to base_url carry no token"
     if report.api_error is not None:
         return f"signed in, but {report.api_error}"
     if report.store_error is not None:

@@ -150,10 +150,10 @@ def refusal(
     :param advice: what to do, perhaps with ``{time}`` for the time after `wait`.
     """
     reset_at = datetime.fromtimestamp(clock.time(), UTC) + timedelta(seconds=wait)
-    pool = f" The pool has {pool_remaining} of {claim.pool_size} slots." if claim.pool_size else ""
+    advice = advice.format(time=f"{reset_at:%Y-%m-%d %H:%M:%S} UTC")
     return QuotaExceededError(
-        f"{problem}.{pool} {advice.format(time=f'{reset_at:%Y-%m-%d %H:%M:%S} UTC')}, or raise "
-        "max_wait of the Quota in `quota=`",
+        f"{problem}.{_pool(claim, pool_remaining)} {advice}, or raise max_wait of the Quota in "
+        "`quota=`",
         retry_after=wait,
         reset_at=reset_at,
         limit=claim.rule.limit,
@@ -162,6 +162,14 @@ def refusal(
         rule=claim.rule.name,
         key=claim.key,
     )
+
+
+def _pool(claim: Claim, remaining: int) -> str:
+    """A sentence about the pool of a rule; empty without a pool."""
+    if not claim.pool_size:
+        return ""
+    whose = " for requests that pool= of the Quota allows" if remaining else ""
+    return f" The pool has {remaining} of {claim.pool_size} slots{whose}."
 
 
 def named(claim: Claim) -> str:

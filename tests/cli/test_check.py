@@ -70,6 +70,7 @@ def test_report_can_be_one_json_object(account: Sandbox, monkeypatch: pytest.Mon
         "store_error": None,
         "quota_store": None,
         "quota_error": None,
+        "hosts_error": None,
         "error": None,
         "api": None,
         "api_status": None,
@@ -94,6 +95,22 @@ def test_a_response_without_a_date_leaves_the_clocks_out(account: Sandbox, date:
     result = check()
     assert result.exit_code == 0
     assert "clocks" not in result.stdout
+
+
+@pytest.mark.parametrize("options", [(), ("--api",)])
+def test_base_url_at_no_allowed_host_fails_before_the_api_is_called(
+    account: Sandbox, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("TRACKUNIT_ALLOWED_HOSTS", "other.example")
+    result = check(*options)
+    assert result.exit_code == 1
+    assert result.stdout.endswith(
+        "signed in, but 127.0.0.1 is not in allowed_hosts, so requests to base_url carry no token\n"
+    )
+    assert (account.count("token"), account.count("api")) == (1, 0)
+    told = report(check("--json", *options))
+    assert (told["ok"], told["api_status"]) == (False, None)
+    assert told["hosts_error"] == "127.0.0.1 is not in allowed_hosts"
 
 
 def test_refused_credentials_end_check_with_status_1(account: Sandbox) -> None:

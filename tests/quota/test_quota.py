@@ -148,7 +148,9 @@ def test_pool_mode_says_which_requests_may_draw(
         user = User(place, pool=pool)
         for _ in range(expected):
             user.send(in_walk=in_walk)
-        assert user.refused(in_walk=in_walk).pool_remaining == 51 - expected
+        refused = user.refused(in_walk=in_walk)
+        assert refused.pool_remaining == 51 - expected
+        assert ("for requests that pool= of the Quota allows" in str(refused)) is (expected < 51)
 
 
 def test_pool_is_not_drawn_from_if_the_slot_is_back_within_max_wait(place: str) -> None:
