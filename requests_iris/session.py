@@ -7,7 +7,6 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from http.cookiejar import CookieJar
 from operator import itemgetter
@@ -478,26 +477,23 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
             return super().send(request, **kwargs)  # requests refuses a Request
         copied = copy_of(request)
         url = copied.url if isinstance(copied.url, str) else ""
-        if kwargs.get("timeout") is None and self._needs_timeout(url):
-            kwargs["timeout"] = self.default_timeout or None
         signer = self._signer
         proxies = self._proxies_of(copied, kwargs) if is_plain_http(url) else None
         verdict = signer.sign(copied, proxies, withheld=is_withheld(copied))
+        is_allowed = verdict is Verdict.SIGN or may_see_token(url, self._origins)
+        if is_allowed and kwargs.get("timeout") is None and not current_options.get().endless:
+            kwargs["timeout"] = self.default_timeout or None
         if verdict is not Verdict.SIGN:
             return self._send_unsigned(request if verdict is Verdict.LEAVE else copied, **kwargs)
         slots = self._slots
         slot = NO_SLOT if slots is None else signer.reserve(slots, copied)
         resend = Resend(signer, position_of(copied.body), self._adapter_send, slot)
-        handing = _NOTHING if slots is None else During(current_slot, slot)
         try:
-            with FirstHook(copied, partial(self._after, resend)), handing:
-                response = super().send(copied, **kwargs)
+            with FirstHook(copied, partial(self._after, resend)):
+                response = slot.hand_to(super().send, copied, **kwargs)
         except BaseException as error:
-            slot.failed(error)
             forget_sent(error)
             raise
-        if slots is not None:
-            slot.answered(response)  # a cache below this class calls no hooks
         return with_rejected(response) if response.history else response
 
     def _after(self, resend: Resend, response: Response, **settings: Any) -> Response:
@@ -611,9 +607,6 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
         if is_callers or isinstance(set_by_auth, Bearer) or is_withheld(request):
             withhold(prepared)
 
-    def _needs_timeout(self, url: str) -> bool:
-        return may_see_token(url, self._origins) and not current_options.get().endless
-
     def _proxies_of(
         self, request: PreparedRequest, settings: Mapping[str, Any]
     ) -> Mapping[str, str] | None:
@@ -726,6 +719,4 @@ def _lightened(request: Request, session: requests.Session, prepare: Any) -> Req
     return request
 
 
-#: A block without a change of a context variable. Threads may share the object, which has no state.
-_NOTHING: AbstractContextManager[None] = nullcontext()
 _NOT_PASSED = object()

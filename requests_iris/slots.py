@@ -145,7 +145,7 @@ class Slot:
     def hand_to(
         self, send: Callable[..., Response], request: PreparedRequest, **settings: Any
     ) -> Response:
-        """The response of an adapter's `send`, which gets the slot for its retries."""
+        """The response of `send`. The adapter gets the slot, for its retries."""
         with During(current_slot, self):
             return self.settled_by(lambda: send(request, **settings))
 
