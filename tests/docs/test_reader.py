@@ -50,6 +50,11 @@ GOOD_PAGES = {
         "id,...",
     ),
     "a variable is set": block("console", "$ export A='b c'", '$ echo "$A"', "b c"),
+    "variables hold for a single command": block(
+        "python", "import os", "print(os.environ.get('A'), os.environ.get('B'))", caption="a.py"
+    )
+    + block("console", "$ echo 1 > b", '$ A="$(cat b)" B=2 python a.py', "1 2")
+    + block("console", "$ python a.py", "None None"),
     "a sandbox runs in a second terminal": block(
         "console", "$ requests-iris sandbox --machines 7 > iris.env", "$ . ./iris.env"
     )

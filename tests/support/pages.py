@@ -53,6 +53,9 @@ TYPED = {"python", "pycon", "console"}
 ANYTHING = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
+#: Variables for a single command, before the command.
+FOR_THE_COMMAND = re.compile(r'(?:[A-Z_]+=(?:"[^"]*"|\S+) +)+')
+
 #: A program that prints the variables of the environment.
 SHOW = shlex.quote("import json, os; print(json.dumps(dict(os.environ)))")
 
@@ -189,6 +192,14 @@ class Reader:
         :param interrupted_after: the number of lines of output after which the reader presses
             Ctrl-C.
         """
+        if found := FOR_THE_COMMAND.match(command):
+            before = dict(os.environ)
+            try:
+                self.set_variables(f"export {found[0]}")
+                return self.run(command[found.end() :], interrupted_after)
+            finally:
+                os.environ.clear()
+                os.environ.update(before)
         if command.startswith("requests-iris sandbox"):
             return self.start_sandbox(command)
         if re.search(r"[|<>&;()$]", command):
