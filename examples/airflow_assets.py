@@ -1,6 +1,6 @@
 """Counts the machines of each brand in an Airflow DAG. All tasks share one token.
 
-    pip install "requests-iris[redis]" apache-airflow
+    pip install "./requests-iris[redis]" apache-airflow
 
 Copy this file into the folder of DAGs. Set the TRACKUNIT_* variables of the workers: the
 credentials, and TRACKUNIT_TOKEN_STORE, for example redis://localhost:6379/0.

@@ -1,6 +1,6 @@
 """Reads the operating hours of all machines, one day per run of a DAG of Airflow.
 
-    pip install "requests-iris[redis]" apache-airflow
+    pip install "./requests-iris[redis]" apache-airflow
 
 Copy the file into the folder of DAGs. The workers need the TRACKUNIT_* variables: the credentials,
 and TRACKUNIT_TOKEN_STORE, such as redis://localhost:6379/0.

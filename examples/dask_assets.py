@@ -1,6 +1,6 @@
 """Reads the details of all assets on a Dask cluster. All workers share one token.
 
-    pip install "requests-iris[redis]" distributed
+    pip install "./requests-iris[redis]" distributed
     TRACKUNIT_TOKEN_STORE=redis://localhost:6379/0 python examples/dask_assets.py
 
 Credentials come from the TRACKUNIT_* variables. The tasks contain a pickle of the session, with the

@@ -1,6 +1,6 @@
 """Reads the details of all assets with Spark. All workers share one token.
 
-    pip install "requests-iris[redis]" pyspark
+    pip install "./requests-iris[redis]" pyspark
     TRACKUNIT_TOKEN_STORE=redis://localhost:6379/0 spark-submit examples/spark_assets.py
 
 Credentials come from the TRACKUNIT_* variables. The workers of a cluster need the same

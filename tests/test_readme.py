@@ -19,7 +19,7 @@ from .support.pages import README, ROOT, blocks
 
 TEXT = README.read_text("utf-8")
 OURS, TWIN = (block for block in blocks(README) if block.language == "python")
-COMMANDS = re.findall(r"^    \$ requests-iris (.*)$", TEXT, re.MULTILINE)
+COMMANDS = re.findall(r"^    \$ \.venv/bin/requests-iris (.*)$", TEXT, re.MULTILINE)
 
 
 @pytest.fixture(params=["IRIS", "sandbox"])
@@ -68,7 +68,7 @@ def test_every_link_and_picture_of_the_readme_exists() -> None:
 
 def test_the_two_commands_for_a_newcomer_say_what_happens_and_how_they_end() -> None:
     demo, tests = commands()
-    assert "Installing, about 40 seconds" in demo
+    assert "Installing, one to three minutes" in demo
     assert demo.endswith("requests-iris demo")
     assert "about ten minutes" in tests
     assert tests.endswith(".venv/bin/tox")  # tox says "congratulations :)" at the end

@@ -24,7 +24,11 @@ READ_ONLY = {"text", "yaml", "ini", "json", "docker", "hidden"}
 WIDTH = 88
 
 PAGES = {str(page.relative_to(ROOT)): page for page in pages()}
-WITH_CODE = [name for name, page in PAGES.items() if any(block.is_typed for block in blocks(page))]
+WITH_CODE = [
+    name
+    for name, page in PAGES.items()
+    if any(block.is_typed or block.language == "hidden" for block in blocks(page))
+]
 
 
 @pytest.mark.parametrize("name", WITH_CODE)
