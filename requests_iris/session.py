@@ -150,8 +150,8 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
         502, 503, 504, and after a connection fault. False or 0: no retry.
     :param pool_maxsize: the number of connections to keep for each allowed host: ideally the number
         of threads. The default is 128.
-    :param token_timeout: seconds for a whole token request, including retries and pauses; the
-        default is 30.
+    :param token_timeout: seconds for the token requests of a renewal together, including retries
+        and pauses; the default is 30.
     :param clock: the clock of the session: a :class:`Clock`. A test can pass a subclass.
     :raises SettingError: for an unusable setting.
     :raises TypeError: for an unknown argument. The message says which argument to use.
@@ -170,7 +170,7 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
     leeway: Argument[float] = Argument("Seconds between expiry and end of a token.")
     retry: Argument[Retry | int] = Argument("The retries of a request to an allowed host.")
     pool_maxsize: Argument[int] = Argument("The connections to keep for each allowed host.")
-    token_timeout: Argument[float] = Argument("Seconds for a whole token request.")
+    token_timeout: Argument[float] = Argument("Seconds for the token requests of a renewal.")
     clock: Argument[Clock] = Argument("The clock.")
 
     #: Set by :meth:`from_env` before ``__init__`` runs.
