@@ -8,8 +8,10 @@ import threading
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -127,113 +129,106 @@ BODIES = [
 ]
 
 
-@contextmanager
-def bad_once(status: int, body: Body, ca_file: Path) -> Iterator[str]:
-    """The URL of a server: the first response has `status` and `body`, later responses are good."""
-    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(tls)
-    with ca_file.open("ab") as file:
-        file.write(authority.cert_pem.bytes())
-    bad, ends = iter([True]), time.monotonic() + 2 * SOON
-
-    class Connection(socketserver.StreamRequestHandler):
-        def setup(self) -> None:
-            self.request = tls.wrap_socket(self.request, server_side=True)
-            super().setup()
-
-        def handle(self) -> None:
-            while self.rfile.readline().strip():
-                while self.rfile.readline().strip():
-                    pass
-                if next(bad, False):
-                    self.wfile.write(b"HTTP/1.1 %d Bad\r\n" % status)
-                    body(self.send)
-                else:
-                    self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
-
-        def send(self, piece: bytes) -> None:
-            if time.monotonic() > ends:
-                raise ConnectionAbortedError("a failed test must end too")
-            self.wfile.write(piece)
-
-        def finish(self) -> None:
-            self.request.close()
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-        block_on_close = False
-
-        def handle_error(self, *_: object) -> None:
-            """Ignores a client that closes the connection."""
-
-    with serving(Server(("127.0.0.1", 0), Connection)) as address:
-        yield f"https://{address}"
-
-
-@pytest.fixture
-def ca_file(sandbox: Sandbox, tmp_path: Path) -> Path:
-    """A CA bundle for the sandbox. Each server adds an authority."""
-    path = tmp_path / "bundle.pem"
-    path.write_bytes(Path(sandbox.ca_file).read_bytes())
-    return path
-
-
-@contextmanager
-def signed_in(sandbox: Sandbox, url: str, ca_file: Path, **settings) -> Iterator[IrisSession]:
-    settings = {**sandbox.settings, "base_url": url, "clock": SkippingClock(), **settings}
-    with IrisSession(**settings) as iris:
-        iris.verify = str(ca_file)
-        iris.fetch_token()
-        yield iris
-
-
-@pytest.fixture
-def small() -> Iterator[None]:
-    """Checks the time and the memory of a test."""
-    tracemalloc.start()
-    start = time.monotonic()
-    yield
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert time.monotonic() - start < SOON
-    assert peak < 30_000_000
-
-
-#: The bodies that are also streamed. A slow body takes a second, so not all bodies are.
+#: The bodies that are also streamed.
 STREAMED = (chunks, slow_trailers)
 #: The bodies whose session has no retries.
 WITHOUT_RETRIES = (huge_length, silence)
-each_body = pytest.mark.parametrize(
-    ("body", "stream"),
-    [(body, False) for body in BODIES] + [(body, True) for body in STREAMED],
-    ids=lambda each: getattr(each, "__name__", "streamed" if each else "read"),
-)
+#: Each body, and whether the good response is streamed, by the path of the request.
+CASES = {
+    **{f"/{body.__name__}": (body, False) for body in BODIES},
+    **{f"/{body.__name__}/streamed": (body, True) for body in STREAMED},
+}
 
 
-@pytest.mark.usefixtures("small")
+class BadOnce(socketserver.ThreadingTCPServer):
+    """A server of the paths of `CASES`. On each path, the first response has `status` and the body
+    of the case, later responses are good. `sent` has the number of bytes of each bad body.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, status: int, tls: ssl.SSLContext) -> None:
+        self.status, self.tls = status, tls
+        self.sent: Counter[str] = Counter()
+        self.ends = time.monotonic() + 2 * SOON
+        super().__init__(("127.0.0.1", 0), Connection)
+
+    def handle_error(self, *_: object) -> None:
+        """Ignores a client that closes the connection."""
+
+
+class Connection(socketserver.StreamRequestHandler):
+    server: BadOnce
+
+    def setup(self) -> None:
+        self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+        super().setup()
+
+    def handle(self) -> None:
+        while request := self.rfile.readline().strip():
+            while self.rfile.readline().strip():
+                pass
+            path = request.decode().split()[1]
+            if path in self.server.sent:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+                continue
+            self.server.sent[path] = 0
+            self.wfile.write(b"HTTP/1.1 %d Bad\r\n" % self.server.status)
+            CASES[path][0](partial(self.send, path))
+
+    def send(self, path: str, piece: bytes) -> None:
+        if time.monotonic() > self.server.ends:
+            raise ConnectionAbortedError("a failed test must end too")
+        self.wfile.write(piece)
+        self.server.sent[path] += len(piece)
+
+    def finish(self) -> None:
+        self.request.close()
+
+
 class TestEndlessBodies:
-    @each_body
-    def test_retry_follows_a_503_soon(self, sandbox, ca_file, stream, body) -> None:
-        with (
-            bad_once(503, body, ca_file) as url,
-            signed_in(sandbox, url, ca_file) as iris,
-            iris.get("/", stream=stream) as response,
-        ):
-            assert response.text == "good"
-            assert [each.status for each in response.raw.retries.history] == [503]
+    """All bodies at the same time, because a slow body takes a second."""
 
-    @each_body
-    def test_resend_follows_a_401_soon(self, sandbox, ca_file, stream, body) -> None:
-        retry = 0 if body in WITHOUT_RETRIES else None
-        with (
-            bad_once(401, body, ca_file) as url,
-            signed_in(sandbox, url, ca_file, retry=retry) as iris,
-            iris.get("/", stream=stream) as response,
-        ):
-            assert response.text == "good"
-            (rejected,) = response.history
-            assert rejected.status_code == 401
-            assert len(rejected.content) <= MAX_BYTES
+    @pytest.mark.parametrize("status", [503, 401], ids=["retry of a 503", "resend of a 401"])
+    def test_each_body_is_discarded_soon_and_in_little_memory(
+        self, sandbox: Sandbox, tmp_path: Path, status: int
+    ) -> None:
+        authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(tls)
+        ca_file = tmp_path / "bundle.pem"
+        ca_file.write_bytes(Path(sandbox.ca_file).read_bytes() + authority.cert_pem.bytes())
+
+        def check(path: str) -> None:
+            body, stream = CASES[path]
+            retry = 0 if status == 401 and body in WITHOUT_RETRIES else None
+            settings = {**sandbox.settings, "base_url": url, "clock": SkippingClock()}
+            with IrisSession(**settings, retry=retry) as iris:
+                iris.verify = str(ca_file)
+                iris.fetch_token()
+                start = time.monotonic()
+                with iris.get(path, stream=stream) as response:
+                    assert response.text == "good"
+                assert time.monotonic() - start < SOON
+            if status == 503:
+                assert [each.status for each in response.raw.retries.history] == [503]
+            else:
+                (rejected,) = response.history
+                assert rejected.status_code == 401
+                assert len(rejected.content) <= MAX_BYTES
+
+        server = BadOnce(status, tls)
+        with serving(server) as address, ThreadPoolExecutor(len(CASES)) as pool:
+            url = f"https://{address}"
+            tracemalloc.start()
+            try:
+                checks = {path: pool.submit(check, path) for path in CASES}
+                failures = {path: each.exception() for path, each in checks.items()}
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+        assert not {path: error for path, error in failures.items() if error}
+        assert peak < 8_000_000, f"bytes that the server sent: {server.sent}"
 
 
 class TestDiscardedResponses:

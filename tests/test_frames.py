@@ -64,35 +64,50 @@ def frames_of(error: BaseException) -> Iterator[tuple[str, dict[str, Any]]]:
             traceback = traceback.tb_next
 
 
-def shown(value: Any, levels: int = 2) -> Iterator[str]:
-    """The text that tools show for a value: repr, slices, items and attributes."""
+#: Values with the levels that were searched, and whether the value shows a secret. Frames share
+#: most values. The value in the result keeps the number of an object from a second use.
+Known = dict[tuple[int, int], tuple[Any, bool]]
+
+
+def shows_secret(value: Any, known: Known, levels: int = 2) -> bool:
+    """Whether tools that show repr, slices, items and attributes of a value show a secret."""
+    key = id(value), levels
+    if key not in known:
+        found = any("hush" in text or "s3cret" in text for text in texts_of(value)) or any(
+            shows_secret(part, known, levels - 1) for part in (parts_of(value) if levels else ())
+        )
+        known[key] = value, found
+    return known[key][1]
+
+
+def texts_of(value: Any) -> Iterator[str]:
     yield repr(value)
     if isinstance(value, (str, bytes)):
         yield repr(value[:60])
         yield repr(value[-60:])
         if isinstance(value, str):
             yield repr(value.encode("utf-8", "surrogatepass"))
-    if levels == 0:
-        return
+
+
+def parts_of(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
-        for key, item in list(value.items()):
-            yield from shown(key, levels - 1)
-            yield from shown(item, levels - 1)
+        for item in list(value.items()):
+            yield from item
     elif isinstance(value, (list, tuple, set, frozenset)):
-        for item in value:
-            yield from shown(item, levels - 1)
+        yield from value
     elif not isinstance(value, type):
         slots = getattr(type(value), "__slots__", ())
         for name in (*getattr(value, "__dict__", ()), *slots):
-            yield from shown(getattr(value, name, None), levels - 1)
+            yield getattr(value, name, None)
 
 
 def leaks(error: BaseException) -> list[str]:
+    known: Known = {}
     return [
         f"{function}: {name}"
         for function, variables in frames_of(error)
         for name, value in variables.items()
-        if any("hush" in text or "s3cret" in text for text in shown(value))
+        if shows_secret(value, known)
     ]
 
 

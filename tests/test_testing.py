@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from xml.etree import ElementTree
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -40,8 +47,17 @@ def test_plugin_loads_nothing_heavy_while_no_test_uses_it(run) -> None:
     result.assert_outcomes(passed=1)
 
 
-def test_a_session_made_by_the_code_under_test_is_signed_in(run) -> None:
-    result = run(
+#: Variables of a developer, for all files of tests below. The plugin must use none of them.
+DEVELOPER = {
+    "TRACKUNIT_USERNAME": "a real user",
+    "TRACKUNIT_SCOPE": "real",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "example.org",
+}
+#: Files of tests that pass, by their promises, with the number of tests.
+FILES = {
+    "a_session_made_by_the_code_under_test_is_signed_in": (
+        1,
         """
         from requests_iris import IrisSession
 
@@ -50,14 +66,10 @@ def test_a_session_made_by_the_code_under_test_is_signed_in(run) -> None:
                 assets = session.get("/api/asset/v1/assets").json()
             assert assets["totalElements"] == len(iris_sandbox.asset_ids) == 250
             assert iris_sandbox.count("password") == 1
-        """
-    )
-    result.assert_outcomes(passed=1)
-
-
-def test_nothing_of_the_developers_environment_is_used(run) -> None:
-    """Neither an account, nor a scope, nor a proxy."""
-    result = run(
+        """,
+    ),
+    "nothing_of_the_developers_environment_is_used": (
+        1,
         """
         import os
 
@@ -70,16 +82,9 @@ def test_nothing_of_the_developers_environment_is_used(run) -> None:
             )
             assert os.environ["no_proxy"] == "127.0.0.1,example.org"
         """,
-        TRACKUNIT_USERNAME="a real user",
-        TRACKUNIT_SCOPE="real",
-        HTTPS_PROXY="http://127.0.0.1:9",
-        NO_PROXY="example.org",
-    )
-    result.assert_outcomes(passed=1)
-
-
-def test_the_environment_is_as_before_after_the_test(run) -> None:
-    result = run(
+    ),
+    "the_environment_is_as_before_after_the_test": (
+        2,
         """
         import os
 
@@ -94,13 +99,9 @@ def test_the_environment_is_as_before_after_the_test(run) -> None:
         def test_without():
             assert shown(os.environ) == shown(BEFORE)
         """,
-        TRACKUNIT_USERNAME="a real user",
-    )
-    result.assert_outcomes(passed=2)
-
-
-def test_each_test_has_a_sandbox_of_its_own(run) -> None:
-    result = run(
+    ),
+    "each_test_has_a_sandbox_of_its_own": (
+        2,
         """
         import pytest
         from requests_iris.sandbox import Fault
@@ -111,13 +112,10 @@ def test_each_test_has_a_sandbox_of_its_own(run) -> None:
             assert not iris_session.token
             assert iris_session.get("/api/asset/v1/assets").ok
             iris_sandbox.inject(Fault(status=500), on="api")
-        """
-    )
-    result.assert_outcomes(passed=2)
-
-
-def test_the_session_and_the_test_share_one_sandbox(run) -> None:
-    result = run(
+        """,
+    ),
+    "the_session_and_the_test_share_one_sandbox": (
+        1,
         """
         from requests_iris.sandbox import Fault
 
@@ -128,13 +126,10 @@ def test_the_session_and_the_test_share_one_sandbox(run) -> None:
             assert iris_sandbox.count("refresh_token") == 1
             iris_sandbox.inject(Fault(status=500, body="broken"), on="api")
             assert iris_session.get("/api/asset/v1/assets").status_code == 500
-        """
-    )
-    result.assert_outcomes(passed=1)
-
-
-def test_a_mark_says_how_the_sandbox_is_made(run) -> None:
-    result = run(
+        """,
+    ),
+    "a_mark_says_how_the_sandbox_is_made": (
+        1,
         """
         import pytest
 
@@ -142,9 +137,55 @@ def test_a_mark_says_how_the_sandbox_is_made(run) -> None:
         def test_it(iris_sandbox, iris_session):
             assert iris_session.get("/api/asset/v1/assets").json()["totalElements"] == 3
             assert iris_session.token["expires_in"] == 120
+        """,
+    ),
+    "a_mark_can_set_the_assets_of_the_sandbox": (
+        1,
         """
+        import pytest
+
+        @pytest.mark.iris_sandbox(assets=[{"name": "Digger"}])
+        def test_it(iris_sandbox, iris_session):
+            assert [asset["name"] for asset in iris_session.items("/api/asset/v1/assets")] == [
+                "Digger"
+            ]
+        """,
+    ),
+    "a_token_expires_by_the_clock_of_the_sandbox": (
+        1,
+        """
+        def test_it(iris_sandbox, iris_session):
+            assert iris_session.get("/api/asset/v1/assets").ok
+            iris_sandbox.clock.advance(3600)
+            assert iris_session.get("/api/asset/v1/assets").ok
+            assert iris_sandbox.count("api", status=401) == 1
+        """,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Counter[str], str]:
+    """How many tests of each file pass, and the output. One process runs all files."""
+    folder = tmp_path_factory.mktemp("files")
+    for name, (_, source) in FILES.items():
+        (folder / f"test_{name}.py").write_text(textwrap.dedent(source))
+    environ = {**os.environ, **DEVELOPER, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    options = ("-p", "requests_iris.testing", "-p", "no:cacheprovider", "-W", "error")
+    command = [sys.executable, "-m", "pytest", *options, "--strict-markers", "--junitxml=x.xml"]
+    shown = subprocess.run(
+        command, cwd=folder, env=environ, capture_output=True, text=True, timeout=60
     )
-    result.assert_outcomes(passed=1)
+    cases = ElementTree.parse(folder / "x.xml").iter("testcase")
+    # a failure, an error and a skip are elements of a case
+    passed = Counter(case.attrib["classname"] for case in cases if not len(case))
+    return passed, shown.stdout
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_tests_of_a_user_pass(ran: tuple[Counter[str], str], name: str) -> None:
+    passed, output = ran
+    assert passed[f"test_{name}"] == FILES[name][0], output
 
 
 def test_a_wrong_argument_of_the_mark_is_an_error_that_lists_the_right_ones(run) -> None:
@@ -166,21 +207,6 @@ def test_a_wrong_argument_of_the_mark_is_an_error_that_lists_the_right_ones(run)
     result.stdout.no_fnmatch_line("*Error*: *")
 
 
-def test_a_mark_can_set_the_assets_of_the_sandbox(run) -> None:
-    result = run(
-        """
-        import pytest
-
-        @pytest.mark.iris_sandbox(assets=[{"name": "Digger"}])
-        def test_it(iris_sandbox, iris_session):
-            assert [asset["name"] for asset in iris_session.items("/api/asset/v1/assets")] == [
-                "Digger"
-            ]
-        """
-    )
-    result.assert_outcomes(passed=1)
-
-
 def test_a_session_from_before_the_sandbox_says_that_the_variables_came_too_late(run) -> None:
     result = run(
         """
@@ -194,19 +220,6 @@ def test_a_session_from_before_the_sandbox_says_that_the_variables_came_too_late
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *MissingSettingError*when th* session was created*"])
-
-
-def test_a_token_expires_by_the_clock_of_the_sandbox(run) -> None:
-    result = run(
-        """
-        def test_it(iris_sandbox, iris_session):
-            assert iris_session.get("/api/asset/v1/assets").ok
-            iris_sandbox.clock.advance(3600)
-            assert iris_session.get("/api/asset/v1/assets").ok
-            assert iris_sandbox.count("api", status=401) == 1
-        """
-    )
-    result.assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("package", ["trustme", "werkzeug"])

@@ -10,7 +10,6 @@ import os
 import pty
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +23,8 @@ from requests_iris.cli import main
 from requests_iris.sandbox import Fault, Sandbox
 
 from ..support.servers import serving
-from .run import COMMAND, run
+from ..support.waiting import wait_until
+from .run import COMMAND, run, run_anew, started
 
 ASSETS = "/api/asset/v1/assets"
 #: The command line for which the modes of files hold, also if root runs the tests: without
@@ -249,7 +249,7 @@ class TestWholeList:
         target = tmp_path / "fleet.jsonl"
         target.write_text("old")
         target.chmod(mode)
-        result = run("get", ASSETS, "--all", "-o", str(target), command=BOUND_BY_MODES)
+        result = run_anew("get", ASSETS, "--all", "-o", str(target), command=BOUND_BY_MODES)
         assert result.returncode == status, result.stderr
         assert (target.read_text() == "old") == bool(status)
         assert os.listdir(tmp_path) == ["fleet.jsonl"]
@@ -274,34 +274,26 @@ class TestWholeList:
     ) -> None:
         account.inject(Fault(), on="api", path=ASSETS)
         account.inject(Fault(delay=60), on="api", path=ASSETS)
-        command = [*COMMAND, "get", ASSETS, "--all", "-p", "size=100"]
-        with subprocess.Popen(
-            [*command, "-o", str(tmp_path / "fleet.jsonl")], stderr=subprocess.PIPE
-        ) as process:
-            while account.count("api") < 2:
-                assert process.poll() is None
+        command = ["get", ASSETS, "--all", "-p", "size=100"]
+        with started(*command, "-o", str(tmp_path / "fleet.jsonl")) as process:
+            wait_until(lambda: account.count("api") == 2 or process.poll() is not None)
             assert [name.startswith(".fleet.jsonl.") for name in os.listdir(tmp_path)] == [True]
             process.send_signal(number)
-            process.communicate(timeout=60)
-        assert process.returncode != 0
+        assert process.returncode == 128 + number
         assert os.listdir(tmp_path) == []
 
-    @pytest.mark.parametrize(("handler", "names"), [("DFL", []), ("IGN", ["fleet.jsonl"])])
+    @pytest.mark.parametrize(
+        ("ignored", "names"), [([], []), ([signal.SIGHUP], ["fleet.jsonl"])], ids=["shell", "nohup"]
+    )
     def test_a_closed_terminal_ends_the_run_unless_nohup_started_it(
-        self, account: Sandbox, tmp_path: Path, handler: str, names: list[str]
+        self, account: Sandbox, tmp_path: Path, ignored: list[int], names: list[str]
     ) -> None:
         # without nohup, the run is still at the first page, however late the signal comes
-        account.inject(Fault(delay=2 if names else 60), on="api", path=ASSETS)
-        program = (
-            f"import runpy, signal; signal.signal(signal.SIGHUP, signal.SIG_{handler}); "
-            "runpy.run_module('requests_iris', run_name='__main__')"
-        )
-        command = [sys.executable, "-c", program, "get", ASSETS, "--all"]
-        with subprocess.Popen([*command, "-o", str(tmp_path / "fleet.jsonl")]) as process:
-            while not account.count("api"):
-                assert process.poll() is None
+        account.inject(Fault(delay=1 if names else 60), on="api", path=ASSETS)
+        command = ["get", ASSETS, "--all", "-o", str(tmp_path / "fleet.jsonl")]
+        with started(*command, ignored=ignored) as process:
+            wait_until(lambda: account.count("api") or process.poll() is not None)
             process.send_signal(signal.SIGHUP)
-            process.communicate(timeout=60)
         assert process.returncode == (0 if names else 128 + signal.SIGHUP)
         assert os.listdir(tmp_path) == names
 
@@ -310,8 +302,8 @@ class TestWholeList:
     ) -> None:
         element = {"name": "ł"}
         account.inject(Fault(status=200, body={"items": [element]}), on="api", times=2)
-        for options in ["--all"], []:
-            printed = run("get", ASSETS, *options, PYTHONIOENCODING="cp1252")
+        for start, options in (run_anew, ["--all"]), (run, []):
+            printed = start("get", ASSETS, *options, PYTHONIOENCODING="cp1252")
             assert printed.stderr == ""
             assert json.loads(printed.stdout) == (element if options else {"items": [element]})
 
@@ -325,10 +317,7 @@ class TestWholeList:
         assert printed.getvalue() == '"ł"\n'
 
     def test_a_closed_pipe_is_no_error(self, account: Sandbox) -> None:
-        command = [*COMMAND, "get", ASSETS, "--all", "-p", "size=1"]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as process:
+        with started("get", ASSETS, "--all", "-p", "size=1") as process:
             first = process.stdout.readline()
             process.stdout.close()
             errors = process.stderr.read()
@@ -339,9 +328,9 @@ class TestWholeList:
     def test_progress_is_shown_on_a_terminal(self, account: Sandbox, tmp_path: Path) -> None:
         ours, theirs = pty.openpty()
         with (tmp_path / "out").open("w+b") as output:
-            command = [*COMMAND, "get", ASSETS, "--all", "-p", "size=50"]
-            environ = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-            with subprocess.Popen(command, stdout=output, stderr=theirs, env=environ) as process:
+            command = ["get", ASSETS, "--all", "-p", "size=50"]
+            streams = {"stdout": output.fileno(), "stderr": theirs}
+            with started(*command, **streams, TERM="xterm", COLUMNS="100") as process:
                 os.close(theirs)
                 shown = read_to_the_end(ours)
             output.seek(0)
@@ -375,7 +364,7 @@ class TestTextOfTheServer:
         self, account: Sandbox, options: list[str]
     ) -> None:
         account.inject(Fault(status=200, body={"items": ["\x7f\u202e"]}), on="api")
-        assert '"\x7f\u202e"' in run("get", ASSETS, *options, PYTHONUTF8="1").stdout
+        assert '"\x7f\u202e"' in run("get", ASSETS, *options).stdout
 
     @pytest.mark.parametrize(
         "fault",
@@ -444,13 +433,10 @@ class TestTextOfTheServer:
 
 def shown_on_terminal(*arguments: str) -> str:
     ours, theirs = pty.openpty()
-    environ = {**os.environ, "TERM": "xterm", "PYTHONUTF8": "1"}
-    with subprocess.Popen(
-        [*COMMAND, *arguments], stdout=theirs, stderr=subprocess.PIPE, env=environ
-    ) as process:
+    with started(*arguments, stdout=theirs, TERM="xterm") as process:
         os.close(theirs)
         shown = read_to_the_end(ours).decode()
-        assert process.stderr.read() == b""
+        assert process.stderr.read() == ""
     assert process.returncode == 0
     return shown
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
 import click
 import pytest
@@ -13,67 +11,61 @@ from click.testing import CliRunner
 from requests_iris import __version__
 from requests_iris.cli import main
 
-from .run import run
+from .run import run, run_anew
+from .without import run_without
 
 #: The packages of all extras.
 PACKAGES = ["click", "rich", "trustme", "werkzeug", "pyarrow", "filelock", "redis"]
 
 
-def run_without(packages: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line as if these packages were not installed."""
-    code = (
-        f"import runpy, sys; sys.modules.update(dict.fromkeys({packages!r})); "
-        f"sys.argv = ['requests-iris', *{arguments!r}]; "
-        "runpy.run_module('requests_iris', None, '__main__')"
-    )
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-
-
 def test_version_is_printed():
-    assert run("--version").stdout == f"requests-iris, version {__version__}\n"
+    assert run_anew("--version").stdout == f"requests-iris, version {__version__}\n"
 
 
 @pytest.mark.parametrize(
     ("missing", "extra"), [("click", "cli"), ("rich", "cli"), ("trustme", "sandbox")]
 )
 def test_a_missing_extra_is_named_in_one_line(missing, extra):
-    result = run_without([missing], "demo")
+    (result,) = run_without([missing], (["demo"], ""))
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert f'needs {missing}: pip install "requests-iris[{extra}]"' in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "store", "subject", "extras"),
-    [
-        (["demo"], "", "requests-iris demo", "cli,sandbox"),
-        (["sandbox"], "t.json", "requests-iris sandbox", "cli,sandbox"),
-        (["check"], "", "requests-iris check", "cli"),
-        (["get", "/x"], "", "requests-iris get", "cli"),
-        (["get", "/x"], "t.json", "requests-iris get", "cli,file"),
-        (["--env-prefix", "A_", "get", "/x"], "t.json", "requests-iris get", "cli"),
-        (["--env-prefix=TRACKUNIT_", "get", "/x"], "t.json", "requests-iris get", "cli,file"),
-        (["get", "/x", "--all", "-o", "x.PARQUET"], "", "requests-iris get", "cli,parquet"),
-        (["get", "/x", "-ox.parquet"], "rediss://h", "requests-iris get", "cli,parquet,redis"),
-        (["--help"], "", "The command line", "cli"),
-        (["sandbox", "-h"], "", "requests-iris sandbox", "cli"),
-        ([], "", "The command line", "cli"),
-    ],
-)
-def test_all_missing_extras_are_named_at_once(monkeypatch, arguments, store, subject, extras):
-    monkeypatch.setenv("TRACKUNIT_TOKEN_STORE", store)
-    result = run_without(PACKAGES, *arguments)
-    assert result.returncode == 1
-    assert re.fullmatch(
-        rf'{subject} needs [\w, ]+: pip install "requests-iris\[{extras}\]"\n', result.stderr
-    )
+#: Command lines with a value of TRACKUNIT_TOKEN_STORE; the subject and the extras of the message.
+MISSING = [
+    (["demo"], "", "requests-iris demo", "cli,sandbox"),
+    (["sandbox"], "t.json", "requests-iris sandbox", "cli,sandbox"),
+    (["check"], "", "requests-iris check", "cli"),
+    (["get", "/x"], "", "requests-iris get", "cli"),
+    (["get", "/x"], "t.json", "requests-iris get", "cli,file"),
+    (["--env-prefix", "A_", "get", "/x"], "t.json", "requests-iris get", "cli"),
+    (["--env-prefix=TRACKUNIT_", "get", "/x"], "t.json", "requests-iris get", "cli,file"),
+    (["get", "/x", "--all", "-o", "x.PARQUET"], "", "requests-iris get", "cli,parquet"),
+    (["get", "/x", "-ox.parquet"], "rediss://h", "requests-iris get", "cli,parquet,redis"),
+    (["--help"], "", "The command line", "cli"),
+    (["sandbox", "-h"], "", "requests-iris sandbox", "cli"),
+    ([], "", "The command line", "cli"),
+]
 
 
-@pytest.mark.parametrize("command", ["demo", "sandbox", "get", "check"])
-def test_help_needs_the_extra_cli_only(command):
+def test_all_missing_extras_are_named_at_once():
+    results = run_without(PACKAGES, *((arguments, store) for arguments, store, _, _ in MISSING))
+    assert [(result.args, result.returncode, result.stdout) for result in results] == [
+        (arguments, 1, "") for arguments, _, _, _ in MISSING
+    ]
+    for result, (arguments, store, subject, extras) in zip(results, MISSING, strict=True):
+        line = rf'{subject} needs [\w, ]+: pip install "requests-iris\[{extras}\]"\n'
+        assert re.fullmatch(line, result.stderr), (arguments, store)
+
+
+def test_help_needs_the_extra_cli_only():
     others = [name for name in PACKAGES if name not in ("click", "rich")]
-    result = run_without(others, command, "--help")
-    assert (result.returncode, result.stderr) == (0, "")
+    commands = ["demo", "sandbox", "get", "check"]
+    results = run_without(others, *(([command, "--help"], "") for command in commands))
+    for command, result in zip(commands, results, strict=True):
+        assert (result.returncode, result.stderr) == (0, ""), command
+        assert f"requests-iris {command} " in result.stdout
 
 
 @pytest.mark.parametrize("arguments", [["get"], ["no-such"], ["get", "/x", "--no-such"]])

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from requests_iris.cli import main
 from requests_iris.sandbox import Fault, Sandbox
 
-from .run import run_in_shell
+from .run import run
 
 EVENTS = "/public/api/eventlog/v3/asset-event/log"
 QUERY = """query ($first: Int, $after: String) {  # one page
@@ -123,7 +123,7 @@ class TestBody:
 
     @pytest.mark.parametrize("option", [["--json", "@-"], ["--graphql", "-"]])
     def test_closed_standard_input_is_one_line_and_status_2(self, option: list[str]) -> None:
-        result = run_in_shell("$iris <&-", "get", EVENTS, *option)
+        result = run("get", EVENTS, *option, stdin=None)
         assert result.returncode == 2
         assert "standard input: this stream is closed" in result.stderr
         assert len(result.stderr.splitlines()) == 1

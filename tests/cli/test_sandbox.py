@@ -18,7 +18,7 @@ from requests_iris.cli.demo import ASSETS
 
 from ..support.pages import DOCS
 from ..support.paths import EVENTS, EVENTS_BODY
-from .run import COMMAND, run
+from .run import run, started
 
 PAGE = DOCS / "howto" / "test-without-an-account.rst"
 
@@ -26,14 +26,12 @@ PAGE = DOCS / "howto" / "test-without-an-account.rst"
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_sandbox_prints_variables_serves_and_stops_at_a_signal(stop):
     arguments = ["sandbox", "--token-lifetime", "7", "--machines", "3", "--quotas"]
-    with subprocess.Popen(
-        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with started(*arguments) as process:
         variables = dict(exported(process.stdout.readline()) for _ in range(9))
         token = ask_for_token(variables)
         statuses = [ask_for_events(variables, token) for _ in range(3)]
         process.send_signal(stop)
-        rest, errors = process.communicate(timeout=60)
+        rest, errors = process.communicate()
     assert token["expires_in"] == 7
     assert statuses == [200, 200, 429]
     assert process.returncode == 0
@@ -65,14 +63,10 @@ def test_commands_of_the_manual_reach_the_sandbox_and_leave_no_variables(tmp_pat
 @pytest.mark.parametrize("prefix", ["TRACKUNIT_", "TRACKUNIT_GQL_"])
 def test_sandbox_prints_the_variables_of_the_api_key(prefix):
     arguments = ["--env-prefix", prefix, "sandbox", "--grant", "client_credentials"]
-    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            variables = dict(exported(process.stdout.readline()) for _ in range(9))
-            environ = {**os.environ, **variables}
-            command = [*COMMAND, "--env-prefix", prefix, "check", "--json"]
-            checked = subprocess.run(command, env=environ, capture_output=True, timeout=60)
-        finally:
-            process.terminate()
+    with started(*arguments) as process:
+        variables = dict(exported(process.stdout.readline()) for _ in range(9))
+        checked = run("--env-prefix", prefix, "check", "--json", **variables)
+        process.send_signal(signal.SIGTERM)
     report = json.loads(checked.stdout)
     assert report["ok"]
     assert (report["grant"], report["expires_in"]) == ("client_credentials", 1200)

@@ -7,12 +7,11 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -20,7 +19,8 @@ import pytest
 from requests_iris.cli import main
 from requests_iris.sandbox import Fault, Sandbox
 
-from .run import COMMAND, run, run_in_shell
+from ..support.waiting import wait_until
+from .run import COMMAND, Process, run, run_anew, run_in_shell, started
 
 ASSETS = "/api/asset/v1/assets"
 
@@ -46,19 +46,36 @@ PRINTING = {
 }
 
 
-@pytest.mark.parametrize(
-    ("command", "stdout"),
-    [*((command, ">/dev/full") for command in PRINTING), ("get", ">&-"), ("--version", ">&-")],
-)
-def test_output_that_cannot_be_written_is_one_line_and_status_1(command: str, stdout: str) -> None:
-    result = run_in_shell(f"$iris {stdout}", *PRINTING[command])
+@pytest.fixture
+def full() -> Iterator[int]:
+    """A descriptor of a full disk."""
+    with open("/dev/full", "w") as file:
+        yield file.fileno()
+
+
+@pytest.mark.parametrize("command", PRINTING)
+def test_output_to_a_full_disk_is_one_line_and_status_1(command: str, full: int) -> None:
+    check_refused_output(run(*PRINTING[command], stdout=full))
+
+
+@pytest.mark.parametrize("command", ["get", "--version"])
+def test_closed_standard_output_is_one_line_and_status_1(command: str) -> None:
+    check_refused_output(run(*PRINTING[command], stdout=None))
+
+
+@pytest.mark.parametrize("stdout", [">/dev/full", ">&-"])
+def test_new_interpreter_without_output_is_one_line_and_status_1(stdout: str) -> None:
+    check_refused_output(run_in_shell(f"$iris {stdout}", "get", ASSETS))
+
+
+def check_refused_output(result: CompletedProcess[str]) -> None:
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert result.stderr.startswith("Error: Standard output ")
 
 
 def test_closed_standard_output_is_reported_before_the_first_request(account: Sandbox) -> None:
-    run_in_shell("$iris >&-", *PRINTING["get --all"])
+    run(*PRINTING["get --all"], stdout=None)
     assert account.seen == ()
 
 
@@ -75,33 +92,32 @@ def test_a_list_goes_into_a_file_when_all_streams_are_closed(
 @pytest.mark.parametrize(
     ("arguments", "status", "stderr"),
     [
-        (["get", "/nothing"], 1, "2>&-"),
-        (["get", "/nothing"], 1, "2>/dev/full"),
-        (["get"], 2, "2>&-"),
-        (["check"], 0, "2>/dev/full"),
-        (["get", ASSETS, "--all"], 0, "2>&-"),
+        (["get", "/nothing"], 1, "closed"),
+        (["get", "/nothing"], 1, "full"),
+        (["get"], 2, "closed"),
+        (["check"], 0, "full"),
+        (["get", ASSETS, "--all"], 0, "closed"),
     ],
 )
 def test_status_tells_the_result_when_nobody_reads_standard_error(
-    arguments: list[str], status: int, stderr: str
+    arguments: list[str], status: int, stderr: str, full: int
 ) -> None:
-    assert run_in_shell(f"$iris {stderr} >/dev/null", *arguments).returncode == status
+    descriptor = full if stderr == "full" else None
+    assert run(*arguments, stderr=descriptor).returncode == status
 
 
 def test_closed_standard_input_disturbs_nothing() -> None:
-    result = run_in_shell("$iris <&-", "check")
+    result = run("check", stdin=None)
     assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", PRINTING)
 def test_a_reader_that_closes_the_pipe_has_seen_enough(command: str) -> None:
-    words = [*COMMAND, *PRINTING[command]]
     ours, theirs = os.pipe()
     os.close(ours)
-    with subprocess.Popen(words, stdout=theirs, stderr=subprocess.PIPE, text=True) as process:
-        os.close(theirs)
-        errors = process.stderr.read()
-    assert (process.returncode, errors) == (0, "")
+    result = run(*PRINTING[command], stdout=theirs)
+    os.close(theirs)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_check_without_a_reader_still_tells_by_its_status() -> None:
@@ -119,7 +135,7 @@ def test_text_beyond_the_charset_of_a_terminal_is_escaped(account: Sandbox, enco
     assert report.stderr == ""
     account.clear_faults()
     account.inject(Fault(status=200, body={"name": "ł"}), on="api")
-    printed = run("get", ASSETS, PYTHONIOENCODING=f"{encoding}:strict", PYTHONUTF8="0")
+    printed = run("get", ASSETS, PYTHONIOENCODING=f"{encoding}:strict")
     assert json.loads(printed.stdout) == {"name": "ł"}
 
 
@@ -143,22 +159,30 @@ NOT_UTF8 = os.fsdecode(b"a\xff")
 def test_an_argument_that_is_not_utf8_is_one_line_and_status_2(
     account: Sandbox, arguments: list[str]
 ) -> None:
-    result = run(*arguments)
+    check_refused_bytes(run(*arguments))
+    assert account.seen == ()
+
+
+def test_new_interpreter_refuses_bytes_that_are_not_utf8_in_one_line(account: Sandbox) -> None:
+    check_refused_bytes(run_anew("get", f"/api/{NOT_UTF8}"))
+    assert account.seen == ()
+
+
+def check_refused_bytes(result: CompletedProcess[str]) -> None:
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
     assert r"a\udcff" in result.stderr
-    assert account.seen == ()
 
 
 def test_the_name_of_a_file_may_be_any_bytes(tmp_path: Path) -> None:
     target = tmp_path / f"{NOT_UTF8}.json"
-    assert run("get", ASSETS, "-o", str(target)).returncode == 0
+    assert run_anew("get", ASSETS, "-o", str(target)).returncode == 0
     assert json.loads(target.read_text("utf-8"))["size"] == 20
 
 
 def test_an_argument_in_utf8_is_understood_in_any_locale(account: Sandbox) -> None:
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    result = run("get", ASSETS, "-p", "name=Bagger ł", **locale)
+    result = run_anew("get", ASSETS, "-p", "name=Bagger ł", **locale)
     assert result.returncode == 0, result.stderr
     assert account.seen[-1].args == {"name": "Bagger ł"}
 
@@ -240,23 +264,20 @@ def test_a_call_without_standalone_mode_returns_the_status() -> None:
 
 
 @pytest.fixture
-def slow_get(account: Sandbox) -> Iterator[subprocess.Popen[str]]:
+def slow_get(account: Sandbox) -> Iterator[Process]:
     account.inject(Fault(delay=60), on="api")
-    command = [*COMMAND, "get", ASSETS]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while not account.count("api"):
-            assert process.poll() is None
-            time.sleep(0.01)
+    with started("get", ASSETS) as process:
+        wait_until(lambda: account.count("api") or process.poll() is not None)
+        assert process.poll() is None
         yield process
-        process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_sets_the_status_and_prints_no_traceback(
-    slow_get: subprocess.Popen[str], number: signal.Signals
+    slow_get: Process, number: signal.Signals
 ) -> None:
     slow_get.send_signal(number)
-    _, errors = slow_get.communicate(timeout=60)
+    _, errors = slow_get.communicate()
     assert slow_get.returncode == 128 + number
     assert errors in ("", "Interrupted.\n")
 

@@ -26,7 +26,7 @@ from requests_iris.sandbox.fleet import EPOCH
 from ..pagination.lists import LISTS
 from ..support.paths import PLANS
 from ..support.processes import context
-from ..support.waiting import HUNG
+from ..support.waiting import HUNG, wait_until
 
 KILLS = int(os.environ.get("KILLS", "3"))
 #: The number of items in each list, and the lists of all pagination styles, in pages of ten.
@@ -42,8 +42,8 @@ CALLS: dict[str, dict[str, Any]] = {
         "until": EPOCH + timedelta(hours=MACHINES - 1),
     },
 }
-#: Seconds of a page, and the longest pause before a kill: about the time of a whole list.
-PAGE, LONGEST = 0.004, 0.1
+#: Seconds of a page, and the most new items before a kill.
+PAGE, MOST = 0.004, 30
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL here")
 
@@ -91,6 +91,13 @@ def saved_in(path: Path) -> tuple[list[Any], dict[str, Any] | None]:
     return [json.loads(item) for (item,) in found], json.loads(place)
 
 
+def wait_for_items(path: Path, count: int, process: Any) -> None:
+    """Return when the export has `count` items, or has ended, however slow the machine is."""
+    with closing(opened(path)) as file:
+        query = "SELECT COUNT(*) FROM items"
+        wait_until(lambda: file.execute(query).fetchone() >= (count,) or not process.is_alive())
+
+
 def started(path: Path, settings: dict[str, Any], call: dict[str, Any]) -> Any:
     begun = context.Event()
     process = context.Process(target=export, args=(path, settings, call, begun), daemon=True)
@@ -111,20 +118,22 @@ def test_a_killed_export_has_every_item_exactly_once(sandbox, iris, tmp_path, na
     while kills < KILLS:
         lists += 1
         created(path := tmp_path / f"{lists}.db")
-        before = -1
+        before = 0
         while True:
             call = {**CALLS[name], "max_workers": random.choice([1, 3])}
             process = started(path, settings, call)
             # The last process of the last list ends without a kill.
-            process.join(HUNG if kills >= KILLS else random.uniform(0, LONGEST))
-            process.kill()
+            if kills < KILLS:
+                wait_for_items(path, before + random.randint(0, MOST), process)
+                time.sleep(random.uniform(0, PAGE))  # any moment of an item
+                process.kill()
             process.join(HUNG)
             was_killed = process.exitcode == -signal.SIGKILL
             assert was_killed or process.exitcode == 0
             found, place = saved_in(path)
             assert found == whole[: len(found)]
             # A kill counts if the process wrote items, and more items were left.
-            kills += was_killed and before < len(found) < len(whole) and found != []
+            kills += was_killed and before < len(found) < len(whole)
             before = len(found)
             if not was_killed:
                 break
