@@ -66,8 +66,8 @@ def _by_workers(server: Web, rounds: int) -> Iterator[Figure]:
     page is read alone, because only the first page tells how many pages follow. The other 99 pages
     are 12 rounds of 8 pages, and a round of 3 pages. And the threads share one interpreter lock:
     the processor time of a page is added to each round, and if 8 pages take longer than the
-    latency, the processor is the limit. No worker waits for the caller: a worker begins its next
-    page 0.1 ms after the page before.
+    latency, the processor is the limit. Workers do not wait for the caller: the next page
+    of a worker begins 0.1 ms after the page before.
     """
     iris, plain, bare = _ours(server), _plain(server), _socket(server)
     workers, threads = f"{WORKERS} workers", f"{WORKERS} threads by hand"
