@@ -46,11 +46,11 @@ class Pages(Canned):
 
     def __init__(self, kind: type[requests.Response] = requests.Response) -> None:
         super().__init__(kind)
-        self._bodies = [_body(number) for number in range(self.COUNT)]
+        self.bodies = [_body(number) for number in range(self.COUNT)]
 
     def content(self, request: requests.PreparedRequest) -> bytes:
         query = parse_qs(urlsplit(request.url or "").query)
-        return self._bodies[int(query.get("page", ["0"])[0])]
+        return self.bodies[int(query.get("page", ["0"])[0])]
 
 
 def canned_session(adapter: BaseAdapter) -> IrisSession:

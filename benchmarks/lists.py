@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 import time
@@ -59,7 +60,15 @@ def _one_by_one(server: Web, rounds: int) -> Figure:
 
 
 def _by_workers(server: Web, rounds: int) -> Iterator[Figure]:
-    """Against the limit of latency, and against threads by hand with plain requests."""
+    """Against the limit of latency, and against threads by hand with plain requests.
+
+    No walk reaches the limit, for two reasons, and the details have the figures of both. The first
+    page is read alone, because only the first page tells how many pages follow. The other 99 pages
+    are 12 rounds of 8 pages, and a round of 3 pages. And the threads share one interpreter lock:
+    the processor time of a page is added to each round, and if 8 pages take longer than the
+    latency, the processor is the limit. Workers do not wait for the caller: the next page
+    of a worker begins 0.1 ms after the page before.
+    """
     iris, plain, bare = _ours(server), _plain(server), _socket(server)
     workers, threads = f"{WORKERS} workers", f"{WORKERS} threads by hand"
     contestants = {
@@ -69,13 +78,20 @@ def _by_workers(server: Web, rounds: int) -> Iterator[Figure]:
     }
     outcome = take_turns(contestants, time.perf_counter, rounds=rounds)
     bare.close()
+    once = take_turns({workers: contestants[workers]}, time.process_time, rounds=3)
     details = {name: f"{outcome.median(name) * 1e3:.0f} ms" for name in (workers, threads)}
     latency = f"{outcome.median('a bare socket') / BARE_PAGES * 1e3:.1f} ms"
+    rounds_alone = 1 + math.ceil((PAGES - 1) / WORKERS)
     yield Figure(
         name=f"{PAGES} pages by {workers}, of the limit (latency x pages / workers)",
         value=outcome.ratio(workers, "a bare socket") * BARE_PAGES * WORKERS / PAGES,
-        at_most=1.25,
-        details={workers: details[workers], "latency": latency},
+        at_most=1.2,
+        details={
+            workers: details[workers],
+            "latency": latency,
+            "the first page and the rounds alone": f"{rounds_alone * WORKERS / PAGES:.2f}",
+            "CPU time of a page": f"{once.median(workers) / PAGES * 1e3:.1f} ms",
+        },
     )
     yield Figure(
         name=f"{PAGES} pages by {workers}, of {threads}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -21,8 +21,14 @@ class Outcome:
 
     def ratio(self, ours: str, theirs: str) -> float:
         """The median of the ratios of the rounds. A slow moment of the machine slows both sides."""
-        pairs = zip(self.costs[ours], self.costs[theirs], strict=True)
-        return median(mine / other for mine, other in pairs)
+        return median(mine / other for mine, other in self._pairs(ours, theirs))
+
+    def difference(self, ours: str, theirs: str) -> float:
+        """The median of the differences of the rounds."""
+        return median(mine - other for mine, other in self._pairs(ours, theirs))
+
+    def _pairs(self, ours: str, theirs: str) -> Iterator[tuple[float, float]]:
+        return zip(self.costs[ours], self.costs[theirs], strict=True)
 
 
 def take_turns(

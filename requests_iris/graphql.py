@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from requests import Response
@@ -204,7 +204,7 @@ class Connection(PaginationStyle):
         if "first" in position:
             asked = _size_of(call)
             variables["first"] = min(asked or position["first"], position["first"])
-        return replace(call.with_json(variables=variables), position=position)
+        return call.with_json(variables=variables).changed(position=position)
 
     @classmethod
     def unmoved(cls, call: Call, position: Position) -> Call:
@@ -242,6 +242,7 @@ class Connection(PaginationStyle):
         return cls(call, document, items_path) if is_graphql(call) else None
 
     def items(self, document: Document) -> list[Any]:
+        check_complete(document, self._path)
         connection = self._connection(document)
         nodes, edges = connection.get("nodes"), connection.get("edges")
         if isinstance(nodes, list):
@@ -350,7 +351,6 @@ class Connection(PaginationStyle):
         return cursor
 
     def _connection(self, document: Document) -> Document:
-        check_complete(document, self._path)
         found = _at(document.get("data"), self._names)
         if not _is_connection(found):
             raise IncompleteListError("the page has no connection at the path of the first page")
@@ -400,7 +400,7 @@ def _halved(call: Call) -> Call | None:
         return None
     half = {"first": size // 2}
     smaller = call.with_json(variables={**variables_of(call), **half})
-    return replace(smaller, position={**call.position, **half})
+    return smaller.changed(position={**call.position, **half})
 
 
 def _size_of(call: Call) -> int | None:

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import replace
 from functools import partial
 from inspect import signature
 from itertools import islice
@@ -136,7 +135,7 @@ def begin(
     :raises TypeError: for an argument that `request` does not have.
     """
     _check_arguments(max_workers, items_path)
-    call = replace(first_call(method, url, arguments, session_params), items_path=items_path)
+    call = first_call(method, url, arguments, session_params).changed(items_path=items_path)
     signature(request).bind(call.method, call.url, **call.arguments)
     start = Start(call) if resume is None else resumed(call, resume)
     if whole_pages and start.items:
@@ -376,7 +375,7 @@ class Reading:
         # A page that does not fit may fit later, so the error keeps the resume point before the
         # page. Only after a change of the list, or in a circle of pages, continuing would not help.
         with self._noting(call, response):
-            call = replace(call, asked=(response.history or [response])[0].url)
+            call = call.changed(asked=(response.history or [response])[0].url)
             style = self._style or style_of(call, document, self._call.items_path)
             self._style = style
             found = style.items(document)
@@ -400,7 +399,8 @@ class Reading:
         if position is None:
             return page, None
         pause = min(style.pause(document), self._waits.longest)
-        return page, replace(style.moved(call, position), pause=pause)
+        following = style.moved(call, position)
+        return page, following.changed(pause=pause) if pause != following.pause else following
 
     def _points(
         self, style: PaginationStyle, call: Call, items: int, position: Position | None

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
@@ -86,7 +85,7 @@ class PaginationStyle:
     def moved(cls, call: Call, position: Position) -> Call:
         """The call for the page at `position`."""
         params = {name: value for name, value in position.items() if name not in FACTS}
-        return replace(call.with_query(**params), position=position)
+        return call.with_query(**params).changed(position=position)
 
     @classmethod
     def unmoved(cls, call: Call, position: Position) -> Call:
@@ -94,7 +93,7 @@ class PaginationStyle:
         url = urlsplit(call.url)
         named = position.keys() - FACTS
         query = [each for each in parse_qsl(url.query, True) if each[0] not in named]
-        return replace(call, url=url._replace(query=urlencode(query)).geturl())
+        return call.changed(url=url._replace(query=urlencode(query)).geturl())
 
     # The responses.
 
@@ -321,7 +320,7 @@ class AempLinks(PaginationStyle):
     @classmethod
     def moved(cls, call: Call, position: Position) -> Call:
         path = f"{call.path.rpartition('/')[0]}/{position['number']}"
-        return replace(call.with_path(path), position=position)
+        return call.with_path(path).changed(position=position)
 
     @classmethod
     def unmoved(cls, call: Call, position: Position) -> Call:  # noqa: ARG003
@@ -382,12 +381,13 @@ class AempLinks(PaginationStyle):
     def _linked(cls, call: Call, document: Document) -> dict[str, int]:
         """The page numbers of the links, by relation."""
         found, raw = _links_of(document), {}
+        here, _ = numbered_path(call.asked)
         for each in found if isinstance(found, list) else ():
             if not (each and isinstance(each, dict)):
                 raise _stray(text_of(each))
         for link in links_in(found):
             if known := link.relations & cls._RELATIONS:
-                raw.update(dict.fromkeys(known, _number_of_link(call, link)))
+                raw.update(dict.fromkeys(known, _number_of_link(here, call.asked, link)))
         if not raw:
             raise IncompleteListError(
                 "the page has no links with a known relation, so its list may have more pages"
@@ -515,9 +515,8 @@ def _links_of(document: Document) -> Any:
     return member(document, "Link") if links is None else links
 
 
-def _number_of_link(call: Call, link: Link) -> int:
-    here, _ = numbered_path(call.asked)
-    there, number = numbered_path(urljoined(call.asked, link.target) if link.target else "")
+def _number_of_link(here: str, url: str, link: Link) -> int:
+    there, number = numbered_path(urljoined(url, link.target) if link.target else "")
     if there != here or number is None:
         raise _stray(repr(text_of(link.name)))
     return number
