@@ -18,7 +18,7 @@ from urllib.parse import quote
 from airflow.sdk import Variable, dag, task
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from requests_iris import IrisSession
+from requests_iris import IrisSession, ListError
 
 DATA_POINT = "CumulativeOperatingHours"
 #: Machines in dead spots send their data late: each run reads this time again.
@@ -50,6 +50,7 @@ def iris_hours() -> None:
         of the file at this point.
 
         Airflow deletes the XCom values of a task before a retry, so the resume point is a Variable.
+        Late data can change the series during the break. The next retry then starts over.
         """
         name = f"iris_hours_{data_interval_start:%Y-%m-%d}_{quote(pin, safe='')}"
         saved = json.loads(Variable.get(name, default='{"resume": null, "size": 0}'))
@@ -57,11 +58,16 @@ def iris_hours() -> None:
         with IrisSession() as iris, (DIRECTORY / f"{name}.jsonl").open("ab") as file:
             file.truncate(saved["size"])  # removes items after the resume point
             walk = iris.series(pin, DATA_POINT, *window, lookback=LOOKBACK, resume=saved["resume"])
-            while items := list(islice(walk, BATCH)):
-                file.writelines(json.dumps(item).encode() + b"\n" for item in items)
-                file.flush()
-                os.fsync(file.fileno())
-                Variable.set(name, json.dumps({"resume": walk.resume, "size": file.tell()}))
+            try:
+                while items := list(islice(walk, BATCH)):
+                    file.writelines(json.dumps(item).encode() + b"\n" for item in items)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    Variable.set(name, json.dumps({"resume": walk.resume, "size": file.tell()}))
+            except ListError as error:
+                if error.resume is None:
+                    Variable.delete(name)
+                raise
             read = file.tell()
         Variable.delete(name)
         return read

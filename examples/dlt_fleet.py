@@ -16,7 +16,7 @@ from typing import Any
 
 import dlt
 
-from requests_iris import IrisSession, windows
+from requests_iris import IrisSession, ListError, Walk, windows
 
 ASSETS = "/api/asset/v1/assets"
 #: The first moment to read, in the first run.
@@ -30,9 +30,22 @@ def assets(iris: IrisSession, most: int = 100_000) -> Iterator[list[dict[str, An
     """The assets of the fleet, at most `most` per run. The next run reads the next assets."""
     state = dlt.current.resource_state()
     walk = iris.items(ASSETS, resume=state.get("resume"))
+    try:
+        yield from batches(walk, most)
+    except ListError as error:
+        if error.resume is not None or state.get("resume") is None:
+            raise
+        # The list has changed since the last run. dlt saves no state of a failed run, so this run
+        # reads the list from the beginning. The key removes rows that are read again.
+        walk = iris.items(ASSETS)
+        yield from batches(walk, most)
+    state["resume"] = None if walk.finished else walk.resume
+
+
+def batches(walk: Walk[dict[str, Any]], most: int) -> Iterator[list[dict[str, Any]]]:
+    """The next items of a walk, at most `most` together."""
     while batch := list(islice(walk, min(1000, most - walk.items_read))):
         yield batch
-    state["resume"] = None if walk.finished else walk.resume
 
 
 @dlt.resource(name="hours", primary_key=("pin", "datetime"), write_disposition="merge")

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from requests_iris import IrisSession
+from requests_iris import IrisSession, ListError
 
 STREAM = "assets"
 ASSETS = "/api/asset/v1/assets"
@@ -28,7 +28,8 @@ SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}}, "additiona
 def sync(iris: IrisSession, state: dict[str, Any], out: TextIO, batch: int = BATCH) -> None:
     """Writes the records and, after each batch, the STATE from which the next run continues.
 
-    A target returns a STATE after all records before the STATE are saved.
+    A target returns a STATE after all records before the STATE are saved. A STATE without a resume
+    point starts the next run from the beginning.
     """
 
     def write(kind: str, **members: Any) -> None:
@@ -37,11 +38,16 @@ def sync(iris: IrisSession, state: dict[str, Any], out: TextIO, batch: int = BAT
     write("SCHEMA", stream=STREAM, schema=SCHEMA, key_properties=["id"])
     bookmark = state.get("bookmarks", {}).get(STREAM, {})
     walk = iris.items(ASSETS, resume=bookmark.get("resume"))
-    while records := list(islice(walk, batch)):
-        for record in records:
-            write("RECORD", stream=STREAM, record=record)
-        write("STATE", value={"bookmarks": {STREAM: {"resume": walk.resume}}})
-    # the list was read whole: the next run starts from the beginning
+    try:
+        while records := list(islice(walk, batch)):
+            for record in records:
+                write("RECORD", stream=STREAM, record=record)
+            write("STATE", value={"bookmarks": {STREAM: {"resume": walk.resume}}})
+    except ListError as error:
+        if error.resume is None:  # the list has changed
+            write("STATE", value={"bookmarks": {STREAM: {}}})
+        raise
+    # the list was read whole
     write("STATE", value={"bookmarks": {STREAM: {}}})
 
 

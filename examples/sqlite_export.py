@@ -15,13 +15,14 @@ from contextlib import closing
 from itertools import islice
 from typing import Any
 
-from requests_iris import IrisSession
+from requests_iris import IrisSession, ListError
 
 ASSETS = "/api/asset/v1/assets"
 #: Items per transaction. A killed run reads at most this number of items again.
 BATCH = 1000
 TABLES = """
     CREATE TABLE IF NOT EXISTS assets (asset TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS new_assets (asset TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS resume_points (list TEXT PRIMARY KEY, resume TEXT NOT NULL);
 """
 
@@ -30,22 +31,36 @@ def export(iris: IrisSession, path: str, batch: int = BATCH) -> None:
     """Reads the whole list into the table ``assets``.
 
     Each transaction saves the items and the resume point after these items, both or neither.
-    Therefore the next run repeats no item and skips no item.
+    Therefore the next run repeats no item and skips no item. The items wait in ``new_assets``: the
+    last whole list stays in ``assets`` until the new list is whole.
     """
     with closing(sqlite3.connect(path)) as db:
         db.executescript(TABLES)
         walk = iris.items(ASSETS, resume=saved_resume(db))
-        if walk.resume is None:  # a new export replaces the last export, with the first commit
+        try:
+            while items := list(islice(walk, batch)):
+                rows = [(json.dumps(item),) for item in items]
+                with db:
+                    db.executemany("INSERT INTO new_assets VALUES (?)", rows)
+                    db.execute(
+                        "INSERT OR REPLACE INTO resume_points VALUES (?, ?)",
+                        (ASSETS, json.dumps(walk.resume)),
+                    )
+        except ListError as error:
+            if error.resume is None:  # the list has changed: the next run reads from the beginning
+                with db:
+                    start_over(db)
+            raise
+        with db:
             db.execute("DELETE FROM assets")
-        while items := list(islice(walk, batch)):
-            with db:
-                db.executemany("INSERT INTO assets VALUES (?)", [(json.dumps(i),) for i in items])
-                db.execute(
-                    "INSERT OR REPLACE INTO resume_points VALUES (?, ?)",
-                    (ASSETS, json.dumps(walk.resume)),
-                )
-        with db:  # the list was read whole: the next run starts from the beginning
-            db.execute("DELETE FROM resume_points WHERE list = ?", (ASSETS,))
+            db.execute("INSERT INTO assets SELECT * FROM new_assets")
+            start_over(db)
+
+
+def start_over(db: sqlite3.Connection) -> None:
+    """Lets the next run read the list from the beginning."""
+    db.execute("DELETE FROM new_assets")
+    db.execute("DELETE FROM resume_points WHERE list = ?", (ASSETS,))
 
 
 def saved_resume(db: sqlite3.Connection) -> Any:

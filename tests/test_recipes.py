@@ -39,9 +39,10 @@ def break_page(fleet: Sandbox, number: int) -> None:
 
 class TestSqliteExport:
     @staticmethod
-    def exported(path: Path) -> list[str]:
+    def exported(path: Path, table: str = "assets") -> list[str]:
         with closing(sqlite3.connect(path)) as db:
-            return [json.loads(row[0])["id"] for row in db.execute("SELECT asset FROM assets")]
+            rows = db.execute(f"SELECT asset FROM {table}").fetchall()
+        return [json.loads(row[0])["id"] for row in rows]
 
     def test_an_export_that_fails_twice_has_each_item_once(
         self, iris: IrisSession, fleet: Sandbox, tmp_path: Path
@@ -52,9 +53,27 @@ class TestSqliteExport:
             break_page(fleet, page)
             with pytest.raises(IncompleteListError):
                 sqlite_export.export(iris, str(path), batch=300)
-            read.append(len(self.exported(path)))
+            read.append(len(self.exported(path, "new_assets")))
         assert read == [900, 1800], "the batch before a failing page is not saved"
+        assert self.exported(path) == [], "a part of a list is not in the table"
         sqlite_export.export(iris, str(path), batch=300)
+        assert self.exported(path) == list(fleet.asset_ids)
+        assert self.exported(path, "new_assets") == []
+
+    def test_an_export_of_a_changed_list_is_refused_once_and_then_starts_over(
+        self, iris: IrisSession, fleet: Sandbox, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "fleet.db"
+        sqlite_export.export(iris, str(path))
+        whole = self.exported(path)
+        break_page(fleet, 3)
+        with pytest.raises(IncompleteListError):
+            sqlite_export.export(iris, str(path))
+        fleet.machines = MACHINES - 100
+        with pytest.raises(IncompleteListError, match="the list has changed since the resume"):
+            sqlite_export.export(iris, str(path))
+        assert self.exported(path) == whole, "the last whole list stays"
+        sqlite_export.export(iris, str(path))
         assert self.exported(path) == list(fleet.asset_ids)
 
     def test_the_export_after_a_whole_export_replaces_the_table(
@@ -99,6 +118,23 @@ class TestSingerTap:
             assert len(saved) < MACHINES or broken_page is None
         assert saved == list(fleet.asset_ids)
         assert state == {"bookmarks": {"assets": {}}}
+
+    def test_a_sync_of_a_changed_list_is_refused_once_and_then_starts_over(
+        self, iris: IrisSession, fleet: Sandbox
+    ) -> None:
+        out = StringIO()
+        break_page(fleet, 3)
+        with pytest.raises(IncompleteListError):
+            singer_tap.sync(iris, {}, out)
+        _, state = self.target(out.getvalue(), {})
+        fleet.machines = MACHINES - 100
+        refused, whole = StringIO(), StringIO()
+        with pytest.raises(IncompleteListError, match="the list has changed since the resume"):
+            singer_tap.sync(iris, state, refused)
+        records, state = self.target(refused.getvalue(), state)
+        assert (records, state) == ([], {"bookmarks": {"assets": {}}})
+        singer_tap.sync(iris, state, whole)
+        assert self.target(whole.getvalue(), state)[0] == list(fleet.asset_ids)
 
     def test_a_whole_sync_starts_the_next_sync_from_the_beginning(
         self, fleet: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any

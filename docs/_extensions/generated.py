@@ -2,6 +2,7 @@
 
 ``.. command-help:: get`` shows what ``requests-iris get --help`` prints.
 ``.. settings::`` shows the arguments of IrisSession and the variables, from the docstring.
+``.. rate-limits::`` shows IRIS_RATE_LIMITS.
 ``.. figures-table::`` shows the figures of the last committed run of the benchmarks.
 """
 
@@ -17,7 +18,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from requests_iris import IrisSession
+from requests_iris import IRIS_RATE_LIMITS, IrisSession, RateLimit
 
 #: The output of ``tox -e bench -- --json``.
 FIGURES = Path(__file__).parent.parent / "pictures" / "figures.json"
@@ -76,6 +77,21 @@ class Settings(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+class RateLimits(SphinxDirective):
+    """A table of the published limits."""
+
+    def run(self) -> list[nodes.Node]:
+        head = ("rule", "requests", "seconds", "pool", "each has its own slots", "path")
+        return self.parse_text_to_nodes("\n".join(_table(head, map(_limit, IRIS_RATE_LIMITS))))
+
+
+def _limit(rule: RateLimit) -> tuple[str, ...]:
+    pool = f"{rule.pool.size} in {rule.pool.days:g} days" if rule.pool else ""
+    owner = f"{rule.per}, ``{rule.key}``" if rule.key else rule.per
+    path = f"{rule.method} ``{rule.path}``" if rule.method else f"``{rule.path}``"
+    return rule.name, str(rule.limit), f"{rule.window:g}", pool, owner, path
+
+
 class FiguresTable(SphinxDirective):
     """Tables of the figures in ``pictures/figures.json``."""
 
@@ -110,4 +126,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("figures-table", FiguresTable)
     app.add_directive("command-help", CommandHelp)
     app.add_directive("settings", Settings)
+    app.add_directive("rate-limits", RateLimits)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

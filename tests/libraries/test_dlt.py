@@ -85,6 +85,16 @@ def test_a_failed_run_of_dlt_changes_neither_the_rows_nor_the_resume_point(
     assert sorted(rows(pipeline, "id")) == sorted(sandbox.asset_ids)
 
 
+def test_a_run_of_dlt_after_a_change_of_the_list_reads_the_list_from_the_beginning(
+    pipeline, iris, sandbox
+) -> None:
+    pipeline.run(dlt_fleet.assets(iris, most=100)).raise_on_failed_jobs()
+    sandbox.machines = 270
+    for _ in range(3):
+        pipeline.run(dlt_fleet.assets(iris, most=100)).raise_on_failed_jobs()
+    assert sorted(rows(pipeline, "id")) == sorted(sandbox.asset_ids)
+
+
 def test_dlt_reads_each_hour_once_and_late_data_in_the_next_run(pipeline, iris, sandbox) -> None:
     first = datetime(2026, 1, 1, tzinfo=UTC)
     pins = [asset["serialNumber"] for asset in iris.items(ASSETS)][:2]

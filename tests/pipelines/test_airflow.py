@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import requests
 
+from requests_iris import IrisSession
 from requests_iris.sandbox import Fault, Sandbox
 from requests_iris.sandbox.fleet import Fleet
 
@@ -132,3 +134,28 @@ def test_a_retry_of_an_airflow_task_continues_its_series(
     assert [len(lines) for lines in found.values()] == [107, 97]
     assert all(len(set(lines)) == len(lines) for lines in found.values())
     assert fleet.count("api", 400) == 1
+
+
+def test_an_airflow_task_whose_series_has_changed_starts_over_in_the_next_retry(
+    airflow: str, fleet: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.machines = 1
+    monkeypatch.setenv("IRIS_EXPORT", str(tmp_path))
+    pin, data_point = "SN00000001", "CumulativeOperatingHours"
+    until = datetime(2026, 1, 2, tzinfo=UTC)
+    since, lookback = until - timedelta(days=1), timedelta(days=3)
+    with IrisSession() as iris:
+        iris.verify = fleet.ca_file
+        walk = iris.series(pin, data_point, since, until, lookback=lookback)
+        lines = [json.dumps(next(walk)) + "\n" for _ in range(50)]
+    broken_off = tmp_path / f"iris_hours_{since:%Y-%m-%d}_{pin}.jsonl"
+    broken_off.write_text("".join(lines))
+    state = json.dumps({"resume": walk.resume, "size": broken_off.stat().st_size})
+    output_of(*AIRFLOW, "variables", "set", broken_off.stem, state, cwd=tmp_path)
+
+    fleet.add_late_data(pin, data_point, [since - timedelta(hours=50, minutes=30)])
+    output_of(*AIRFLOW, "dags", "test", "iris_hours", until.isoformat(), cwd=tmp_path)
+    found = broken_off.read_text().splitlines()
+    assert len(found) == len(set(found)) == 98
+    # the list of machines, the broken-off read, the refused read and the new read
+    assert fleet.count("api") == 4
