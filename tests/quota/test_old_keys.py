@@ -1,4 +1,4 @@
-"""Old keys leave the file of a quota store bit by bit."""
+"""A quota store deletes the old keys of a file in small parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MACHINES = 300
 
 
 class Exports:
-    """Daily exports of machines. Each day has pages of its own, so each key is used once."""
+    """Exports with a new page, and so a new key, for each request."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.quota, self.clock = path, Quota(path), MovableClock()
@@ -34,7 +34,7 @@ class Exports:
 
 
 def test_a_request_after_a_night_deletes_only_a_part_of_the_old_keys(tmp_path: Path) -> None:
-    """A transaction that deletes all keys would write the whole file to the log."""
+    """Deleting all keys in a single transaction would write the whole file to the log."""
     exports = Exports(tmp_path / "quota.db")
     for _ in range(MACHINES):
         exports.send()
