@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-import os
+import random
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Any
+
+from requests import PreparedRequest, Response
 
 from requests_iris import IrisSession
-from requests_iris.quota import IRIS_RATE_LIMITS, Quota, owner_of
+from requests_iris.quota import Quota, Reservation
 
-from . import peers
+from . import peers, year
+from .canned import Canned
 from .figure import Figure
-from .overhead import Canned
 from .turns import take_turns
+from .year import LIMITS, MIB, OWNER
 
 THREADS = 12
-#: An AEMP page matches a rule for 15 minutes. The paced rule of the customer is left out, because
-#: a pause is no cost.
-LIMITS = [rule for rule in IRIS_RATE_LIMITS if not rule.paced]
-URL = "https://iris.trackunit.com/public/api/aemp/v2/15143/-3/Fleet/"
+#: Seconds until a response, at least and at most. With equal seconds, all threads would send at the
+#: same moment, again and again.
+LATENCY = (0.02, 0.1)
+#: A page that matches a rule for 15 minutes.
+URL = f"{year.FLEET}/"
 UNLIMITED = "https://iris.trackunit.com/api/asset/v1/assets?page="
-OWNER = owner_of(username="user")
 
 
 def measure(*, requests: int = 400) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as directory:
         file = Quota(Path(directory) / "quota.db", LIMITS)
         yield _latency("SQLite, one thread", file, URL, 1, requests, at_most=1.0)
-        yield _latency(f"SQLite, {THREADS} threads", file, f"{URL}9", THREADS, requests)
+        yield _latency(f"SQLite, {THREADS} threads, no pauses", file, f"{URL}9", THREADS, requests)
+        yield from _sends(file, requests // 4)
         del file
         yield _size(Path(directory) / "machines.db")
     memory = Quota("memory", LIMITS)
     yield _latency("memory, a limited URL", memory, URL, 1, requests)
     yield _latency("memory, a URL without a rule", memory, UNLIMITED, 1, requests)
-    yield _whole_request()
+    pages = count()
+    yield _whole_request("a URL without a rule", lambda: UNLIMITED, at_most=1.05)
+    yield _whole_request("a URL with a rule", lambda: f"{URL}{next(pages)}")
 
 
 def _latency(
@@ -53,11 +61,7 @@ def _latency(
             quota.reserve(OWNER, "GET", url).settle()
             found.append(1e3 * (time.perf_counter() - began))
 
-    running = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
+    _run_all(run, threads)
     return Figure(
         name=f"milliseconds of a reservation: {name}",
         value=median(found),
@@ -66,41 +70,86 @@ def _latency(
     )
 
 
-def _whole_request(*, rounds: int = 100, calls: int = 100) -> Figure:
+class Slow(Canned):
+    """Returns each response late, as IRIS does."""
+
+    def send(self, request: PreparedRequest, **settings: object) -> Response:
+        time.sleep(random.uniform(*LATENCY))
+        return super().send(request, **settings)
+
+
+class TimedQuota(Quota):
+    """Notes the milliseconds of each reservation."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.found: list[float] = []
+
+    def reserve(self, *arguments: Any, **settings: Any) -> Reservation:
+        began = time.perf_counter()
+        reservation = super().reserve(*arguments, **settings)
+        self.found.append(1e3 * (time.perf_counter() - began))
+        return reservation
+
+
+def _sends(file: Quota, requests: int) -> Iterator[Figure]:
+    """The time of a reservation if threads send requests, as a program does."""
+    quota = TimedQuota(file.store, LIMITS)
+
+    def run(number: int) -> None:
+        for page in range(requests):
+            iris.get(f"{URL}8{number}{page:05}")
+
+    with _session(quota, Slow()) as iris:
+        _run_all(run, THREADS)
+    least, most = (round(1e3 * each) for each in LATENCY)
+    name = f"{THREADS} threads that send requests of {least} to {most} ms"
+    p50, p99 = median(quota.found), quantiles(quota.found, n=100)[98]
+    yield Figure(name=f"milliseconds of a reservation: SQLite, {name}", value=p50, at_most=1.0)
+    yield Figure(name="p99 of these milliseconds", value=p99, at_most=20.0)
+
+
+def _session(quota: Quota | bool, adapter: Canned) -> IrisSession:
+    iris = IrisSession(token=peers.living_token(), client_id="client", quota=quota)
+    iris.mount("https://", adapter)
+    return iris
+
+
+def _run_all(run: Callable[[int], None], threads: int) -> None:
+    running = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+
+
+def _whole_request(
+    which: str,
+    url: Callable[[], str],
+    at_most: float | None = None,
+    *,
+    rounds: int = 100,
+    calls: int = 100,
+) -> Figure:
     """The CPU time of a request with a quota, without the network, beside a session without."""
-    token = peers.living_token()
-    sessions = {
-        name: IrisSession(token=token, client_id="client", quota=quota)
-        for name, quota in (("without", False), ("memory", "memory"))
-    }
-    for session in sessions.values():
-        session.mount("https://", Canned())
-    gets = {
-        name: lambda session=session: session.get(UNLIMITED) for name, session in sessions.items()
-    }
+    quotas = {"without": False, "memory": Quota("memory", LIMITS)}
+    sessions = {name: _session(quota, Canned()) for name, quota in quotas.items()}
+    gets = {name: lambda session=session: session.get(url()) for name, session in sessions.items()}
     outcome = take_turns(gets, time.thread_time, rounds=rounds, calls=calls)
     return Figure(
-        name='one request with quota="memory", of one without',
+        name=f'one request with quota="memory", of one without: {which}',
         value=outcome.ratio("memory", "without"),
-        at_most=1.05,
+        at_most=at_most,
         details={name: f"{outcome.median(name) * 1e6:.0f} us" for name in sessions},
     )
 
 
-def _size(path: Path, machines: int = 3000, days: int = 3) -> Figure:
-    """The size of a file after an export of every machine on each day, in MiB."""
-    from requests_iris.sandbox import MovableClock
-
-    quota, clock = Quota(path, LIMITS), MovableClock()
-    for _ in range(days):
-        for machine in range(machines):
-            url = f"{URL}Equipment/ID/WNCE0405HPAL{machine:05}/CumulativeOperatingHours/a/b/1"
-            quota.reserve(OWNER, "GET", url, clock=clock).settle()
-        clock.advance(24 * 3600)
-    quota.flush()
+def _size(path: Path, days: int = 10) -> Figure:
+    """The largest size of a file in `days` exports. ``benchmarks.year`` simulates a year."""
+    *_, size = year.sizes(path, days)
     return Figure(
-        name="MiB of an SQLite file: a series of 3000 machines each day",
-        value=os.path.getsize(path) / 2**20,
+        name=f"MiB of an SQLite file: a series of {year.MACHINES} machines each day",
+        value=size.file / MIB,
         at_most=1.0,
-        details={"days": str(days)},
+        details={"days": str(days), "with its log": f"{size.files / MIB:.2f} MiB"},
     )

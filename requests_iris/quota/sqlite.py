@@ -37,6 +37,9 @@ Result = TypeVar("Result")
 TURN = 5.0
 #: Reservations between two searches for old keys.
 SWEEP = 64
+#: Old keys that a search deletes. After a night, all keys of a fleet are old. A transaction that
+#: deletes all keys would delay a request, and would write the whole file to the log.
+SWEPT = 64
 #: Seconds for which the slots of a key stay after their end, because a response may come late.
 SWEPT_AFTER = 3600.0
 
@@ -215,12 +218,15 @@ class SqliteQuotaStore:
         return result
 
     def _sweep(self, connection: sqlite3.Connection, now: float) -> None:
+        """Deletes some old keys. If more are left, the next reservation deletes the next keys."""
         self._until_sweep -= 1
         if self._until_sweep < 0:
-            self._until_sweep = SWEEP
-            connection.execute("DELETE FROM keys WHERE ends <= ?", (now - SWEPT_AFTER,))
-            if connection.execute("SELECT changes()").fetchone()[0]:
-                connection.execute("DELETE FROM slots WHERE key NOT IN (SELECT key FROM keys)")
+            old = connection.execute(
+                "SELECT key FROM keys WHERE ends <= ? LIMIT ?", (now - SWEPT_AFTER, SWEPT)
+            ).fetchall()
+            connection.executemany("DELETE FROM keys WHERE key = ?", old)
+            connection.executemany("DELETE FROM slots WHERE key = ?", old)
+            self._until_sweep = SWEEP if len(old) < SWEPT else 0
 
 
 def _usage(connection: sqlite3.Connection, claim: Claim, now: float) -> Usage:
