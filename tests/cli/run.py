@@ -1,4 +1,4 @@
-"""Runs the command line in a process of its own, as a shell does."""
+"""Runs the command line in a process, as a shell does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHELL = ["sh", "-c"]
 
 
 class Process:
-    """A command that runs. `returncode` is None until the end."""
+    """A running command. `returncode` is None until the end."""
 
     def __init__(self, report: socket.socket, pipes: dict[str, IO[str]]) -> None:
         self.stdout, self.stderr = pipes.get("stdout"), pipes.get("stderr")
@@ -34,7 +34,7 @@ class Process:
         self.pid = int(self._lines.readline())
 
     def poll(self) -> int | None:
-        """The status if the command has ended; otherwise None."""
+        """Return `returncode` at once. The command may still run."""
         if self.returncode is None and select.select([self._report], [], [], 0)[0]:
             self.wait()
         return self.returncode
@@ -43,6 +43,7 @@ class Process:
         """The status, or the negative number of the signal that ended the command."""
         if self.returncode is None:
             self.returncode = int(self._lines.readline())
+            self._lines.close()
         return self.returncode
 
     def send_signal(self, number: int) -> None:
