@@ -11,7 +11,8 @@ Redis store does the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ from .claim import Claim
 GRACE = 60.0
 #: Seconds ahead for which a paced request gets a time of departure. Later requests ask again.
 HORIZON = 30.0
+#: Seconds ahead of a stamp at most, unless the clock was set back.
+FARTHEST = GRACE + HORIZON
 #: Seconds for which a block may last. A server must not stop a program for ever.
 LONGEST_BLOCK = 31 * 24 * 3600.0
 
@@ -89,7 +92,7 @@ def repaired(stamp: float, now: float) -> float:
     Stores save the repaired stamp. Otherwise the slot would be used until the clock reaches the
     stamp, perhaps for years.
     """
-    return stamp if stamp <= now + GRACE + HORIZON else now
+    return stamp if stamp <= now + FARTHEST else now
 
 
 def judge(claim: Claim, usage: Usage, now: float, longest: float, draw: bool) -> Verdict:
@@ -206,13 +209,26 @@ def ends(claim: Claim, usage: Usage) -> float:
     )
 
 
-def living(stamps: Mapping[int, float], lasts: float, now: float) -> dict[int, float]:
-    """The stamps of slots that are in use, repaired, by the number of the request."""
-    return {slot: repaired(each, now) for slot, each in stamps.items() if each > now - lasts}
+def living(stamps: dict[int, float], lasts: float, now: float) -> dict[int, float]:
+    """The stamps of slots that are in use, repaired, by the number of the request.
+
+    A window can have a thousand slots, so a look at both ends comes before a loop in Python.
+    """
+    if not stamps:
+        return stamps
+    oldest = now - lasts
+    if max(stamps.values()) > now + FARTHEST:
+        stamps = {slot: repaired(each, now) for slot, each in stamps.items()}
+    if min(stamps.values()) > oldest:
+        return stamps
+    return {slot: each for slot, each in stamps.items() if each > oldest}
 
 
-def _living(stamps: tuple[float, ...], lasts: float, now: float) -> tuple[float, ...]:
-    return tuple(sorted(repaired(each, now) for each in stamps if each > now - lasts))
+def _living(stamps: Sequence[float], lasts: float, now: float) -> tuple[float, ...]:
+    ordered = sorted(stamps)
+    if ordered and ordered[-1] > now + FARTHEST:
+        ordered = sorted(repaired(each, now) for each in ordered)
+    return tuple(ordered[bisect_right(ordered, now - lasts) :])
 
 
 def _left_of(stamp: float, lasts: float, now: float) -> float:
