@@ -96,7 +96,7 @@ class Page(NamedTuple):
     :ivar total: number of items to hand out from the first page on, or None if the server does not
         say.
     :ivar whole_total: number of items of the whole list, or None if the server does not say.
-    :ivar resume: the resume point after so many of the items.
+    :ivar points: the resume points after so many of the items.
     :ivar before: the last item of the page that an earlier run has handed out, or nothing.
     """
 
@@ -104,7 +104,7 @@ class Page(NamedTuple):
     items: list[Any]
     total: int | None
     whole_total: int | None
-    resume: Callable[[int], dict[str, Any]]
+    points: PagePoints
     before: Sequence[Any] = ()
 
 
@@ -184,7 +184,7 @@ def _portions_of_responses(
                 [page.response],
                 len(page.items),
                 page.whole_total,
-                partial(_after_page, page.resume, len(page.items)),
+                partial(_after_page, page.points.after, len(page.items)),
             )
             del page  # A page is not kept during the next request.
 
@@ -203,7 +203,7 @@ def _portions_of_items(
             done += len(page.items)
             if tell is not None:
                 tell(done, page.total)
-            yield Portion(page.items, len(page.items), page.whole_total, page.resume)
+            yield Portion(page.items, len(page.items), page.whole_total, page.points.after)
             del page
 
 
@@ -392,7 +392,7 @@ class Reading:
         left = found[self._skipped :] if self._skipped else found
         total = None if style.total is None else style.total - self.start.items
         before = found[self._skipped - 1 : self._skipped] if self._skipped else ()
-        page = Page(response, left, total, style.whole_total, points.after, before)
+        page = Page(response, left, total, style.whole_total, points, before)
         self._pages += 1
         self._items += len(left)
         self._skipped = max(self._skipped - len(found), 0)

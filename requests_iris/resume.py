@@ -81,6 +81,13 @@ class PagePoints(NamedTuple):
         done = self.skipped + items
         return self.page.at(done) if done < self.items else self.following.at(done - self.items)
 
+    def end(self) -> dict[str, Any]:
+        """The resume point inside the page, after the last item.
+
+        The next run reads the page again, and sees whether the list has changed before the point.
+        """
+        return self.page.at(self.items)
+
 
 @dataclass(frozen=True)
 class Start:

@@ -31,7 +31,7 @@ from .errors import ListError, SettingError
 from .known_styles import first_call
 from .options import Options, current_options
 from .pagination import Page, Request, begin
-from .resume import Point
+from .resume import PagePoints, Point
 from .text import one_line
 from .timespans import Window, in_utc, span, text_of_time
 from .walk import Portion, Walk
@@ -151,8 +151,10 @@ class _Place:
     :ivar window: the number of the window, from 0; after the last window, the series is finished.
     :ivar page: the resume point in the window; None for the start of the window.
     :ivar edges: what is known of the items at the edges of the window.
-    :ivar last: inside a page, the digest of the last item that was handed out. Late data moves the
-        items of a window, often without a change of the number of pages.
+    :ivar last: inside a page, the digest of the last item that was read. Late data moves the items
+        of a window, often without a change of the number of pages. So a point after a page is the
+        end of this page, and not the start of the next page: only the item before the point shows
+        whether items were moved.
     """
 
     window: int
@@ -313,7 +315,8 @@ class _Reading:
                 _check_before(page, place)
                 items, facts = sifted(page.items, window, place.edges, is_last=is_last)
                 kept = [items]
-                after = partial(_place_after, place, page.resume, facts, kept)
+                last = digest_of(page.items[-1]) if page.items else place.last
+                after = partial(_place_after, place, page.points, facts, kept, last)
                 del page  # A page is not kept during the next request.
                 count = len(items)
                 self._pages += 1
@@ -356,24 +359,29 @@ def _check_before(page: Page, place: _Place) -> None:
 
 def _place_after(
     place: _Place,
-    resume: Callable[[int], Mapping[str, Any]],
+    points: PagePoints,
     facts: Sifted,
     kept: list[list[Any]],
+    last: str | None,
     done: int,
 ) -> _Place:
     """The place after `done` of the items that a page adds.
 
     :param place: the place before the page.
-    :param resume: the resume point in the window after so many of the items of the page.
+    :param points: the resume points in the window.
     :param kept: the list of the items, and after the last item nothing.
+    :param last: the digest of the last item of the page.
     """
     if done == 0 and facts.kept:
         return place
     read = facts.read_after(done)
-    page, edges = resume(read), facts.edges_after(read)
+    page, edges = points.after(read), facts.edges_after(read)
     if "finished" in page:
         return _Place(place.window + 1, edges=edges.next_window())
-    last = digest_of(kept[0][done - 1]) if "items" in page and kept and done else None
+    if read < facts.size:
+        last = digest_of(kept[0][done - 1]) if kept else None
+    elif "items" not in page:
+        page = points.end()
     return _Place(place.window, page, edges, last)
 
 
