@@ -500,8 +500,9 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
         """The response hook of :meth:`send`."""
         if self._slots is not None:
             current_slot.set(NO_SLOT)  # later hooks may send requests of their own
-        replaced = getattr(self.get_adapter, "__func__", None) is not type(self).get_adapter
-        if not replaced:
+        if response.status_code != 401:
+            return resend(response, **settings)  # no further request
+        if getattr(self.get_adapter, "__func__", None) is type(self).get_adapter:
             return resend(response, **settings)
         with During(stays_in_thread, True):
             return resend(response, **settings)
