@@ -26,7 +26,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         n_workers=WORKERS,
         threads_per_worker=1,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # None is port 8787, which a second run may have
         local_directory=str(tmp_path),
     ) as cluster:
         yield cluster
