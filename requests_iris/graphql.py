@@ -526,7 +526,7 @@ def _path_of_connection(document: Document, items_path: str | None) -> tuple[str
 
 
 def _at(value: Any, names: Iterable[str]) -> Any:
-    """The value behind `names`, as the query spells them; None if there is no such value."""
+    """The value behind `names`, as the query spells them; None without such a value."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value

@@ -357,7 +357,7 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
         register(self)
 
     def close(self) -> None:
-        """As in requests. A quota writes what it has kept in memory to its store."""
+        """As in requests. A quota writes its unsaved slots to its store."""
         super().close()
         if self._quota is not None:
             self._quota.flush()
