@@ -36,7 +36,7 @@ LAYERS: list[set[str]] = [
     {"problems", "links", "progress", "walk", "edges", "workers"},
     {"document", "body", "discard"},
     {"errors", "clock", "cursor_history", "secret", "forks", "text", "decoding", "unsent"},
-    {"arguments", "during", "options", "timespans", "types"},
+    {"arguments", "during", "merges", "options", "timespans", "types"},
 ]
 #: Names that only the module of the session may use: the inside of requests.Session.
 SESSIONS = {"Session", "OAuth2Session"}

@@ -1,0 +1,66 @@
+"""Merges of empty dicts, which the session saves.
+
+For each request, requests merges the dicts of the caller with the dicts of the session. If both are
+empty, the merge changes nothing, but three such merges take 50 of 160 microseconds with Python
+3.11. Only requests' own methods get the empty value: a method of a mixin may need the dict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any
+
+import requests
+from requests import Request
+from requests.structures import CaseInsensitiveDict
+
+
+def lightened(request: Request, session: requests.Session, prepare: Any) -> Request:
+    """Leaves out the empty dicts of `request`. The change is in place.
+
+    :param prepare: ``prepare_request`` of requests or of a mixin.
+    """
+    if _is_requests_own(prepare):
+        if not (request.params or session.params):
+            request.params = ""
+        # requests drops a session header with the value None, but only while merging
+        if not request.headers and not _has_none(session.headers):
+            request.headers = None  # type: ignore[assignment]
+    return request
+
+
+def settings_of(
+    session: requests.Session,
+    merge: Callable[..., dict[str, Any]],
+    url: str,
+    proxies: dict[str, str] | None,
+    *others: Any,
+) -> dict[str, Any]:
+    """The settings of a request, as ``session.merge_environment_settings``.
+
+    :param merge: ``merge_environment_settings`` of requests or of a mixin.
+    """
+    if proxies is None or proxies or session.proxies or not _is_requests_own(merge):
+        return merge(url, proxies, *others)
+    settings = merge(url, _Unmerged(proxies), *others)
+    settings["proxies"] = dict(proxies)  # requests has added the proxies of the environment
+    return settings
+
+
+class _Unmerged:
+    """A dict in disguise: requests merges mappings only."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self.get = values.get
+        self.setdefault = values.setdefault
+
+
+def _has_none(headers: Any) -> bool:
+    if type(headers) is CaseInsensitiveDict:  # a view of the dict takes twice as long
+        return None in map(itemgetter(1), headers.lower_items())
+    return None in (headers or {}).values()
+
+
+def _is_requests_own(method: Any) -> bool:
+    return getattr(method, "__globals__", None) is vars(requests.sessions)
