@@ -12,7 +12,7 @@ import selectors
 import ssl
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.connection import Connection
@@ -53,10 +53,12 @@ def web(*, delay: float = 0, items: int = ITEMS) -> Iterator[Web]:
         ca_file = Path(directory) / "ca.pem"
         process = spawn.Process(target=_run, args=(theirs, ca_file, delay, items))
         process.start()
+        theirs.close()  # so that `recv` ends if the process dies at its start
         try:
             yield Web(ours.recv(), str(ca_file), ours)
         finally:
-            ours.send("stop")
+            with suppress(BrokenPipeError):
+                ours.send("stop")
             process.join()
 
 

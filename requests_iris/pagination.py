@@ -456,7 +456,8 @@ class Reading:
         return Point(self._call, call.position).at(self._skipped)
 
     def _note(self, error: ListError, call: Call) -> None:
-        error.args = (f"page {self._pages + 1} of the list, {call}: {error}",)
+        where = "after the resume point" if self.start.resume else "of the list"
+        error.args = (f"page {self._pages + 1} {where}, {call}: {error}",)
         error.pages_read, error.items_read = self._pages, self._items
         resume = None if error._must_restart else self._resume_before(call)
         error.resume = cast("ResumePoint | None", resume and dict(resume))

@@ -200,13 +200,17 @@ class TokenResponse:
 
 
 _REFUSALS: dict[str, tuple[type[TokenRefusedError], str]] = {
-    "invalid_client": (InvalidClientError, "Check client_id and client_secret."),
+    "invalid_client": (
+        InvalidClientError,
+        "Check client_id and client_secret. An API key signs in without username and password.",
+    ),
     "invalid_grant": (InvalidGrantError, "Check username and password, or the refresh token."),
     "invalid_scope": (InvalidScopeError, "Check scope."),
 }
 _OTHER_REFUSAL = (TokenRefusedError, "Check the API User and its client.")
 _REFUSALS_OF_KEYS: dict[str, tuple[type[TokenRefusedError], str]] = {
     **_REFUSALS,
+    "invalid_client": (InvalidClientError, "Check client_id and client_secret."),
     "invalid_grant": (InvalidGrantError, "Check client_id and client_secret."),
 }
 _OTHER_REFUSAL_OF_KEYS = (TokenRefusedError, "Check the API key and token_url.")

@@ -56,8 +56,12 @@ def failure_of(error: Exception) -> Failure:
         return error
     if sys.flags.dev_mode:
         raise error
-    kind = WrongSetting if isinstance(error, SettingError) else Failure
-    return kind(_told(error))
+    return kind_of(error)(_told(error))
+
+
+def kind_of(error: Exception) -> type[Failure]:
+    """The class of the failure, which decides the exit status."""
+    return WrongSetting if isinstance(error, SettingError) else Failure
 
 
 def _told(error: Exception) -> str:

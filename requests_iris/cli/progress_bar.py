@@ -12,7 +12,7 @@ from rich.progress import Progress as Bar
 
 from ..errors import ListError
 from ..pagination import Progress
-from .failures import Failure
+from .failures import kind_of
 
 
 @contextmanager
@@ -43,4 +43,4 @@ def naming_options() -> Iterator[None]:
     try:
         yield
     except ListError as error:
-        raise Failure(str(error).replace("items_path=", "--items-path")) from error
+        raise kind_of(error)(str(error).replace("items_path=", "--items-path")) from error

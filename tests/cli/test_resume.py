@@ -132,6 +132,22 @@ class TestContinuing:
         assert "partial" not in result.stderr
         assert os.listdir() == []
 
+    def test_missing_credential_has_the_status_of_a_wrong_setting_and_loses_nothing(
+        self, account: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("TRACKUNIT_PASSWORD")
+        at_the_start = get_all("fleet.jsonl", "--resume")
+        assert at_the_start.exit_code == 2
+        monkeypatch.setenv("TRACKUNIT_PASSWORD", account.environ["TRACKUNIT_PASSWORD"])
+        break_off(account, "fleet.jsonl")
+        monkeypatch.delenv("TRACKUNIT_PASSWORD")
+        continued = get_all("fleet.jsonl", "--resume")
+        assert continued.exit_code == 2
+        assert "page 1 after the resume point, GET /api/asset/v1/assets:" in continued.stderr
+        assert "fleet.jsonl.partial has 100 items" in continued.stderr
+        monkeypatch.setenv("TRACKUNIT_PASSWORD", account.environ["TRACKUNIT_PASSWORD"])
+        assert get_all("fleet.jsonl", "--resume").exit_code == 0
+
     def test_old_file_stays_until_the_list_is_complete(self, account: Sandbox) -> None:
         Path("x.csv").write_text("old")
         account.inject(Fault(status=400, body={"code": "x"}), on="api", path=ASSETS, after=1)
