@@ -123,18 +123,17 @@ def _counts(when: str, name: str, runs: list[Run], details: dict[str, str]) -> I
 
 
 def _stall(runs: list[Run]) -> Figure:
-    """The latency of all threads but the renewing thread, the slowest in the window.
+    """The slowest request beside the renewal, compared with the time of the renewal.
 
-    The requests of all runs together, because a window has 150 requests: the p99 of 150 requests
-    is little more than the slowest request.
+    A thread that waits for the renewal has a request of nearly the whole time. A p99 would measure
+    the machine: a hiccup of 50 ms delays the requests of all threads, at any moment of the load.
     """
-    _, before = _p50_p99([took for run in runs for took in run.within(CALM)])
-    _, during = _p50_p99([took for run in runs for took in sorted(run.within(EXPIRING))[:-1]])
+    slowest = max(sorted(run.within(EXPIRING))[-2] for run in runs)
     return Figure(
-        name="p99 of the other threads while an expiring token is renewed, of p99 before",
-        value=during / before,
-        at_most=1.1,
-        details={"before": f"{before * 1e3:.0f} ms", "during": f"{during * 1e3:.0f} ms"},
+        name="the slowest request beside the renewal of an expiring token, of the renewal",
+        value=slowest / DELAY,
+        at_most=0.5,
+        details={"slowest request": f"{slowest * 1e3:.0f} ms", "renewal": f"{DELAY * 1e3:.0f} ms"},
     )
 
 
