@@ -61,10 +61,14 @@ def _bar(tqdm: Any) -> Iterator[Progress | None]:
 
 def _drawn(tqdm: Any) -> Any:
     """A new bar, or None if the terminal is gone."""
+    bar = tqdm.__new__(tqdm)
     try:
-        return tqdm(unit=" items")
+        tqdm.__init__(bar, unit=" items")
     except (OSError, ValueError):
+        # tqdm before 4.70 reports a second error when Python deletes a bar without this line
+        bar.disable = True
         return None
+    return bar
 
 
 def _is_terminal(stream: Any) -> bool:
