@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -32,11 +32,13 @@ def remote_sandbox(**settings: Any) -> Iterator[RemoteSandbox]:
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_run, args=(theirs, settings))
     process.start()
+    theirs.close()  # so that `recv` ends if the process dies at its start
     ours.recv()
     try:
         yield RemoteSandbox(ours)
     finally:
-        ours.send(("stop", "", (), {}))
+        with suppress(BrokenPipeError):
+            ours.send(("stop", "", (), {}))
         process.join()
 
 

@@ -91,7 +91,7 @@ class Credentials:
 
         :raises MissingSettingError: if client_id or client_secret is missing.
         """
-        client_id, client_secret = self._given(*CLIENT)
+        client_id, client_secret = self.given(*CLIENT)
         return client_id, client_secret
 
     def key(self, scope: tuple[str, ...]) -> tuple[Secret, Secret]:
@@ -110,7 +110,7 @@ class Credentials:
 
         :raises MissingSettingError: if any of the four credentials is missing.
         """
-        *_, username, password = self._given(*NAMES)
+        *_, username, password = self.given(*NAMES)
         return username, password
 
     def hint(self) -> str:
@@ -127,7 +127,11 @@ class Credentials:
             found.append(f"{name} {'ends with a newline' if ends else 'has white space at an end'}")
         return f"{' and '.join(found)}, as text from a file often does." if found else ""
 
-    def _given(self, *names: str) -> list[Secret]:
+    def given(self, *names: str) -> list[Secret]:
+        """The values of settings.
+
+        :raises MissingSettingError: if any is missing. The message names all missing settings.
+        """
         missing = [name for name in names if getattr(self, name) is None]
         if missing:
             raise self._missing(missing)

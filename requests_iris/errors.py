@@ -111,7 +111,8 @@ class MissingSettingError(SettingError):
 class QuotaExceededError(IrisError):
     """A rate limit of IRIS allows no request now, and the wait is longer than ``max_wait``.
 
-    The request was not sent. ``retryable`` is true: the same call succeeds after `retry_after`.
+    The request was not sent. ``retryable`` is true if the same call succeeds after `retry_after`,
+    and false for a new series that needs more slots than the rate limit ever has.
 
     :ivar retry_after: seconds until the next request, without the pool.
     :ivar reset_at: the same as an aware datetime in UTC.

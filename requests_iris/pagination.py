@@ -307,6 +307,7 @@ class Reading:
         try:
             self._afford(page.response, (each.url for each in calls))
         except QuotaExceededError as error:
+            error.retryable = True  # the next run reads a page more
             return error
         return None
 

@@ -27,9 +27,10 @@ from .clock import given_up
 from .document import changed
 from .during import During
 from .edges import Edges, Sifted, digest_of, sifted, time_of
-from .errors import ListError, SettingError
+from .errors import ListError, QuotaExceededError, SettingError
 from .known_styles import first_call
 from .options import Options, current_options
+from .page_errors import failed_page
 from .pagination import Page, Request, begin
 from .resume import PagePoints, Point
 from .text import one_line
@@ -68,7 +69,7 @@ def series(
 
     :param arguments: all remaining arguments of `request`, for every page.
     :param session_params: parameters that `request` adds to every URL.
-    :param afford: called before the first request, with the URLs of all windows.
+    :param afford: called before the first request of a new series, with the URLs of all windows.
     :raises SettingError: for a wrong argument.
     :raises TypeError: for an argument that `request` does not have.
     """
@@ -271,9 +272,7 @@ class _Reading:
         if not self._series.windows:
             yield Portion([], 0, None, partial(self._resume, lambda _: place), pages=0)
         later = range(place.window + 1, self._series.windows)
-        if self._afford is not None and later:
-            # The windows share slots. Each window has at least one page.
-            self._afford(map(self._series.url, (place.window, *later)))
+        self._check_quota(place)
         with workers(self._workers) as pool:
             ahead = _Ahead(self._request, self._workers, pool)
             fill = partial(ahead.begin, map(self._series.url, later), self._series.call.arguments)
@@ -281,6 +280,28 @@ class _Reading:
                 with closing(self._begin(ahead, place, is_later)) as pages:
                     place = yield from self._window(pages, place, fill)
                 is_later = True
+
+    def _check_quota(self, place: _Place) -> None:
+        """Refuses a reading that cannot come further within the quota, before the first request.
+
+        The windows share slots, so a new series needs a slot for each window, and more if windows
+        have several pages. A continued series comes further if the quota has a slot for the page
+        before the resume point, which is read again, and a slot for the next page.
+
+        :raises QuotaExceededError: for a continued series a ListError too, with the resume point.
+        """
+        if self._afford is None:
+            return
+        if place == _Place(0):
+            if self._series.windows > 1:
+                self._afford(map(self._series.url, range(self._series.windows)))
+        elif place.page is not None:
+            try:
+                self._afford([self._series.url(place.window)] * 2)
+            except QuotaExceededError as error:
+                failed = failed_page(error)
+                self._note(failed, place, begun=False)
+                raise failed from error
 
     def _begin(self, ahead: _Ahead, place: _Place, is_later: bool) -> Generator[Page, None, None]:
         @wraps(self._request)

@@ -269,6 +269,7 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
         ``from_env("ACME_")`` reads ``ACME_USERNAME``, and never ``TRACKUNIT_USERNAME``. Errors name
         the variables with the prefix. A copy and a pickle of the session keep the prefix.
 
+        :param prefix: the beginning of the variables' names; the default is ``"TRACKUNIT_"``.
         :param settings: arguments of the class. An argument wins over the variable.
         :raises SettingError: for an unusable setting.
         :raises TypeError: for an unknown argument.
@@ -400,10 +401,10 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
             gets `default_timeout`; None waits without limit.
         :param withhold_token: if True, this request is sent without any authentication.
         :param idempotent: if True, this request is retried as a GET is, whatever the method. Set
-            it for a request that only reads, or that can be repeated safely for another reason
-            (RFC 9110 section 9.2.2).
+            `idempotent` for a request that only reads, or that can be repeated safely for another
+            reason (RFC 9110 section 9.2.2).
         :raises requests.RequestException: as requests does, and :class:`TokenError` if a token is
-            needed and cannot be had, and :class:`QuotaExceededError` if the `quota` has no slot.
+            needed and there is none, and :class:`QuotaExceededError` if the `quota` has no slot.
         """
         raise NotImplementedError  # `_request` does the work
 
@@ -435,6 +436,8 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
         2. netrc has no say for allowed hosts.
         3. If the caller set an authentication that the headers do not show, the prepared request is
            marked, so that :meth:`send` does not sign the request.
+
+        :raises MissingSchema: for a URL without a scheme that does not start with one slash.
         """
         url, auth = joined(self.base_url, request.url), request.auth
         options = current_options.get()
@@ -461,7 +464,7 @@ class IrisSession(ListInterface, OAuth2Interface, OAuth2Session, requests.Sessio
         verify: _t.VerifyType | None,
         cert: _t.CertType,
     ) -> dict[str, Any]:
-        """As in requests, but faster."""
+        """As in requests, without merges of empty proxies."""
         merge = super().merge_environment_settings
         return settings_of(self, merge, url, proxies, stream, verify, cert)
 

@@ -202,7 +202,7 @@ class TokenResponse:
 _REFUSALS: dict[str, tuple[type[TokenRefusedError], str]] = {
     "invalid_client": (
         InvalidClientError,
-        "Check client_id and client_secret. An API key signs in without username and password.",
+        "Check client_id and client_secret. For an API key, remove username and password.",
     ),
     "invalid_grant": (InvalidGrantError, "Check username and password, or the refresh token."),
     "invalid_scope": (InvalidScopeError, "Check scope."),

@@ -38,7 +38,7 @@ LAYERS: list[set[str]] = [
     {"errors", "clock", "cursor_history", "secret", "forks", "text", "decoding", "unsent"},
     {"arguments", "during", "merges", "options", "timespans", "types"},
 ]
-#: Names that only the module of the session may use: the inside of requests.Session.
+#: Names that the modules of the token must not use: a token request needs no session.
 SESSIONS = {"Session", "OAuth2Session"}
 
 

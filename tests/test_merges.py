@@ -1,4 +1,7 @@
-"""An IrisSession saves merges, and has the same settings and headers as requests.Session."""
+"""Without the merges of empty dicts, IrisSession has the settings and headers of requests.
+
+``tox -e counts`` notices a merge that is made after all.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def settings(session: requests.Session, proxies: Any, **others: Any) -> dict[str
 
 
 class TestSettings:
-    def test_nothing_is_set(self, session):
+    def test_settings_of_a_new_session_are_those_of_requests(self, session):
         assert settings(session, {}) == {
             "proxies": {},
             "stream": False,
@@ -33,37 +36,42 @@ class TestSettings:
             "cert": None,
         }
 
-    def test_the_environment_has_a_proxy_and_a_bundle(self, session, monkeypatch):
+    def test_proxy_and_bundle_of_the_environment_are_used(self, session, monkeypatch):
         monkeypatch.setenv("HTTPS_PROXY", PROXY)
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", "bundle.pem")
         assert settings(session, {})["proxies"] == {"https": PROXY}
         assert settings(session, {})["verify"] == "bundle.pem"
 
-    def test_the_environment_has_an_exception_from_the_proxy(self, session, monkeypatch):
+    def test_no_proxy_of_the_environment_is_kept(self, session, monkeypatch):
         monkeypatch.setenv("HTTPS_PROXY", PROXY)
         monkeypatch.setenv("NO_PROXY", "iris.trackunit.com")
         assert settings(session, {})["proxies"] == {}
 
-    def test_the_session_has_no_trust_in_the_environment(self, session, monkeypatch):
+    def test_session_without_trust_env_ignores_the_environment(self, session, monkeypatch):
         monkeypatch.setenv("HTTPS_PROXY", PROXY)
         session.trust_env = False
         assert settings(session, {})["proxies"] == {}
 
-    def test_the_session_has_proxies(self, session):
+    def test_proxies_of_the_session_are_used_without_the_value_none(self, session):
         session.proxies = {"https": PROXY, "http": None}
         assert settings(session, {})["proxies"] == {"https": PROXY}
 
-    def test_the_caller_passes_proxies(self, session, monkeypatch):
+    def test_passed_proxies_win_over_the_environment(self, session, monkeypatch):
         monkeypatch.setenv("ALL_PROXY", PROXY)
         passed = {"https": None, "no_proxy": "*"}
         assert settings(session, passed)["proxies"] == {"no_proxy": "*"}
 
+    @pytest.mark.parametrize("proxies", [[], (), ""])
+    def test_proxies_that_are_no_mapping_are_returned_as_they_are(self, session, proxies):
+        session.trust_env = False
+        assert settings(session, proxies)["proxies"] is proxies
+
     @pytest.mark.parametrize("proxies", [{}, None])
-    def test_the_session_has_none_for_proxies(self, session, proxies):
+    def test_session_with_none_for_proxies_returns_the_passed_proxies(self, session, proxies):
         session.proxies = None
         assert settings(session, proxies)["proxies"] == proxies
 
-    def test_other_settings_of_the_session_and_of_the_caller(self, session):
+    def test_passed_settings_win_over_settings_of_the_session(self, session):
         session.cert, session.stream = "client.pem", True
         found = settings(session, {}, stream=False, verify="own.pem")
         assert (found["cert"], found["stream"], found["verify"]) == ("client.pem", False, "own.pem")
@@ -105,6 +113,16 @@ class TestHeaders:
         prepared.headers["Accept"] = "text/csv"
         assert session.headers["Accept"] == "*/*"
 
-    def test_a_session_without_headers(self, session):
+    @pytest.mark.parametrize("headers", [[("Accept", "text/csv")], "Accept", ()])
+    def test_headers_of_the_session_that_are_no_mapping_are_ignored(self, session, headers):
+        session.headers = headers
+        assert session.prepare_request(requests.Request("GET", URL)).headers == {}
+
+    def test_empty_headers_of_a_request_that_are_no_mapping_replace_the_headers(self, session):
+        request = requests.Request("GET", URL)
+        request.headers = ""
+        assert session.prepare_request(request).headers == {}
+
+    def test_session_without_headers_prepares_no_headers(self, session):
         session.headers = None
         assert session.prepare_request(requests.Request("GET", URL)).headers == {}

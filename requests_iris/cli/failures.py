@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import click
@@ -12,6 +13,8 @@ from ..text import one_line
 
 #: Characters of an error message at most.
 LONGEST = 2000
+#: Advice about arguments, which only a program can pass.
+_ARGUMENTS = re.compile(r"Pass [^.]{1,200} to IrisSession or set ")
 
 
 class Failure(click.ClickException):
@@ -64,10 +67,15 @@ def kind_of(error: Exception) -> type[Failure]:
     return WrongSetting if isinstance(error, SettingError) else Failure
 
 
+def for_shell(message: str) -> str:
+    """The message of an error, with variables and options in place of arguments."""
+    return _ARGUMENTS.sub("Set ", message).replace("items_path=", "--items-path")
+
+
 def _told(error: Exception) -> str:
     name = type(error).__name__
     if isinstance(error, (RequestException, CannotWrite, ModuleNotFoundError)):
-        return str(error) or name
+        return for_shell(str(error)) or name
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     # a UnicodeError quotes the wrong text, which may be a secret

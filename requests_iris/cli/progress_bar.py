@@ -12,7 +12,7 @@ from rich.progress import Progress as Bar
 
 from ..errors import ListError
 from ..pagination import Progress
-from .failures import kind_of
+from .failures import for_shell, kind_of
 
 
 @contextmanager
@@ -39,8 +39,8 @@ def progress_bar(before: int = 0) -> Iterator[Progress | Literal[False]]:
 
 @contextmanager
 def naming_options() -> Iterator[None]:
-    """A NotAListError names the argument of items(); a user needs the name of the option."""
+    """Errors of items() name arguments; a user needs the names of options and variables."""
     try:
         yield
     except ListError as error:
-        raise kind_of(error)(str(error).replace("items_path=", "--items-path")) from error
+        raise kind_of(error)(for_shell(str(error))) from error

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import click
 
 from .. import IrisSession
+from ..credentials import CLIENT, NAMES
 from ..errors import SettingError
 from ..hosts import check_url, joined
 from .graphql_query import ENDPOINT, graphql_body
@@ -36,7 +37,10 @@ class Request:
         """Hashes of the request: method, host, path, query, body, list and user.
 
         A query or a body may have private parts, so only hashes are stored.
+
+        :raises MissingSettingError: without a user, who would otherwise look like a different user.
         """
+        _check_user(iris)
         url = urlsplit(joined(iris.base_url, self.url))
         query = [*parse_qsl(url.query, True), *self.arguments.get("params", ())]
         facts = {
@@ -50,6 +54,12 @@ class Request:
             "user": [iris.client_id, iris.username],
         }
         return {name: _hash_of(fact) for name, fact in facts.items()}
+
+
+def _check_user(iris: IrisSession) -> None:
+    source = iris._source
+    if iris.client_id is None or (iris.username is None and not source.grant.is_key):
+        source.credentials.given(*(CLIENT if source.grant.is_key else NAMES))
 
 
 def request_of(

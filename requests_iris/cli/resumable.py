@@ -123,6 +123,12 @@ def _is_over(error: Exception | None) -> bool:
     return isinstance(error, SettingError) and error.setting == "resume"
 
 
+def _is_permanent(error: Exception | None) -> bool:
+    """Whether the same command fails again, unless a person changes something."""
+    cause = error.__cause__ if isinstance(error, Failure) else error
+    return isinstance(cause, SettingError) or getattr(cause, "retryable", True) is False
+
+
 def _advice(spool: Spool, error: Exception | None) -> str:
     name, count = _name(spool.path), spool.count
     if spool.is_deleted:
@@ -136,7 +142,8 @@ def _advice(spool: Spool, error: Exception | None) -> str:
             f"{other}, for example, and run the command with this name for -o, without .partial."
         )
     kept = "the whole list" if spool.is_complete else f"{count} items"
-    return f"{name} has {kept}. Run the same command again, with --resume, to continue."
+    run = "Correct the cause, then run" if _is_permanent(error) else "Run"
+    return f"{name} has {kept}. {run} the same command again, with --resume, to continue."
 
 
 def _stem(spool: Spool) -> str:

@@ -190,7 +190,8 @@ class Quota:
         :param urls: of the pages, a URL for each request.
         :raises QuotaExceededError: if the slots of a rule are not enough. ``retry_after`` is the
             time until enough slots are free. If the rule never has enough, ``retry_after`` is the
-            time until all its slots are free, or a window if all are free now.
+            time until all its slots are free, or a window if all are free now, and ``retryable``
+            is false.
         """
         needed: Counter[Claim] = Counter()
         for url in urls:
@@ -297,6 +298,7 @@ def _unaffordable(
         wait=wait,
         remaining=free.remaining,
         pool_remaining=free.pooled,
+        retryable=not is_for_ever,
     )
 
 

@@ -143,6 +143,7 @@ def refusal(
     wait: float,
     remaining: int,
     pool_remaining: int,
+    retryable: bool = True,
 ) -> QuotaExceededError:
     """The error of a request or a list that gets no slots.
 
@@ -161,6 +162,7 @@ def refusal(
         pool_remaining=pool_remaining,
         rule=claim.rule.name,
         key=claim.key,
+        retryable=retryable,
     )
 
 

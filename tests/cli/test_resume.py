@@ -96,8 +96,8 @@ class TestContinuing:
     ) -> None:
         line = break_off(account, name)
         assert line.endswith(
-            f"{name}.partial has 100 items. Run the same command again, with --resume, to "
-            "continue.\n"
+            f"{name}.partial has 100 items. Correct the cause, then run the same command again, "
+            "with --resume, to continue.\n"
         )
         assert len(line.splitlines()) == 1
         assert Path(f"{name}.partial").stat().st_mode & 0o777 == 0o600
@@ -143,10 +143,25 @@ class TestContinuing:
         monkeypatch.delenv("TRACKUNIT_PASSWORD")
         continued = get_all("fleet.jsonl", "--resume")
         assert continued.exit_code == 2
+        assert "Set TRACKUNIT_PASSWORD.)" in continued.stderr
+        assert "Correct the cause, then run the same command again" in continued.stderr
         assert "page 1 after the resume point, GET /api/asset/v1/assets:" in continued.stderr
         assert "fleet.jsonl.partial has 100 items" in continued.stderr
         monkeypatch.setenv("TRACKUNIT_PASSWORD", account.environ["TRACKUNIT_PASSWORD"])
         assert get_all("fleet.jsonl", "--resume").exit_code == 0
+
+    @pytest.mark.parametrize("names", [["USERNAME"], ["CLIENT_ID", "USERNAME", "PASSWORD"]])
+    def test_missing_user_is_reported_as_missing_and_not_as_a_different_user(
+        self, account: Sandbox, monkeypatch: pytest.MonkeyPatch, names: list[str]
+    ) -> None:
+        break_off(account, "fleet.jsonl")
+        for name in names:
+            monkeypatch.delenv(f"TRACKUNIT_{name}")
+        result = get_all("fleet.jsonl", "--resume")
+        assert result.exit_code == 2
+        assert all(f"No {name.lower()}" in result.stderr for name in names[:1])
+        assert "delete the file" not in result.stderr
+        assert os.listdir() == ["fleet.jsonl.partial"]
 
     def test_old_file_stays_until_the_list_is_complete(self, account: Sandbox) -> None:
         Path("x.csv").write_text("old")

@@ -344,6 +344,7 @@ def test_walk_is_affordable_without_the_pool_only_if_the_pool_is_off(place: str)
     assert caught.value.retry_after == 900
     assert "never has so many free slots" in str(caught.value)
     assert "Read a shorter list" in str(caught.value)
+    assert not caught.value.retryable
 
 
 class Frozen(MovableClock):

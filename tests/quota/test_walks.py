@@ -220,6 +220,44 @@ def test_a_series_that_the_quota_cannot_pay_for_is_refused_before_its_first_requ
     assert list(iris.series(pin, "Distance", *short))
 
 
+def test_a_series_beyond_the_pool_is_continued_with_a_longer_wait(session, windows) -> None:
+    windows.aemp.page_size = 100  # four pages for each window, and the first check counts windows
+    iris, pin = session(windows, clock=windows.clock), windows.asset_ids[0]
+    days = YEAR[0], YEAR[0] + timedelta(days=200)
+    walk = iris.series(pin, "Distance", *days)
+    found: list[Any] = []
+    with pytest.raises(QuotaExceededError) as caught:
+        found.extend(walk)
+    assert windows.count("api", 200) == 51
+    windows.clock.advance(caught.value.retry_after)
+    windows.forget()
+    continued = iris.series(pin, "Distance", *days, resume=walk.resume)
+    with pytest.raises(IncompleteListError, match="needs 2 more requests") as caught:
+        next(continued)
+    assert isinstance(caught.value, QuotaExceededError)
+    assert (caught.value.resume, continued.resume) == (walk.resume, walk.resume)
+    assert windows.count("api") == 0
+    patient = session(windows, clock=windows.clock, max_wait=900)
+    found += patient.series(pin, "Distance", *days, resume=caught.value.resume)
+    assert found == list(patient.series(pin, "Distance", *days))
+    assert windows.quota_counts["AEMP series"].refused == 0
+
+
+def test_a_series_is_continued_if_the_quota_has_two_slots(session, windows) -> None:
+    windows.aemp.page_size = 100
+    iris, pin = session(windows, clock=windows.clock), windows.asset_ids[0]
+    days = YEAR[0], YEAR[0] + timedelta(days=200)  # 15 windows
+    walk = iris.series(pin, "Distance", *days)
+    while windows.count("api", 200) < 46:
+        next(walk)
+    walk.close()
+    windows.clock.advance(901)
+    continued = iris.series(pin, "Distance", *days, resume=walk.resume)
+    with pytest.raises(QuotaExceededError):
+        list(continued)
+    assert windows.count("api", 200) == 46 + 1 + 5
+
+
 def test_a_series_in_slow_steps_is_read_without_the_pool(session, windows) -> None:
     iris = session(windows, clock=windows.clock, max_wait=901, pool="never")
     short = YEAR[0], YEAR[0] + timedelta(days=30)
