@@ -11,12 +11,23 @@ from requests import PreparedRequest, Response
 from .credentials import parse_scope
 from .errors import SettingError
 from .grants import Grant, check_scope
+from .parameters import drained, named_only
 from .secret import Concealed, Secret, concealed
 from .settings import checked_token, checked_updater, kind_of
 from .source import TokenSource, Updater
 
 if TYPE_CHECKING:
     from .types import TokenDict
+
+
+def _refuse_unknown(method: str, arguments: dict[str, Any]) -> None:
+    """:raises TypeError: for an unknown argument. Empties `arguments`, which may have secrets."""
+    for name in drained(arguments):
+        raise TypeError(
+            f"{method}() got an unexpected keyword argument {name!r}. Remove the argument: "
+            "IrisSession makes the token request from its own settings, such as `scope=` and "
+            "`token_timeout=`."
+        )
 
 
 class OAuth2Interface:
@@ -104,6 +115,7 @@ class OAuth2Interface:
     def client_id(self) -> None:
         self.client_id = None
 
+    @named_only
     def fetch_token(
         self,
         token_url: str | None = None,
@@ -112,6 +124,7 @@ class OAuth2Interface:
         client_secret: str | None = None,
         username: str | None = None,
         password: str | None = None,
+        **unknown: NoReturn,
     ) -> TokenDict:
         """Signs in now, and returns the token as :attr:`token` does.
 
@@ -129,6 +142,7 @@ class OAuth2Interface:
         :raises TokenError: if the token endpoint issues no token. The session keeps the old token.
         """
         token_url, client_secret, password = map(concealed, (token_url, client_secret, password))
+        _refuse_unknown("fetch_token", unknown)
         names_user = username is not None or password is not None
         grant = self._source.grant.for_user() if names_user else self._source.grant
         self._check_token_url(token_url, grant)
@@ -144,8 +158,12 @@ class OAuth2Interface:
         token = self._source.sign_in(credentials, grant, self._send_token_request)
         return cast("TokenDict", token.as_dict())
 
+    @named_only
     def refresh_token(
-        self, token_url: str | None = None, refresh_token: str | None = None
+        self,
+        token_url: str | None = None,
+        refresh_token: str | None = None,
+        **unknown: NoReturn,
     ) -> TokenDict:
         """Renews now with the refresh_token grant, and returns the token as :attr:`token` does.
 
@@ -158,6 +176,7 @@ class OAuth2Interface:
         :raises TokenError: if the token endpoint issues no token. The session keeps the old token.
         """
         token_url, refresh_token = concealed(token_url), concealed(refresh_token or None)
+        _refuse_unknown("refresh_token", unknown)
         self._check_token_url(token_url)
         if self._source.grant.is_key:
             raise SettingError(

@@ -8,6 +8,7 @@ checking pages, and adding the resume point to errors. The meaning of a page is 
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -36,7 +37,7 @@ from .retry import DEFAULT_RETRY, handled_by_caller
 from .styles import Again, PaginationStyle
 from .text import one_line
 from .walk import Portion, Walk
-from .workers import workers
+from .workers import result_of, workers
 
 __all__ = ["Page", "Progress", "Reading", "Waits", "begin", "items", "progress_of", "responses"]
 
@@ -268,6 +269,7 @@ class Reading:
         if following and (refusal := self._refusal(call, page)):
             yield page
             self._refuse(following, refusal)
+        process = os.getpid()
         with workers(self._max_workers) as pool:
             if calls is not None:
                 begun = ((each, pool.submit(self.read, each)) for each in calls)
@@ -276,12 +278,12 @@ class Reading:
                 pending = deque(islice(begun, 2 * self._max_workers))
                 yield page
                 del page
-                yield from self._in_order(pending, begun)
+                yield from self._in_order(pending, begun, process)
                 return
             while following is not None:
                 future = pool.submit(self.read, following)
                 yield page
-                page, following = self._next(following, future.result)
+                page, following = self._next(following, partial(result_of, future, process))
             yield page
 
     def _calls_ahead(self, call: Call) -> Iterator[Call] | None:
@@ -317,11 +319,13 @@ class Reading:
             with self._noting(following):
                 raise refusal
 
-    def _in_order(self, pending: deque[_Begun], begun: Iterator[_Begun]) -> Iterator[Page]:
+    def _in_order(
+        self, pending: deque[_Begun], begun: Iterator[_Begun], process: int
+    ) -> Iterator[Page]:
         """The pages of the pending calls, and of all later calls."""
         while pending:
             call, future = pending.popleft()
-            page, _ = self._next(call, future.result)
+            page, _ = self._next(call, partial(result_of, future, process))
             del future
             pending.extend(islice(begun, 1))
             yield page

@@ -12,7 +12,7 @@ from requests import Session
 from .settings import revealed
 
 _Value = TypeVar("_Value")
-_Function = TypeVar("_Function", bound=Callable[..., None])
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 #: Advice for arguments with a wrong or a former name.
 _INSTEAD = {

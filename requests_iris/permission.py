@@ -63,7 +63,8 @@ def decide(
 
 
 def _is_overheard(url: str, proxies: Mapping[str, str] | None) -> bool:
-    return is_plain_http(url) and select_proxy(url, dict(proxies or {})) is not None
+    # not about a copy: the adapter looks into this very mapping, which may ignore case
+    return is_plain_http(url) and select_proxy(url, proxies) is not None  # type: ignore[arg-type]
 
 
 class _Withheld(CaseInsensitiveDict["str | bytes"]):

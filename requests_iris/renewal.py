@@ -190,7 +190,8 @@ class Renewal:
                 token = replace(token, refresh_token=refresh_token)
             if token.refresh_token is None:
                 raise SettingError(
-                    "The session has no refresh token. Add offline_access to scope, and sign in.",
+                    "The session has no refresh token. A session signs in with the first request, "
+                    "and gets a refresh token if scope contains offline_access.",
                     setting="scope",
                 )
             return self._by_refresh_token(who, token, send, deadline)

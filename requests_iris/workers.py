@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from .clock import Interrupt, given_up
+from .errors import IncompleteListError
+
+_Result = TypeVar("_Result")
+
+
+def result_of(call: Future[_Result], process: int) -> _Result:
+    """The result of a call of a worker.
+
+    :param process: the process of the worker.
+    :raises IncompleteListError: in a forked child, which has no workers, so that no result comes.
+    """
+    if os.getpid() != process and not call.done():
+        raise IncompleteListError(
+            "a forked process has no workers to read the next page. Continue with `resume=`",
+            retryable=True,
+        )
+    return call.result()
 
 
 @contextmanager

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -61,6 +63,13 @@ class TestSettings:
         passed = {"https": None, "no_proxy": "*"}
         assert settings(session, passed)["proxies"] == {"no_proxy": "*"}
 
+    def test_proxies_are_an_ordered_dict_as_in_requests(self, session):
+        assert type(settings(session, {})["proxies"]) is OrderedDict
+
+    def test_proxies_in_an_unchangeable_mapping_are_accepted(self, session):
+        session.trust_env = False
+        assert settings(session, MappingProxyType({}))["proxies"] == {}
+
     @pytest.mark.parametrize("proxies", [[], (), ""])
     def test_proxies_that_are_no_mapping_are_returned_as_they_are(self, session, proxies):
         session.trust_env = False
@@ -99,6 +108,87 @@ class TestSettings:
 
         monkeypatch.setattr(requests.Session, "merge_environment_settings", patched)
         assert settings(IrisSession(), {})["proxies"] == {"https": PROXY}
+
+
+class Wrapper:
+    """A transparent wrapper of a method, as monitoring agents have: all but the type is equal."""
+
+    def __init__(self, wrapped, before) -> None:
+        self.wrapped, self.before = wrapped, before
+
+    def __getattr__(self, name):
+        return getattr(self.wrapped, name)
+
+    def __get__(self, instance, owner):
+        return Wrapper(self.wrapped.__get__(instance, owner), self.before)
+
+    def __call__(self, *args, **kwargs):
+        self.before(*args)
+        return self.wrapped(*args, **kwargs)
+
+
+class TestPrograms:
+    """Programs that replace or wrap what requests calls on the way."""
+
+    def test_wrapped_prepare_request_may_write_to_the_headers(self, session, monkeypatch):
+        wrapper = Wrapper(
+            requests.Session.prepare_request, lambda request: request.headers.update({"X": "1"})
+        )
+        monkeypatch.setattr(requests.Session, "prepare_request", wrapper)
+        assert session.prepare_request(requests.Request("GET", URL)).headers["X"] == "1"
+        assert "X" not in session.headers
+
+    def test_wrapped_merge_of_settings_may_write_to_the_proxies(self, session, monkeypatch):
+        wrapper = Wrapper(
+            requests.Session.merge_environment_settings,
+            lambda url, proxies, *_: proxies.update(https=PROXY),
+        )
+        monkeypatch.setattr(requests.Session, "merge_environment_settings", wrapper)
+        found = session.merge_environment_settings(URL, {}, None, None, None)
+        assert found["proxies"] == {"https": PROXY}
+
+    def test_patched_prepare_headers_writes_to_no_other_request(self, session, monkeypatch):
+        original = requests.PreparedRequest.prepare_headers
+
+        def patched(self, headers):
+            headers["X-Request-Id"] = str(len(headers))
+            original(self, headers)
+
+        monkeypatch.setattr(requests.PreparedRequest, "prepare_headers", patched)
+        session.prepare_request(requests.Request("GET", URL))
+        assert "X-Request-Id" not in session.headers
+
+    def test_patched_prepare_url_gets_a_dict_of_params(self, session, monkeypatch):
+        original = requests.PreparedRequest.prepare_url
+
+        def patched(self, url, params):
+            original(self, url, {**params, "tenant": "7"})
+
+        monkeypatch.setattr(requests.PreparedRequest, "prepare_url", patched)
+        prepared = session.prepare_request(requests.Request("GET", URL))
+        assert prepared.url == f"{URL}?tenant=7"
+
+    def test_patched_merge_gets_dicts_only(self, session, monkeypatch):
+        original, seen = requests.sessions.merge_setting, []
+
+        def patched(request_setting, session_setting, *others, **options):
+            seen.append(request_setting)
+            return original(request_setting, session_setting, *others, **options)
+
+        monkeypatch.setattr(requests.sessions, "merge_setting", patched)
+        settings(session, {})
+        session.prepare_request(requests.Request("GET", URL))
+        assert seen[0] == {}
+        assert {} in seen[4:]
+
+    def test_subclass_of_request_may_check_its_params(self, session):
+        class Checked(requests.Request):
+            def __setattr__(self, name, value):
+                if name == "params":
+                    value.items()
+                super().__setattr__(name, value)
+
+        assert session.prepare_request(Checked("GET", URL)).url == URL
 
 
 class TestHeaders:

@@ -44,6 +44,7 @@ PROXY = {"http": "http://proxy.example:3128", "https": "http://proxy.example:312
         (LOOPBACK, [], False, PROXY, LEAVE),
         (LOOPBACK, [], False, {"all": "http://proxy.example"}, LEAVE),
         (LOOPBACK, [], False, {"http://127.0.0.1": "http://proxy.example"}, LEAVE),
+        (LOOPBACK, [], False, CaseInsensitiveDict({"HTTP": "http://proxy.example"}), LEAVE),
         (OTHER, [], False, None, LEAVE),
         ("", [], False, None, LEAVE),
         # the token of an earlier send is replaced, or removed where the token may not go

@@ -8,6 +8,7 @@ import pickle
 import pydoc
 import re
 import time
+import traceback
 from typing import Any
 
 import pytest
@@ -822,6 +823,15 @@ class TestInterfaceOfOAuth2Session:
     def test_another_token_url_is_refused(self, iris: IrisSession) -> None:
         with pytest.raises(SettingError, match="token_url"):
             iris.fetch_token("https://elsewhere.example/token")
+
+    @pytest.mark.parametrize("method", ["fetch_token", "refresh_token"])
+    def test_argument_of_oauth2session_is_refused_with_advice(self, iris, method: str) -> None:
+        with pytest.raises(TypeError, match=r"'code'. Remove the argument") as caught:
+            getattr(iris, method)(code="a secret code")
+        frames = traceback.walk_tb(caught.value.__traceback__)
+        inside = [frame.f_locals for frame, _ in frames if "tests" not in frame.f_code.co_filename]
+        assert inside
+        assert "a secret code" not in repr(inside)
 
     def test_refresh_token_needs_a_refresh_token(self, iris: IrisSession) -> None:
         with pytest.raises(SettingError, match="offline_access"):

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 
-from requests_iris import FileTokenStore, IrisSession
+from requests_iris import FileTokenStore, IncompleteListError, IrisSession
 from requests_iris.sandbox import Sandbox
 
 from ..support.servers import serving
@@ -268,3 +268,24 @@ def test_multiprocessing_children_use_the_token_of_the_parent(
     pool.join()
     assert iris.get("/echo").ok
     assert (sandbox.count("token"), sandbox.count("api", 401)) == (1, 0)
+
+
+@needs_fork
+def test_a_walk_with_workers_ends_in_a_forked_child_with_a_resume_point() -> None:
+    """A fork copies no worker, so no page would come in the child."""
+    with Sandbox(machines=600) as sandbox, IrisSession(**sandbox.settings) as iris:
+        iris.verify = sandbox.ca_file
+        options: dict[str, Any] = {"params": {"size": 20}}
+        walk = iris.items("/api/asset/v1/assets", max_workers=3, **options)
+        ids = [next(walk)["id"] for _ in range(70)]
+
+        def child() -> bool:
+            found = list(ids)
+            with pytest.raises(IncompleteListError, match="a forked process has no workers"):
+                found.extend(each["id"] for each in walk)
+            again = iris.items("/api/asset/v1/assets", resume=walk.resume, **options)
+            found.extend(each["id"] for each in again)
+            return tuple(found) == sandbox.asset_ids
+
+        with forked(child):
+            assert (*ids, *(each["id"] for each in walk)) == sandbox.asset_ids
