@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -36,7 +37,7 @@ from .resume import PagePoints, Point
 from .text import one_line
 from .timespans import Window, in_utc, span, text_of_time
 from .walk import Portion, Walk
-from .workers import workers
+from .workers import check_process, result_of, workers
 
 if TYPE_CHECKING:
     from .types import ResumePoint
@@ -419,6 +420,7 @@ class _Ahead:
         self._most = workers - 1
         self._free = threading.BoundedSemaphore(workers)
         self._begun: dict[str, Future[Response]] = {}
+        self._process = os.getpid()
 
     def begin(self, urls: Iterator[str], arguments: Mapping[str, Any]) -> None:
         """Begins requests for the next URLs, as far as there are free workers."""
@@ -427,7 +429,11 @@ class _Ahead:
 
     def send(self, method: str, url: str, **arguments: Any) -> Response:
         begun = self._begun.pop(url, None)
-        return begun.result() if begun else self._send_now(method, url, **arguments)
+        if begun is not None:
+            return result_of(begun, self._process)
+        if self._most:
+            check_process(self._process)  # a copy of the semaphore may be locked for ever
+        return self._send_now(method, url, **arguments)
 
     def _send_early(self, method: str, url: str, **arguments: Any) -> Response:
         # in a thread of the pool, which begins with the defaults of context variables

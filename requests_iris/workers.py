@@ -14,17 +14,26 @@ from .errors import IncompleteListError
 _Result = TypeVar("_Result")
 
 
-def result_of(call: Future[_Result], process: int) -> _Result:
-    """The result of a call of a worker.
+def check_process(process: int) -> None:
+    """Checks whether the workers of a process are at work here.
 
-    :param process: the process of the worker.
-    :raises IncompleteListError: in a forked child, which has no workers, so that no result comes.
+    :raises IncompleteListError: in a forked child, which has a copy of the pool without threads.
     """
-    if os.getpid() != process and not call.done():
+    if os.getpid() != process:
         raise IncompleteListError(
             "a forked process has no workers to read the next page. Continue with `resume=`",
             retryable=True,
         )
+
+
+def result_of(call: Future[_Result], process: int) -> _Result:
+    """The result of a call of a worker.
+
+    :param process: the process of the worker.
+    :raises IncompleteListError: in a forked child, if the result did not come before the fork.
+    """
+    if not call.done():
+        check_process(process)
     return call.result()
 
 

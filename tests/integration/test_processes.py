@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -271,21 +273,26 @@ def test_multiprocessing_children_use_the_token_of_the_parent(
 
 
 @needs_fork
-def test_a_walk_with_workers_ends_in_a_forked_child_with_a_resume_point() -> None:
+@pytest.mark.parametrize("what", ["items", "series"])
+def test_a_walk_with_workers_ends_in_a_forked_child_with_a_resume_point(what: str) -> None:
     """A fork copies no worker, so no page would come in the child."""
     with Sandbox(machines=600) as sandbox, IrisSession(**sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
-        options: dict[str, Any] = {"params": {"size": 20}}
-        walk = iris.items("/api/asset/v1/assets", max_workers=3, **options)
-        ids = [next(walk)["id"] for _ in range(70)]
+        year = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+        read: Callable[..., Any] = {
+            "items": partial(iris.items, "/api/asset/v1/assets", params={"size": 20}),
+            "series": partial(iris.series, sandbox.asset_ids[0], "Distance", *year),
+        }[what]
+        whole = list(read())
+        walk = read(max_workers=3)
+        begun = [next(walk) for _ in range(370)]
 
         def child() -> bool:
-            found = list(ids)
+            found = list(begun)
             with pytest.raises(IncompleteListError, match="a forked process has no workers"):
-                found.extend(each["id"] for each in walk)
-            again = iris.items("/api/asset/v1/assets", resume=walk.resume, **options)
-            found.extend(each["id"] for each in again)
-            return tuple(found) == sandbox.asset_ids
+                found.extend(walk)
+            found.extend(read(resume=walk.resume))
+            return found == whole
 
         with forked(child):
-            assert (*ids, *(each["id"] for each in walk)) == sandbox.asset_ids
+            assert [*begun, *walk] == whole
