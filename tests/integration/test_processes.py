@@ -278,6 +278,7 @@ def test_a_walk_with_workers_ends_in_a_forked_child_with_a_resume_point(what: st
     """A fork copies no worker, so no page would come in the child."""
     with Sandbox(machines=600) as sandbox, IrisSession(**sandbox.settings) as iris:
         iris.verify = sandbox.ca_file
+        sandbox.aemp.page_size = 500  # a page for each window, so the workers read windows
         year = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
         read: Callable[..., Any] = {
             "items": partial(iris.items, "/api/asset/v1/assets", params={"size": 20}),
