@@ -26,6 +26,7 @@ from requests_iris.series import series
 
 from ..support.depth import examples
 from ..support.paths import ASSETS
+from ..support.waiting import HUNG
 from .lists import walkers
 from .rewriting import rewritten
 
@@ -536,12 +537,17 @@ class TestWorkers:
         assert len(begun) == len(set(begun)) == 8
 
     def test_there_are_never_more_requests_than_workers_at_once(self, small, iris):
-        lock, now, most = threading.Lock(), [0], [0]
+        lock, now, most, first = threading.Lock(), [0], [0], iter([True])
+        together = threading.Event()
 
         def request(method, url, **arguments):
             with lock:
                 now[0] += 1
                 most[0] = max(most[0], now[0])
+            if most[0] > 1:
+                together.set()
+            elif not next(first, False):
+                together.wait(HUNG)  # on a fast machine, no two requests would meet by chance
             try:
                 return iris.request(method, url, **arguments)
             finally:
